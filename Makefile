@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make          all programs into build/bin        make check    every test
+#   make demo     a fabric on loopback, shown        make bench    ratios against OpenSSH
+#   make lint     format, tidy, man pages, scripts   make asan     unit tests under ASan and UBSan
+#   make fuzz     every fuzz target for 20 s         make install  DESTDIR and PREFIX
+#   make deps     Debian packages that are missing (run by the others when needed)
+
+# As many jobs as processors unless -j says otherwise (a -j of the command line comes later and wins).
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+define newline
+
+
+endef
+
+BUILD ?= build
+PREFIX ?= /usr/local
+CXX := g++
+VERSION := $(shell cat VERSION)
+# V=1 shows whole commands
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "$(1)")
+ifeq ($(CI),true)
+WERROR ?= -Werror
+endif
+ifdef SANITIZE
+HARDENING := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LINK_HARDENING := -fsanitize=$(SANITIZE)
+else
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+LINK_HARDENING := -Wl,-z,relro,-z,now -static-libstdc++ -static-libgcc
+endif
+WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wconversion -Wformat=2 $(WERROR)
+CPPFLAGS := -I. -isystem /usr/include/cjson -DQF_VERSION='"$(VERSION)"' -D_GNU_SOURCE
+# -g1 is enough for a backtrace, and builds in two thirds of the time of -g
+CXXFLAGS ?= -O2 -g1
+ALL_CXXFLAGS := -std=c++20 $(CXXFLAGS) -fPIE $(WARNINGS) $(HARDENING)
+LDFLAGS_ALL := -pie $(LINK_HARDENING) $(LDFLAGS)
+
+# Static where the archive exists and loading costs time on every ssh.
+OPTIONS_LIB := -Wl,-Bstatic -lboost_program_options -Wl,-Bdynamic
+LMDB_LIB := -Wl,-Bstatic -llmdb -Wl,-Bdynamic
+JSON_LIB := -lcjson
+CRYPTO_LIB := -lcrypto
+SSH_LIB := -lssh
+CURL_LIB := -lcurl
+SECCOMP_LIB := -lseccomp
+
+# ---- what each program is made of -------------------------------------------------------------------------------
+include objects.mk
+
+PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-up qufabric
+BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
+OBJECTS := $(sort $(LIBQF_OBJECTS) $(foreach p,$(PROGRAMS),$($(p)_OBJECTS)))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: all deps check unit bats lint asan fuzz bench demo install uninstall clean format
+all: $(BINARIES)
+
+# Installs what is missing with apt; a stamp keeps it from asking dpkg each time.
+DEPS_STAMP := $(BUILD)/.deps
+deps:
+	conf/install-deps build
+	@mkdir -p $(BUILD) && touch $(DEPS_STAMP)
+$(DEPS_STAMP): conf/install-deps
+	conf/install-deps build
+	@mkdir -p $(BUILD) && touch $@
+
+$(BUILD)/obj/%.o: %.cc | $(DEPS_STAMP)
+	@mkdir -p $(@D)
+	$(call say,CXX $<)
+	$(Q)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/libqf.a: $(LIBQF_OBJECTS:%=$(BUILD)/obj/%)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+define program
+$(BUILD)/bin/$(1): $($(1)_OBJECTS:%=$(BUILD)/obj/%) $(BUILD)/libqf.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK $$@)
+	$$(Q)$$(CXX) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $(BUILD)/libqf.a $($(1)_LIBS) -o $$@
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# ---- tests -------------------------------------------------------------------------------------------------------
+# tests/unit/GROUP_SUBJECT_test.cc; one binary a group, linked with that program's objects but its main.
+UNIT_GROUPS := libqf detect proxy tokend sshd up
+UNIT_BINARIES := $(foreach g,$(UNIT_GROUPS),$(if $(wildcard tests/unit/$(g)_*_test.cc),$(BUILD)/tests/unit-$(g)))
+
+define unit_group
+$(BUILD)/tests/unit-$(1): $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit/$(1)_*_test.cc)) \
+    $(filter-out %main.o,$($(1)_UNIT_OBJECTS:%=$(BUILD)/obj/%)) $(BUILD)/libqf.a
+	@mkdir -p $$(@D)
+	$$(call say,LINK $$@)
+	$$(Q)$$(CXX) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $(BUILD)/libqf.a $($(1)_UNIT_LIBS) -lgtest -lgtest_main -lpthread -o $$@
+endef
+$(foreach g,$(UNIT_GROUPS),$(eval $(call unit_group,$(g))))
+
+TEST_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit/*_test.cc))
+# The targets that test: check, unit, bats, lint, asan, fuzz, bench, demo; and format. Included by the Makefile.
+
+CLANG := clang++-14
+SOURCES = $(sort $(OBJECTS:%.o=%.cc))
+TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc)
+HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h)
+SCRIPTS := $(shell find .ci conf tests -name node_modules -prune -o -type f -print0 | \
+  xargs -0 awk 'FNR == 1 && /^.!.*(\/sh|bash)$$/ { print FILENAME } { nextfile }')
+BATS_HELPERS := $(wildcard tests/bats/*.bash)
+# What is meant so in bats files: commands in single quotes for the other side (2016), words that are split
+# (2086), variables of bats and of other files (2034, 2154), changes in a subshell (2030, 2031), a cd that fails the
+# test by itself (2164), [ a ] && [ b ] || { say; false; } (2015), ls for names that we gave (2010, 2012), and a
+# function with arguments that nobody gives (2119, 2120).
+BATS_CUSTOMS := SC2010,SC2012,SC2015,SC2016,SC2030,SC2031,SC2034,SC2086,SC2119,SC2120,SC2154,SC2164
+
+# ---- what a target needs of Debian, one stamp a set; install-deps waits for its turn -----------------------------
+$(BUILD)/.deps-%: conf/install-deps
+	conf/install-deps $*
+	@mkdir -p $(BUILD) && touch $@
+
+$(TEST_OBJECTS): | $(BUILD)/.deps-test
+
+# ---- unit tests and bats -----------------------------------------------------------------------------------------
+# tests/run runs the programs and the bats files that it is given side by side and prints one line for each.
+BATS := $(wildcard tests/bats/*.bats)
+RUN := BUILD=$(abspath $(BUILD)) tests/run
+
+.PHONY: check-deps
+check-deps: $(BUILD)/.deps-test idp
+
+check: all $(UNIT_BINARIES) check-deps
+	@$(RUN) $(UNIT_BINARIES) $(BATS)
+
+unit: $(UNIT_BINARIES)
+	@$(RUN) $(UNIT_BINARIES)
+
+bats: all check-deps
+	@$(RUN) $(BATS)
+
+# The OpenID provider of the tests; once, and quickly when it is there.
+.PHONY: idp
+idp: | $(BUILD)/.deps-test
+	@tests/idp/install
+
+# Without optimization: with it the sanitizers' own checks take the compiler three times as long.
+asan: $(BUILD)/.deps-test
+	$(MAKE) BUILD=$(BUILD)/asan SANITIZE=address,undefined CXXFLAGS='-O0 -g1' unit
+
+# ---- lint --------------------------------------------------------------------------------------------------------
+.PHONY: lint-format lint-tidy lint-scripts lint-man
+lint: lint-format lint-scripts lint-man lint-tidy
+
+lint-format: $(BUILD)/.deps-dev
+	$(call say,clang-format: $(words $(SOURCES) $(TEST_SOURCES) $(HEADERS)) files)
+	$(Q)clang-format-14 --dry-run -Werror $(SOURCES) $(TEST_SOURCES) $(HEADERS)
+
+format: $(BUILD)/.deps-dev
+	clang-format-14 -i $(SOURCES) $(TEST_SOURCES) $(HEADERS)
+
+lint-scripts: $(BUILD)/.deps-dev
+	$(call say,shellcheck: $(words $(SCRIPTS) $(BATS) $(BATS_HELPERS)) files)
+	$(Q)shellcheck $(SCRIPTS)
+	$(Q)shellcheck --severity=warning --exclude=$(BATS_CUSTOMS) $(BATS) $(BATS_HELPERS)
+
+lint-man: all $(BUILD)/.deps-dev
+	mandoc -T lint -W warning $(wildcard man/*.[0-9])
+	BUILD=$(BUILD) tests/check_man $(PROGRAMS)
+
+# A stamp for each source, older than its object when the source or one of its headers has changed.
+TIDY := $(SOURCES:%.cc=$(BUILD)/tidy/%.ok)
+lint-tidy: $(TIDY)
+	@echo "clang-tidy: $(words $(TIDY)) files"
+
+$(BUILD)/tidy/%.ok: $(BUILD)/obj/%.o .clang-tidy | $(BUILD)/.deps-dev
+	@mkdir -p $(@D)
+	@timeout 300 clang-tidy-14 --quiet $*.cc -- -x c++ $(CPPFLAGS) -std=c++20 2>$@.log || \
+	  { cat $@.log; echo "clang-tidy: $*.cc" >&2; exit 1; }
+	@touch $@
+
+# ---- fuzz --------------------------------------------------------------------------------------------------------
+# tests/fuzz/NAME_fuzz.cc names what it needs in its lines "// fuzz-sources:" and "// fuzz-libs:".
+FUZZ_SECONDS ?= 20
+FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.cc,%,$(wildcard tests/fuzz/*_fuzz.cc))
+FUZZ_FLAGS := -std=c++20 -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+.PHONY: $(FUZZ_NAMES:%=fuzz-%)
+
+$(BUILD)/fuzz/obj/%.o: %.cc | $(DEPS_STAMP) $(BUILD)/.deps-dev
+	@mkdir -p $(@D)
+	$(call say,CLANG $<)
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_FLAGS) -MMD -MP -c $< -o $@
+
+define fuzz_target
+fuzz_sources_$(1) := $$(shell sed -n 's,^// fuzz-sources:,,p' tests/fuzz/$(1)_fuzz.cc)
+fuzz_libs_$(1) := $$(shell sed -n 's,^// fuzz-libs:,,p' tests/fuzz/$(1)_fuzz.cc)
+$(BUILD)/fuzz/$(1): $$(fuzz_sources_$(1):%.cc=$(BUILD)/fuzz/obj/%.o) $(BUILD)/fuzz/obj/tests/fuzz/$(1)_fuzz.o
+	$(call say,LINK $$@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $$^ $$(fuzz_libs_$(1)) -o $$@
+fuzz-$(1): $(BUILD)/fuzz/$(1)
+	@tests/run_fuzz $$< tests/fuzz/corpus/$(1) $(FUZZ_SECONDS)
+endef
+$(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_target,$(n))))
+
+fuzz: $(FUZZ_NAMES:%=fuzz-%)
+
+-include $(wildcard $(BUILD)/fuzz/obj/*/*.d $(BUILD)/fuzz/obj/*/*/*.d)
+
+# ---- bench and demo ----------------------------------------------------------------------------------------------
+bench: all $(BUILD)/.deps-bench
+	BUILD=$(abspath $(BUILD)) tests/bench/run
+
+demo: all
+	BUILD=$(abspath $(BUILD)) conf/demo
+
+# ---- installing --------------------------------------------------------------------------------------------------
+# The programs look for each other beside themselves and in ../sbin and ../libexec/qufabric.
+BIN_PROGRAMS := qf-detect qf-proxy qf-token qf-tokend qufabric
+SBIN_PROGRAMS := qf-sshd qf-up
+LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch
+MAN_PAGES := $(wildcard man/*.[1-8])
+UNITS := $(wildcard conf/*.service conf/*.socket)
+USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)
+COMPLETIONS := $(wildcard conf/completions/*)
+ROOT := $(DESTDIR)$(PREFIX)
+# Where Debian's systemd looks for what a local administrator or a package brings.
+ifeq ($(PREFIX),/usr)
+UNIT_FOLDER := /usr/lib/systemd
+SYSUSERS_FOLDER := /usr/lib/sysusers.d
+TMPFILES_FOLDER := /usr/lib/tmpfiles.d
+else
+UNIT_FOLDER := /etc/systemd
+SYSUSERS_FOLDER := /etc/sysusers.d
+TMPFILES_FOLDER := /etc/tmpfiles.d
+endif
+
+# $(call put,MODE,FOLDER,FILES)
+put = $(if $(strip $(3)),install -d $(2) && install -m $(1) $(3) $(2)/)
+
+install: all
+	$(call put,755,$(ROOT)/bin,$(BIN_PROGRAMS:%=$(BUILD)/bin/%))
+	$(call put,755,$(ROOT)/sbin,$(SBIN_PROGRAMS:%=$(BUILD)/bin/%))
+	$(call put,755,$(ROOT)/libexec/qufabric,$(LIBEXEC_PROGRAMS:%=$(BUILD)/bin/%))
+	$(foreach s,1 5 7 8,$(call put,644,$(ROOT)/share/man/man$(s),$(filter %.$(s),$(MAN_PAGES)))$(newline))
+	$(call put,644,$(ROOT)/share/bash-completion/completions,$(COMPLETIONS))
+	$(foreach u,$(UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/system && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/system/$(notdir $(u))$(newline))
+	$(foreach u,$(USER_UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/user && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/user/$(notdir $(u))$(newline))
+	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
+	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
+	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
+
+uninstall:
+	rm -f $(BIN_PROGRAMS:%=$(ROOT)/bin/%) $(SBIN_PROGRAMS:%=$(ROOT)/sbin/%)
+	rm -f $(foreach p,$(MAN_PAGES),$(ROOT)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
+	rm -f $(COMPLETIONS:conf/completions/%=$(ROOT)/share/bash-completion/completions/%)
+	rm -f $(UNITS:conf/%=$(DESTDIR)$(UNIT_FOLDER)/system/%) $(USER_UNITS:conf/user/%=$(DESTDIR)$(UNIT_FOLDER)/user/%)
+	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
+	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))
+	rm -rf $(ROOT)/libexec/qufabric $(ROOT)/share/doc/qufabric
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJECTS:%.o=$(BUILD)/obj/%.d) $(wildcard $(BUILD)/obj/tests/*/*.d)

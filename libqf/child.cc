@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/child.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+
+// The header of glibc 2.36 does not say that its functions are C.
+extern "C" {
+#include <sys/pidfd.h>
+}
+
+namespace qf {
+
+namespace {
+
+struct Prepared {
+  std::vector<char*> argv;  // NULL at its end
+  std::array<int, 3> stdio;
+  int death_signal;
+  bool detached;
+  pid_t parent;
+  int report_fd;  // close-on-exec: its closing tells the parent that the exec worked
+};
+
+// In the child after fork: only async-signal-safe calls until exec.
+[[noreturn]] void become(const Prepared& prepared) {
+  auto fail = [&] {
+    int code = errno;
+    ssize_t n = ::write(prepared.report_fd, &code, sizeof code);
+    ::_exit(n == sizeof code ? 127 : 126);
+  };
+  for (int signal = 1; signal < SIGRTMIN; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+  }
+  sigset_t none;
+  ::sigemptyset(&none);
+  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) fail();
+  if (prepared.death_signal != 0) {
+    if (::prctl(PR_SET_PDEATHSIG, prepared.death_signal) != 0) fail();
+    // the parent may have died before prctl
+    if (::getppid() != prepared.parent) ::_exit(126);
+  }
+  // Copies above 2 first: one of the given descriptors may itself be 0, 1 or 2.
+  std::array<int, 3> copies{-1, -1, -1};
+  for (size_t i = 0; i < 3; ++i) {
+    if (prepared.stdio[i] < 0) continue;
+    copies[i] = ::fcntl(prepared.stdio[i], F_DUPFD_CLOEXEC, 3);
+    if (copies[i] < 0) fail();
+  }
+  for (size_t i = 0; i < 3; ++i) {
+    if (copies[i] >= 0 && ::dup2(copies[i], static_cast<int>(i)) < 0) fail();
+  }
+  if (prepared.detached && (::setsid() < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)) fail();
+  ::execv(prepared.argv[0], prepared.argv.data());
+  fail();
+  ::_exit(126);
+}
+
+// 0 when the exec worked, else the child's errno.
+int exec_error(int fd) {
+  int code = 0;
+  for (;;) {
+    ssize_t n = ::read(fd, &code, sizeof code);
+    if (n < 0 && errno == EINTR) continue;
+    return n == sizeof code ? code : 0;
+  }
+}
+
+// Reads what is there; false at the end of the stream.
+bool collect(int fd, std::string& into, size_t limit) {
+  char buffer[4096];
+  ssize_t n = ::read(fd, buffer, sizeof buffer);
+  if (n < 0) return errno == EINTR || errno == EAGAIN;
+  into.append(buffer, std::min(static_cast<size_t>(n), limit - into.size()));
+  return n > 0;
+}
+
+}  // namespace
+
+Result<Child> Child::spawn(const std::vector<std::string>& arguments, const SpawnOptions& options) {
+  auto report = make_pipe();
+  if (!report) return report.error();
+  Prepared prepared{{},
+                    {options.stdin_fd, options.stdout_fd, options.stderr_fd},
+                    options.death_signal,
+                    options.detached,
+                    ::getpid(),
+                    report->second.get()};
+  for (const auto& argument : arguments) prepared.argv.push_back(const_cast<char*>(argument.c_str()));
+  prepared.argv.push_back(nullptr);
+  pid_t pid = ::fork();
+  if (pid < 0) return system_error("cannot start " + arguments[0]);
+  if (pid == 0) become(prepared);
+  report->second.reset();
+  // Our own unreaped child: the pid cannot be another's yet.
+  // The wrapper of glibc 2.36 is declared without C linkage.
+  Child child(pid, Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))));
+  if (!child.pidfd_) return system_error("cannot watch the new process");
+  if (int code = exec_error(report->first.get()); code != 0) {
+    errno = code;
+    return system_error("cannot execute " + arguments[0]);
+  }
+  return child;
+}
+
+Child::Child(Child&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      status_(std::exchange(other.status_, std::nullopt)) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this == &other) return *this;
+  end();
+  pid_ = std::exchange(other.pid_, -1);
+  pidfd_ = std::move(other.pidfd_);
+  status_ = std::exchange(other.status_, std::nullopt);
+  return *this;
+}
+
+Child::~Child() {
+  end();
+}
+
+void Child::end() {
+  if (pid_ < 0 || status_) return;
+  send_signal(SIGKILL);
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  status_ = status;
+}
+
+void Child::send_signal(int signal) const {
+  if (pid_ > 0 && !status_) ::kill(pid_, signal);
+}
+
+Result<int> Child::wait(Deadline deadline) {
+  if (status_) return *status_;
+  if (auto ended = wait_for(pidfd_.get(), POLLIN, deadline); !ended) return ended.error();
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0) {
+    if (errno != EINTR) return system_error("cannot wait for process " + std::to_string(pid_));
+  }
+  status_ = status;
+  return status;
+}
+
+std::string describe_exit(int wait_status) {
+  if (WIFEXITED(wait_status)) return "exited with status " + std::to_string(WEXITSTATUS(wait_status));
+  int signal = WTERMSIG(wait_status);
+  return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+}
+
+Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
+  auto null = open_file("/dev/null", O_RDONLY);
+  auto out = make_pipe();
+  auto err = make_pipe();
+  if (!null) return null.error();
+  if (!out) return out.error();
+  if (!err) return err.error();
+  auto child = Child::spawn(arguments, {null->get(), out->second.get(), err->second.get(), 0});
+  if (!child) return child.error();
+  out->second.reset();
+  err->second.reset();
+  ChildOutput result;
+  while (out->first || err->first) {
+    // poll(2) ignores the negative descriptor of a stream that has ended
+    struct pollfd polled[2] = {{out->first.get(), POLLIN, 0}, {err->first.get(), POLLIN, 0}};
+    int n = ::poll(polled, 2, poll_timeout(deadline));
+    if (n == 0) return timeout_error(arguments[0] + " did not end in time");
+    if (n < 0 && errno != EINTR) return system_error("poll");
+    if (n < 0) continue;
+    if (polled[0].revents != 0 && !collect(out->first.get(), result.out, limit)) out->first.reset();
+    if (polled[1].revents != 0 && !collect(err->first.get(), result.err, limit)) err->first.reset();
+  }
+  auto status = child->wait(deadline);
+  if (!status) return status.error();
+  result.status = *status;
+  return result;
+}
+
+}  // namespace qf

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/options.h"
+
+#include <unistd.h>
+
+#include <sstream>
+
+#include "libqf/fd.h"
+#include "libqf/log.h"
+
+namespace po = boost::program_options;
+
+namespace qf {
+
+void add_folder_options(po::options_description& visible, FolderOptions& folders) {
+  auto add = visible.add_options();
+  add("config-dir", po::value(&folders.config)->value_name("FOLDER"), "instead of /etc/qufabric");
+  add("state-dir", po::value(&folders.state)->value_name("FOLDER"), "instead of /var/lib/qufabric");
+  add("runtime-dir", po::value(&folders.runtime)->value_name("FOLDER"), "instead of the user's own");
+}
+
+po::variables_map parse_options(int argc, char** argv, const CommandLine& line) {
+  auto add = line.visible.add_options();
+  add("help", "print this");
+  add("version", "print the version");
+  po::options_description all;
+  all.add(line.visible);
+  po::positional_options_description positional;
+  if (line.words != nullptr) {
+    all.add_options()("word", po::value(line.words));
+    positional.add("word", -1);
+  }
+  auto style = po::command_line_style::unix_style ^ po::command_line_style::allow_guessing;
+  po::variables_map values;
+  try {
+    po::store(po::command_line_parser(argc, argv).options(all).positional(positional).style(style).run(),
+              values);
+    po::notify(values);
+  } catch (const po::error& e) {
+    wrong_usage(line.program, e.what());
+  }
+  if (values.count("help") == 0 && values.count("version") == 0) return values;
+  std::ostringstream text;
+  text << line.visible;
+  std::string out = values.count("help") != 0 ? line.usage + text.str() : line.program + " " QF_VERSION "\n";
+  std::exit(write_all(STDOUT_FILENO, out) ? kExitOk : kExitSystem);
+}
+
+void wrong_usage(const std::string& program, const std::string& text) {
+  die(kExitUsage, text, "run " + program + " --help");
+}
+
+}  // namespace qf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/peers_db.h"
+
+#include "libqf/address.h"
+#include "libqf/text.h"
+
+namespace qf {
+
+Result<PeersDb> PeersDb::open(const std::string& path) {
+  auto reader = LmdbReader::open(path);
+  if (!reader) return reader.error();
+  PeersDb db(std::move(*reader));
+  auto meta = db.meta();
+  if (!meta || meta->format != kDatabaseFormat) {
+    return input_error(path + " was written by another version; run: qf-up apply");
+  }
+  return db;
+}
+
+Result<PeerRecord> PeersDb::find_peer(std::string_view name_or_address) const {
+  auto address = canonical_address(name_or_address);
+  auto name = reader_.find("n:" + (address ? *address : lower(name_or_address)));
+  if (!name) return not_found("\"" + std::string(name_or_address) + "\" is not a peer");
+  return reader_.get<PeerRecord>("p:" + std::string(*name));
+}
+
+Result<LoginRecord> PeersDb::find_issuer(std::string_view name) const {
+  return reader_.get<LoginRecord>("i:" + std::string(name));
+}
+
+}  // namespace qf

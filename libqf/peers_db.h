@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// peers.mdb: what every user of this machine may know (0644): peers with their names, addresses and host
+// keys, and how to log in at the issuers. Written by qf-up, read by qf-detect, qf-proxy and qf-tokend.
+//
+//   key                  value
+//   meta                 PeersMeta
+//   n:NAME_OR_ADDRESS    the peer's name; short name, NAME.DOMAIN and each canonical address, in lower case
+//   p:PEER               PeerRecord
+//   i:ISSUER             LoginRecord
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libqf/lmdb.h"
+
+namespace qf {
+
+inline constexpr uint32_t kDatabaseFormat = 1;
+
+struct PeersMeta {
+  uint32_t format = kDatabaseFormat;
+  uint64_t serial = 0;  // of the fabric document
+  std::string domain;
+  std::string document_hash;         // SHA-256 of the fabric document, hex
+  std::string self;                  // this machine's peer name, empty when it is none
+  uint32_t jwt_cache_ttl = 0;        // seconds; qf-up --ssh-jwt-cache-ttl
+  std::vector<std::string> issuers;  // names, in the document's order
+  uint64_t peers = 0;
+
+  static void fields(auto& self_, auto& visit) {
+    visit(self_.format, self_.serial, self_.domain, self_.document_hash, self_.self, self_.jwt_cache_ttl,
+          self_.issuers, self_.peers);
+  }
+};
+
+struct PeerRecord {
+  std::string name;
+  std::vector<std::string> addresses;  // canonical
+  bool ssh = false;
+  std::string version;
+  std::vector<std::string> ssh_host_keys;  // "ssh-ed25519 AAAA…", no comment
+  std::vector<std::string> issuers;        // names of the issuers that it takes; empty: all
+
+  static void fields(auto& self, auto& visit) {
+    visit(self.name, self.addresses, self.ssh, self.version, self.ssh_host_keys, self.issuers);
+  }
+};
+
+enum class LoginFlow { kAuto, kBrowser, kDevice, kFile, kCommand, kMachine, kLast = kMachine };
+
+// How a client logs in at an issuer: the public part of the issuer's entry and its "client".
+struct LoginRecord {
+  std::string name;
+  std::string issuer;
+  std::vector<std::string> audiences;
+  std::optional<std::string> jwks_uri;
+  std::optional<std::string> jwks;  // inline, JSON
+  std::optional<std::string> ca_file;
+  uint32_t max_token_age = 0;  // seconds
+  uint32_t clock_skew = 0;     // seconds
+  std::string client_id;
+  std::vector<std::string> scopes;
+  LoginFlow flow = LoginFlow::kAuto;
+  bool access_token = false;  // "token": "access_token"
+
+  static void fields(auto& self, auto& visit) {
+    visit(self.name, self.issuer, self.audiences, self.jwks_uri, self.jwks, self.ca_file, self.max_token_age,
+          self.clock_skew, self.client_id, self.scopes, self.flow, self.access_token);
+  }
+};
+
+class PeersDb {
+ public:
+  // kNotFound: no document was applied yet (hint for the user: qf-up apply).
+  [[nodiscard]] static Result<PeersDb> open(const std::string& path);
+  [[nodiscard]] Result<PeersMeta> meta() const { return reader_.get<PeersMeta>("meta"); }
+  // By any of its names or addresses; case does not matter. kNotFound when it is no peer.
+  [[nodiscard]] Result<PeerRecord> find_peer(std::string_view name_or_address) const;
+  [[nodiscard]] Result<LoginRecord> find_issuer(std::string_view name) const;
+
+ private:
+  explicit PeersDb(LmdbReader reader) : reader_(std::move(reader)) {}
+  LmdbReader reader_;
+};
+
+}  // namespace qf

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/terminal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "libqf/log.h"
+
+namespace qf {
+
+namespace {
+
+constexpr dev_t kNullMajor = 1, kNullMinor = 3;  // /dev/null, see mem(4)
+
+bool leads_nowhere(int fd) {
+  struct stat st = {};
+  if (::fstat(fd, &st) != 0) return true;
+  return S_ISCHR(st.st_mode) && major(st.st_rdev) == kNullMajor && minor(st.st_rdev) == kNullMinor;
+}
+
+}  // namespace
+
+Terminal Terminal::find() {
+  Terminal terminal;
+  if (::isatty(STDERR_FILENO) == 1) {
+    terminal.fd_ = STDERR_FILENO;
+  } else if (auto tty = open_file("/dev/tty", O_WRONLY | O_NOCTTY)) {
+    terminal.owned_ = std::move(*tty);
+    terminal.fd_ = terminal.owned_.get();
+  }
+  return terminal;
+}
+
+void Terminal::show(std::string_view text) const {
+  if (fd_ < 0) return;
+  // a terminal that has gone has nobody before it
+  if (!write_all(fd_, printable(text, true) + "\n")) return;
+}
+
+int complain(const Trouble& trouble) {
+  if (trouble.text.empty()) return trouble.exit_code;
+  say(trouble.text, trouble.hint);
+  if (leads_nowhere(STDERR_FILENO)) {
+    Terminal::find().show("qf-proxy: " + trouble.text +
+                          (trouble.hint.empty() ? "" : "\nhint: " + trouble.hint));
+  }
+  return trouble.exit_code;
+}
+
+}  // namespace qf

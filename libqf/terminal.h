@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the person is: stderr when it is a terminal, else /dev/tty, for OpenSSH takes stderr away with
+// ControlPersist. Without either there is nobody to ask. stdout is never written to: it is the connection.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "libqf/fd.h"
+
+namespace qf {
+
+// Why something cannot go on, for the person who asked for it.
+struct Trouble {
+  int exit_code = 1;
+  std::string text;
+  std::string hint;  // may be empty
+};
+
+class Terminal {
+ public:
+  [[nodiscard]] static Terminal find();
+  [[nodiscard]] bool present() const { return fd_ >= 0; }
+  // Control characters are removed; newlines stay.
+  void show(std::string_view text) const;
+
+ private:
+  Fd owned_;
+  int fd_ = -1;
+};
+
+// To stderr, and to /dev/tty when stderr leads nowhere. Returns the exit code.
+int complain(const Trouble& trouble);
+
+}  // namespace qf

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Talking to qf-tokend: one JSON object a line over a Unix socket in the user's runtime folder
+// (qf-tokend-protocol(7)). Light: qf-detect uses it on every ssh.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "libqf/fd.h"
+#include "libqf/folders.h"
+#include "libqf/json.h"
+#include "libqf/result.h"
+
+namespace qf {
+
+inline constexpr int kTokendProtocolVersion = 1;
+inline constexpr size_t kMostTokendLine = 256 * 1024;  // bytes, newline included
+inline constexpr const char* kTokendSocket = "tokend.sock";
+inline constexpr const char* kMachineIssuerSocket = "machine-issuer.sock";
+
+class TokendClient {
+ public:
+  // kNotFound when no daemon listens. The other side must run under our own uid (SO_PEERCRED).
+  [[nodiscard]] static Result<TokendClient> connect(const Folders& folders);
+  // As above, but starts qf-tokend when none listens (parallel callers end up with one daemon).
+  [[nodiscard]] static Result<TokendClient> connect_or_start(const Folders& folders);
+
+  // Adds nothing: `line` is a whole JSON object, "version" included in the first one of a connection.
+  [[nodiscard]] Status send(std::string_view line);
+  // The next line, parsed; kTimeout, kPeer (malformed), kSystem (daemon gone).
+  [[nodiscard]] Result<JsonPtr> receive(Deadline deadline);
+  // Whether receive() has a whole line already; else poll fd() for it.
+  [[nodiscard]] bool has_line() const { return buffer_.find('\n') != std::string::npos; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+ private:
+  explicit TokendClient(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+  std::string buffer_;
+};
+
+// The connected socket of a daemon of ours, its uid checked: `owner`, or -1 for any. For the machine issuer
+// too.
+[[nodiscard]] Result<Fd> connect_unix(const std::string& path, uid_t owner);
+
+}  // namespace qf

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// qf-proxy: the ProxyCommand of the generated ssh_config. Options only; see proxy.h and qf-proxy(1). Runs as
+// the user; stdin and stdout are the SSH connection, stderr or /dev/tty is the person. It loads no libssh and
+// no libcrypto: for the tunnel it executes qf-tunnel.
+#include <signal.h>
+
+#include "libqf/log.h"
+#include "qf-proxy/options.h"
+#include "qf-proxy/proxy.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: qf-proxy [--config-dir FOLDER] [--state-dir FOLDER] [--runtime-dir FOLDER] HOST PORT\n"
+    "\n"
+    "Carries ssh's bytes to the peer HOST, port 22022, with the user's identity. PORT is 22 or 22022. Meant\n"
+    "for ssh's ProxyCommand.\n\n";
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  qf::open_log("qf-proxy");
+  ::signal(SIGPIPE, SIG_IGN);
+  auto options = qf::read_proxy_options(argc, argv, "qf-proxy", kUsage);
+  return qf::run_proxy(options.folders, options.host, options.port);
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who may do what: the two judgements of the fabric document's policies. Deny beats allow; nothing that
+// matches is deny. Pure functions over policy.mdb, so that a decision can be explained and tested without a
+// server.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libqf/policy_db.h"
+#include "qf-sshd/identity.h"
+
+namespace qf {
+
+// The documented words of a refusal (product documentation, troubleshooting).
+enum class Refusal {
+  kNone,
+  kPeer,       // "User is not authorized to access this peer"
+  kOsUser,     // "User is not authorized to login as OS user"
+  kNoMapping,  // "No authorization mapping for OS user"
+  kLast = kNoMapping,
+};
+
+struct Decision {
+  bool allowed = false;
+  std::string policy;  // name of the policy that decided, empty: none matched
+  Refusal refusal = Refusal::kNone;
+  std::string detail;                                   // for the audit log: why
+  std::vector<std::string> permit_open, permit_listen;  // empty: no restriction by policy
+  uint32_t max_session = 0;                             // seconds, 0: no limit
+};
+
+// May this source peer reach this peer's port 22022 at all? (Design: "Network", with the derived rule.)
+[[nodiscard]] Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source,
+                                     const PeerPolicyRecord& self);
+
+struct LoginRequest {
+  std::optional<Identity> identity;  // none: --disable-ssh-auth, the network judgement alone decides
+  std::string os_user;
+  bool os_user_is_root = false;  // uid 0, by whatever name
+  bool root_enabled = false;     // --enable-ssh-root
+};
+
+// May this identity be this OS user here? Includes the network judgement: both must allow.
+[[nodiscard]] Decision judge_login(const PolicyDb& policy, const PeerPolicyRecord& source,
+                                   const PeerPolicyRecord& self, const LoginRequest& request);
+
+// May this identity use this peer as a tunnel's end (no OS user named yet)? True when some OS user might be
+// allowed.
+[[nodiscard]] Decision judge_tunnel(const PolicyDb& policy, const PeerPolicyRecord& source,
+                                    const PeerPolicyRecord& self, const Identity& identity);
+
+// What the user reads: the documented words with identity and OS user filled in.
+[[nodiscard]] std::string refusal_text(const Decision& decision, const std::optional<Identity>& identity,
+                                       const std::string& os_user);
+
+}  // namespace qf

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who somebody is, once a token has been verified: what authentication hands to authorisation and to the
+// audit log.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qf {
+
+struct Identity {
+  std::string issuer_name;  // as in the fabric document
+  std::string subject;      // value of the issuer's user_id_claim
+  std::vector<std::string>
+      groups;                // user groups: of the document, and of the token through group_map; sorted
+  bool fabric_user = false;  // a user of this fabric at all ("members")
+  std::string email_local;   // local part of a verified email in the issuer's email_domains, else empty
+  bool key_bound = false;
+  std::string token_id;             // jti, empty: none
+  uint64_t certificate_serial = 0;  // 0: no certificate
+  int64_t token_expires = 0;        // seconds since the epoch
+
+  // "corp:auth0|61", as in user_groups
+  [[nodiscard]] std::string name() const { return issuer_name + ":" + subject; }
+};
+
+}  // namespace qf

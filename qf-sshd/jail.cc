@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/jail.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/landlock.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "libqf/fd.h"
+
+namespace qf {
+
+namespace {
+
+using FilterContext = std::unique_ptr<void, decltype(&::seccomp_release)>;
+
+// Calls that need no look at their arguments.
+constexpr int kAllowed[] = {
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(readv),
+    SCMP_SYS(writev),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(sendto),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(close),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(clock_nanosleep),
+};
+
+// Calls that libraries try on their own and that may simply not work.
+constexpr int kRefused[] = {
+    SCMP_SYS(open),        SCMP_SYS(openat),      SCMP_SYS(stat),       SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat),  SCMP_SYS(statx),       SCMP_SYS(access),     SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),  SCMP_SYS(readlink),    SCMP_SYS(readlinkat), SCMP_SYS(fstat),
+    SCMP_SYS(lseek),       SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(uname),
+    SCMP_SYS(getuid),      SCMP_SYS(geteuid),     SCMP_SYS(getgid),     SCMP_SYS(getegid),
+    SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(sysinfo),    SCMP_SYS(prctl),
+    SCMP_SYS(socket),
+};
+
+int add_rules(scmp_filter_ctx context) {
+  for (int call : kAllowed) {
+    if (int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 0); code != 0) return code;
+  }
+  for (int call : kRefused) {
+    if (int code = ::seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), call, 0); code != 0) return code;
+  }
+  // memory, but never code
+  for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
+    int code =
+        ::seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+    if (code != 0) return code;
+  }
+  for (scmp_datum_t command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC}) {
+    int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, command));
+    if (code != 0) return code;
+  }
+  int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
+                                SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA));
+  if (code != 0) return code;
+  // a terminal's size is all that net may set
+  return ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ));
+}
+
+}  // namespace
+
+Result<SyscallFilter> make_net_filter() {
+  FilterContext context(::seccomp_init(SCMP_ACT_KILL_PROCESS), &::seccomp_release);
+  if (context == nullptr) return system_error("cannot make a system call filter");
+  if (int code = add_rules(context.get()); code != 0) {
+    errno = -code;
+    return system_error("cannot make a system call filter");
+  }
+  Fd file(::memfd_create("filter", MFD_CLOEXEC));
+  if (!file) return system_error("cannot make a system call filter");
+  if (int code = ::seccomp_export_bpf(context.get(), file.get()); code != 0) {
+    errno = -code;
+    return system_error("cannot export the system call filter");
+  }
+  off_t size = ::lseek(file.get(), 0, SEEK_END);
+  SyscallFilter filter(static_cast<size_t>(size) / sizeof(sock_filter));
+  if (size <= 0 || ::pread(file.get(), filter.data(), static_cast<size_t>(size), 0) != size) {
+    return system_error("cannot read the system call filter");
+  }
+  return filter;
+}
+
+Status keep_only(const std::vector<int>& kept) {
+  auto null = open_file("/dev/null", O_RDWR);
+  if (!null) return null.error();
+  if (::dup2(null->get(), STDIN_FILENO) < 0 || ::dup2(null->get(), STDOUT_FILENO) < 0) {
+    return system_error("cannot close standard input and output");
+  }
+  auto sorted = kept;
+  std::sort(sorted.begin(), sorted.end());
+  unsigned first = STDERR_FILENO + 1;
+  for (int fd : sorted) {
+    auto number = static_cast<unsigned>(fd);
+    if (number > first && ::close_range(first, number - 1, 0) != 0)
+      return system_error("cannot close descriptors");
+    first = std::max(first, number + 1);
+  }
+  // `null` is closed here with the rest
+  if (std::find(sorted.begin(), sorted.end(), null->get()) == sorted.end())
+    static_cast<void>(null->release());
+  if (::close_range(first, ~0U, 0) != 0) return system_error("cannot close descriptors");
+  return Done{};
+}
+
+Status become(uid_t uid, gid_t gid) {
+  if (::setgroups(0, nullptr) != 0) return system_error("cannot drop groups");
+  if (::setresgid(gid, gid, gid) != 0) return system_error("cannot become gid " + std::to_string(gid));
+  if (::setresuid(uid, uid, uid) != 0) return system_error("cannot become uid " + std::to_string(uid));
+  if (::setuid(0) == 0 || ::setgid(0) == 0) return refused("privileges could be taken back");
+  return Done{};
+}
+
+Status enter_empty_root(const std::string& folder) {
+  if (::chdir(folder.c_str()) != 0) return system_error("cannot enter " + folder);
+  if (::chroot(".") != 0) return system_error("cannot make " + folder + " the root folder");
+  return Done{};
+}
+
+Status forbid_growth() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return system_error("cannot set no_new_privs");
+  if (::prctl(PR_SET_DUMPABLE, 0) != 0) return system_error("cannot forbid core dumps");
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return system_error("cannot tie the process to its parent");
+  const rlimit none = {0, 0};
+  for (auto resource : {RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NPROC}) {
+    if (::setrlimit(resource, &none) != 0) return system_error("cannot set a limit");
+  }
+  return Done{};
+}
+
+Status forbid_files() {
+  landlock_ruleset_attr attributes = {};
+  attributes.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;  // all of ABI 1
+  Fd rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
+  if (!rules) {
+    if (errno == ENOSYS || errno == EOPNOTSUPP) return Done{};
+    return system_error("cannot make a Landlock rule set");
+  }
+  if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
+    return system_error("cannot apply Landlock");
+  return Done{};
+}
+
+Status limit_memory() {
+  const rlimit limit = {kMostMemoryBefore, kMostMemoryAfter};
+  if (::setrlimit(RLIMIT_DATA, &limit) != 0) return system_error("cannot limit memory");
+  return Done{};
+}
+
+Status allow_more_memory() {
+  const rlimit limit = {kMostMemoryAfter, kMostMemoryAfter};
+  if (::prlimit(0, RLIMIT_DATA, &limit, nullptr) != 0) return system_error("cannot raise the memory limit");
+  return Done{};
+}
+
+Status load_filter(const SyscallFilter& filter) {
+  sock_fprog program = {static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    return system_error("cannot load the system call filter");
+  return Done{};
+}
+
+}  // namespace qf

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-tokend/device_flow.h"
+
+#include <algorithm>
+
+#include "libqf/json.h"
+#include "libqf/jwt.h"
+#include "libqf/log.h"
+#include "libqf/text.h"
+
+namespace qf {
+
+namespace {
+
+using std::chrono::seconds;
+
+constexpr const char* kDeviceGrant = "urn:ietf:params:oauth:grant-type:device_code";
+constexpr int64_t kDefaultInterval = 5;   // RFC 8628 section 3.2
+constexpr seconds kSlowDown{5};           // RFC 8628 section 3.5
+constexpr int64_t kMostInterval = 60;     // a provider may not make us wait for ever
+constexpr seconds kMostPause{30};         // between two attempts while the provider fails
+constexpr int64_t kDefaultExpiry = 600;   // where the required expires_in is missing
+constexpr int64_t kMostExpiry = 30 * 60;  // a login nobody finishes must end
+constexpr size_t kMostCode = 128;         // of a code that a person types, bytes
+constexpr size_t kMostUrl = 2048;
+constexpr size_t kMostAnswer = 256 * 1024;  // of any answer, bytes
+
+Refusal fault(const LoginRecord& record, const std::string& what) {
+  return {"provider", describe_issuer(record) + ": " + what, ""};
+}
+
+bool worth_another_try(const HttpAnswer& answer) {
+  return answer.status >= 500 || answer.status == 429 || answer.status == 408;
+}
+
+// What a person is told to open in a browser.
+std::optional<Refusal> check_prompt(const LoginRecord& record, const LoginPrompt& prompt) {
+  const std::string of = " of the device authorization answer";
+  if (prompt.user_code.empty() || prompt.user_code.size() > kMostCode ||
+      printable(prompt.user_code) != prompt.user_code) {
+    return fault(record, "\"user_code\"" + of + " is missing or cannot be shown");
+  }
+  for (const auto& [key, url] : {std::pair("verification_uri", &prompt.verification_uri),
+                                 std::pair("verification_uri_complete", &prompt.verification_uri_complete)}) {
+    if (url->empty() && url != &prompt.verification_uri) continue;
+    auto checked = check_url(*url);
+    if (!checked || url->size() > kMostUrl || printable(*url) != *url) {
+      return fault(record, std::string("\"") + key + "\"" + of + " is missing or no URL to open");
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<DeviceAuthorization, Refusal> read_device_authorization(const LoginRecord& record,
+                                                               const HttpAnswer& answer) {
+  if (answer.status != 200) {
+    return fault(record, "the device authorization is refused: " + describe_failure(answer));
+  }
+  auto body = parse_json(answer.body);
+  if (!body || !cJSON_IsObject(body->get())) {
+    return fault(record, "the device authorization answer is not a JSON object");
+  }
+  DeviceAuthorization out;
+  out.device_code = json_string(body->get(), "device_code").value_or("");
+  if (out.device_code.empty()) {
+    return fault(record, "\"device_code\" of the device authorization answer is missing");
+  }
+  out.prompt.user_code = json_string(body->get(), "user_code").value_or("");
+  out.prompt.verification_uri = json_string(body->get(), "verification_uri").value_or("");
+  if (out.prompt.verification_uri.empty()) {  // the name before RFC 8628 was finished; still sent by some
+    out.prompt.verification_uri = json_string(body->get(), "verification_url").value_or("");
+  }
+  out.prompt.verification_uri_complete = json_string(body->get(), "verification_uri_complete").value_or("");
+  if (auto bad = check_prompt(record, out.prompt)) return *bad;
+  int64_t expires = json_integer(body->get(), "expires_in").value_or(kDefaultExpiry);
+  out.prompt.expires_in = std::clamp<int64_t>(expires, 1, kMostExpiry);
+  int64_t interval = json_integer(body->get(), "interval").value_or(kDefaultInterval);
+  out.interval = seconds(std::clamp<int64_t>(interval, 1, kMostInterval));
+  return out;
+}
+
+Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, const HttpAnswer& answer) {
+  auto body = parse_json(answer.body);
+  if (!body || !cJSON_IsObject(body->get())) {
+    return fault(record, "the token answer is not a JSON object");
+  }
+  const char* field = record.access_token ? "access_token" : "id_token";
+  auto token = json_string(body->get(), field);
+  if (!token || token->empty()) {
+    return Refusal{"provider", describe_issuer(record) + ": \"" + field + "\" of the token answer is missing",
+                   record.access_token ? "" : "the client's scopes must hold openid"};
+  }
+  TokenGrant grant{Secret(*token)};
+  bool fits = token->size() <= kMostTokenBytes;
+  wipe(*token);
+  if (!fits) {
+    return fault(record, std::string("\"") + field + "\" of the token answer is longer than " +
+                             std::to_string(kMostTokenBytes) + " bytes");
+  }
+  return grant;
+}
+
+DeviceFlow::~DeviceFlow() {
+  if (request_ != 0) services_.cancel_fetch(request_);
+  wipe(authorization_.device_code);
+}
+
+void DeviceFlow::start() {
+  fetch(discovery_url(record_.issuer), std::nullopt, &DeviceFlow::discovered);
+}
+
+void DeviceFlow::fetch(const std::string& url, std::optional<std::string> form, Handler handler) {
+  HttpRequest request{url, record_.ca_file.value_or(""), std::move(form), {}};
+  request.limits.most_bytes = kMostAnswer;
+  request_ = services_.fetch(std::move(request), [this, handler](Result<HttpAnswer> answer) {
+    request_ = 0;
+    (this->*handler)(answer);
+  });
+}
+
+void DeviceFlow::discovered(Result<HttpAnswer>& answer) {
+  auto found = read_discovery(record_, answer);
+  if (!found) return finish(found.error());
+  discovery_ = *found;
+  if (discovery_.device_authorization_endpoint.empty()) {
+    return finish(fault(record_,
+                        "\"device_authorization_endpoint\" of its discovery document is missing, so there "
+                        "is no device login"));
+  }
+  std::vector<std::string> scopes = record_.scopes;
+  if (std::find(scopes.begin(), scopes.end(), "openid") == scopes.end()) {
+    scopes.insert(scopes.begin(), "openid");
+  }
+  fetch(discovery_.device_authorization_endpoint,
+        form_encode({{"client_id", record_.client_id}, {"scope", join(scopes, " ")}, {"nonce", nonce_}}),
+        &DeviceFlow::authorized);
+}
+
+void DeviceFlow::authorized(Result<HttpAnswer>& answer) {
+  if (!answer) return finish(fault(record_, answer.error().text()));
+  auto authorization = read_device_authorization(record_, *answer);
+  wipe((*answer).body);
+  if (!authorization) return finish(authorization.error());
+  authorization_ = std::move(*authorization);
+  expires_ = services_.now() + seconds(authorization_.prompt.expires_in);
+  listener_.flow_prompt(authorization_.prompt);
+  poll_later(authorization_.interval);
+}
+
+void DeviceFlow::event(const std::vector<pollfd>&) {
+  if (done_ || request_ != 0 || services_.now() < next_poll_) return;
+  next_poll_ = Deadline::max();
+  if (services_.now() >= expires_) return finish(expired());
+  poll_token();
+}
+
+void DeviceFlow::poll_token() {
+  fetch(discovery_.token_endpoint,
+        form_encode({{"grant_type", kDeviceGrant},
+                     {"device_code", authorization_.device_code},
+                     {"client_id", record_.client_id}}),
+        &DeviceFlow::polled);
+}
+
+void DeviceFlow::polled(Result<HttpAnswer>& answer) {
+  if (!answer) return back_off(answer.error().text(), std::nullopt);
+  if ((*answer).status == 200) {
+    auto grant = read_token_answer(record_, *answer);
+    wipe((*answer).body);
+    return finish(std::move(grant));
+  }
+  polled_in_vain(*answer);
+}
+
+void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
+  std::string error = oauth_error(answer);
+  if (error == "authorization_pending" || error == "slow_down") {
+    pause_ = seconds(0);
+    if (error == "slow_down") authorization_.interval += kSlowDown;
+    return poll_later(authorization_.interval);
+  }
+  if (error == "access_denied") {
+    return finish(Refusal{"access_denied", "the login at " + describe_issuer(record_) + " was denied", ""});
+  }
+  if (error == "expired_token") return finish(expired());
+  if (worth_another_try(answer)) {
+    return back_off(url_host(discovery_.token_endpoint) + " answers " + describe_failure(answer),
+                    answer.retry_after);
+  }
+  finish(fault(record_, "the token is refused: " + describe_failure(answer)));
+}
+
+void DeviceFlow::back_off(const std::string& why, std::optional<int64_t> retry_after) {
+  if (pause_ == seconds(0)) {
+    listener_.flow_notice(why + "; trying again for as long as the code is good");
+    pause_ = authorization_.interval;
+  }
+  pause_ = std::min(2 * pause_, kMostPause);
+  poll_later(std::max({pause_, authorization_.interval, seconds(retry_after.value_or(0))}));
+}
+
+void DeviceFlow::poll_later(seconds pause) {
+  next_poll_ = std::min(services_.now() + pause, expires_);
+}
+
+void DeviceFlow::finish(Result<TokenGrant, Refusal> result) {
+  if (done_) return;
+  done_ = true;
+  next_poll_ = Deadline::max();
+  listener_.flow_done(std::move(result));
+}
+
+Refusal DeviceFlow::expired() const {
+  return {"expired",
+          "nobody finished the login at " + describe_issuer(record_) + " within " +
+              std::to_string(authorization_.prompt.expires_in) + " s",
+          "run the command again, and open the URL in a browser sooner"};
+}
+
+}  // namespace qf

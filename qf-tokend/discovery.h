@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenID Provider Metadata (OpenID Connect Discovery 1.0 sections 3 and 4; RFC 8414). The document is
+// believed only where it can be checked: its issuer must be ours, its endpoints URLs that we would use. Each
+// error names the issuer and the field.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "libqf/http.h"
+#include "libqf/peers_db.h"
+#include "qf-tokend/protocol.h"
+
+namespace qf {
+
+struct Discovery {
+  std::string token_endpoint;
+  std::string device_authorization_endpoint;  // RFC 8628 section 4; empty: none
+};
+
+[[nodiscard]] std::string discovery_url(std::string_view issuer);
+// `record`: of the issuer asked
+[[nodiscard]] Result<Discovery, Refusal> read_discovery(const LoginRecord& record,
+                                                        const Result<HttpAnswer>& answer);
+
+// "issuer corp (https://idp.example/)": how messages name an issuer
+[[nodiscard]] std::string describe_issuer(const LoginRecord& record);
+// {"error": …} of RFC 6749 section 5.2 as text for people, or the HTTP status when there is none.
+[[nodiscard]] std::string describe_failure(const HttpAnswer& answer);
+// Its "error" alone; empty when there is none.
+[[nodiscard]] std::string oauth_error(const HttpAnswer& answer);
+
+}  // namespace qf

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// The logins that are going on: at most one for each issuer, however many clients wait for it. All of them
+// get its prompt and its result; one that goes away leaves it, and when nobody waits any more it is
+// cancelled.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "qf-tokend/identity.h"
+#include "qf-tokend/token_flow.h"
+
+namespace qf {
+
+class LoginObserver {
+ public:
+  virtual ~LoginObserver() = default;
+  // A line of progress (qf-tokend-protocol(7)) for a client that waits.
+  virtual void login_progress(uint64_t client, const std::string& line) = 0;
+  virtual void login_succeeded(Identity identity, const std::vector<uint64_t>& clients) = 0;
+  virtual void login_failed(const std::string& issuer_name, const Refusal& refusal,
+                            const std::vector<uint64_t>& clients) = 0;
+};
+
+class Logins {
+ public:
+  // What this issuer's entry asks for; "unsupported" where we do not have that flow.
+  using MakeFlow = std::function<Result<std::unique_ptr<TokenFlow>, Refusal>(
+      const LoginRecord& record, const std::string& nonce, FlowListener& listener)>;
+
+  Logins(MakeFlow make_flow, FlowServices& services, LoginObserver& observer, std::string user_key_blob);
+  ~Logins();
+  Logins(const Logins&) = delete;
+  Logins& operator=(const Logins&) = delete;
+
+  // The client waits for a login at this issuer, one that is going on or a new one.
+  void join(const LoginRecord& record, uint64_t client);
+  void leave(uint64_t client);
+  void cancel(const std::string& issuer_name, const Refusal& refusal);
+  [[nodiscard]] bool going_on(const std::string& issuer_name) const { return active_.contains(issuer_name); }
+
+  [[nodiscard]] std::vector<std::string> issuers() const;
+
+  void add(std::vector<pollfd>& polled) const;
+  [[nodiscard]] Deadline deadline() const;
+  // Runs the flows, then tells the observer of those that have ended. `wall_time`: seconds since the epoch.
+  void handle(const std::vector<pollfd>& polled, int64_t wall_time);
+
+ private:
+  class Active;
+  using ActiveMap = std::map<std::string, std::unique_ptr<Active>>;
+  void settle(int64_t wall_time);
+
+  MakeFlow make_flow_;
+  FlowServices& services_;
+  LoginObserver& observer_;
+  std::string user_key_blob_;
+  ActiveMap active_;  // by issuer name
+};
+
+}  // namespace qf

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a daemon of ours begins: one at a time, on a Unix socket, in the background. All of it happens before
+// the loop, so main may die() on its errors.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "libqf/fd.h"
+#include "libqf/result.h"
+
+namespace qf {
+
+// Splits off a background process; the first process stays until ready(), passing on exit code and messages.
+class Background {
+ public:
+  // In the foreground nothing is split off. Otherwise the first process never returns from here.
+  static Background begin(bool foreground);
+  // The daemon listens: detaches it from the terminal and lets the first process exit with 0.
+  void ready();
+
+ private:
+  explicit Background(Fd parent) : parent_(std::move(parent)) {}
+  Fd parent_;  // not open: in the foreground
+};
+
+// The lock that only one daemon holds; it ends with the process. kRefused when another one holds it.
+[[nodiscard]] Result<Fd> take_lock(const std::string& path);
+
+// A listening, non-blocking socket, renamed into place, so that whoever finds it can connect. Replaces one
+// that a dead daemon has left: hold the lock.
+[[nodiscard]] Result<Fd> listen_unix(const std::string& path, mode_t mode);
+
+// Many clients, and no trace of tokens: raises the limit of descriptors, masks SIGPIPE, sets the umask,
+// wipes memory of JSON values as it is freed, keeps other processes of the user out (dumpable off).
+void harden_process();
+
+}  // namespace qf

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-tokend/token_commands.h"
+
+#include <unistd.h>
+
+#include "libqf/base64.h"
+#include "libqf/json.h"
+#include "libqf/log.h"
+#include "libqf/secret.h"
+#include "libqf/terminal.h"
+#include "libqf/text.h"
+#include "libqf/tokend_client.h"
+
+namespace qf {
+
+namespace {
+
+constexpr auto kAnswerTime = std::chrono::seconds(10);
+
+JsonWriter request_for(const char* operation, const std::string& issuer) {
+  JsonWriter request;
+  request.set("version", kTokendProtocolVersion).set("op", operation);
+  if (!issuer.empty()) request.set("issuer", issuer);
+  return request;
+}
+
+int print(std::string_view text) {
+  auto written = write_all(STDOUT_FILENO, std::string(text) + "\n");
+  if (!written) say("cannot write to stdout: " + written.error().text());
+  return written ? kExitOk : kExitSystem;
+}
+
+int trouble(const Error& error, const std::string& hint) {
+  say(error.text(), hint);
+  return kExitSystem;
+}
+
+std::string text_of(const JsonPtr& answer, const char* key) {
+  return json_string(answer.get(), key).value_or("");
+}
+
+// What qf-tokend said no to, in its words.
+int negative(const JsonPtr& answer) {
+  say(text_of(answer, "message"), text_of(answer, "hint"));
+  return kExitNegative;
+}
+
+bool succeeded(const JsonPtr& answer) {
+  return json_bool(answer.get(), "ok").value_or(false);
+}
+
+Result<JsonPtr> ask(TokendClient& daemon, const JsonWriter& request) {
+  if (auto sent = daemon.send(request.text()); !sent) return sent.error();
+  return daemon.receive(Clock::now() + kAnswerTime);
+}
+
+std::string describe_seconds(int64_t seconds) {
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
+  return std::to_string(seconds / 3600) + " h";
+}
+
+void show_prompt(const Terminal& terminal, const JsonPtr& event) {
+  std::string text = "log in at " + text_of(event, "issuer") + ": open\n    " +
+                     text_of(event, "verification_uri") + "\nand enter the code\n    " +
+                     text_of(event, "user_code");
+  std::string complete = text_of(event, "verification_uri_complete");
+  if (!complete.empty()) text += "\nor open\n    " + complete;
+  terminal.show(text + "\nThe code is good for " +
+                describe_seconds(json_integer(event.get(), "expires_in").value_or(0)) + ".");
+}
+
+// Shows what comes on the way; the final answer. The daemon bounds how long a login may take.
+Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
+  for (;;) {
+    auto line = daemon.receive(Deadline::max());
+    if (!line) return line;
+    std::string event = text_of(*line, "event");
+    if (event.empty()) return line;
+    if (event == "prompt") show_prompt(terminal, *line);
+    if (event == "notice") terminal.show(text_of(*line, "message"));
+  }
+}
+
+int report_login(const JsonPtr& answer) {
+  int64_t left = json_integer(answer.get(), "ttl_left").value_or(0);
+  say("logged in at " + text_of(answer, "issuer") + " as " + text_of(answer, "subject") +
+      (left > 0 ? ", for " + describe_seconds(left) : ""));
+  if (left > 0) return kExitOk;
+  say("the token runs out too soon to be kept", "log in again when ssh asks for it");
+  return kExitOk;
+}
+
+std::string issuer_line(const cJSON* issuer) {
+  std::string name = json_string(issuer, "name").value_or("");
+  std::string state = json_string(issuer, "state").value_or("");
+  if (state == "logging_in") return name + ": a login is going on";
+  if (state != "cached") return name + ": no token";
+  bool bound = json_bool(issuer, "bound").value_or(false);
+  return name + ": " + json_string(issuer, "subject").value_or("") + ", good for " +
+         describe_seconds(json_integer(issuer, "ttl_left").value_or(0)) +
+         (bound ? ", bound to this login's key" : ", a bearer token");
+}
+
+// Exit 0 when a token of some issuer is at hand.
+int print_status(const JsonPtr& answer, bool json) {
+  bool cached = false;
+  std::string text = "qf-tokend: process " + std::to_string(json_integer(answer.get(), "pid").value_or(0));
+  int64_t ttl = json_integer(answer.get(), "ttl").value_or(0);
+  text += ttl == 0 ? ", tokens are not kept" : ", keeps tokens for " + describe_seconds(ttl);
+  const cJSON* issuer = nullptr;
+  cJSON_ArrayForEach(issuer, json_member(answer.get(), "issuers")) {
+    cached = cached || json_string(issuer, "state") == "cached";
+    text += "\n" + printable(issuer_line(issuer));
+  }
+  int printed = print(json ? json_text(answer.get()) : text);
+  if (printed != kExitOk) return printed;
+  return cached ? kExitOk : kExitNegative;
+}
+
+// Payload of a compact JWS, for reading; qf-token judges nothing.
+std::optional<std::string> payload_of(const std::string& token) {
+  auto parts = split(token, '.');
+  return parts.size() == 3 ? base64url_decode(parts[1]) : std::nullopt;
+}
+
+}  // namespace
+
+int token_login(const Folders& folders, const std::string& issuer) {
+  auto daemon = TokendClient::connect_or_start(folders);
+  if (!daemon) return trouble(daemon.error(), "look at the messages above");
+  auto status = ask(*daemon, request_for("status", ""));
+  if (!status) return trouble(status.error(), "run qf-token stop, then try again");
+  if (!succeeded(*status)) return negative(*status);
+  if (json_integer(status->get(), "ttl").value_or(0) == 0) {
+    say("tokens are not kept (the TTL is 0), so that a login now would be of no use: ssh asks for one at "
+        "each "
+        "connection",
+        "to keep them for an hour: qf-up --ssh-jwt-cache-ttl 3600");
+    return kExitNegative;
+  }
+  Terminal terminal = Terminal::find();
+  auto request = request_for("login", issuer);
+  request.set("interactive", terminal.present());
+  if (auto sent = daemon->send(request.text()); !sent) return trouble(sent.error(), "try again");
+  auto answer = follow_login(*daemon, terminal);
+  if (!answer) return trouble(answer.error(), "the login was not finished: run qf-token login again");
+  if (!succeeded(*answer) && !terminal.present() && text_of(*answer, "error") == "login_required") {
+    say("to log in takes a person at a terminal, and there is none", "run qf-token login from a terminal");
+    return kExitNegative;
+  }
+  return succeeded(*answer) ? report_login(*answer) : negative(*answer);
+}
+
+int token_show(const Folders& folders, const std::string& issuer, bool claims) {
+  auto daemon = TokendClient::connect(folders);
+  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) {
+    say("qf-tokend is not running, so there is no token", "run qf-token login");
+    return kExitNegative;
+  }
+  if (!daemon) return trouble(daemon.error(), "");
+  auto answer = ask(*daemon, request_for("show", issuer));
+  if (!answer) return trouble(answer.error(), "run qf-token stop, then log in again");
+  if (!succeeded(*answer)) return negative(*answer);
+  std::string token = text_of(*answer, "token");
+  auto payload = claims ? payload_of(token) : std::optional(token);
+  if (!payload) {
+    say("qf-tokend gave something that is no JWT");
+    return kExitSystem;
+  }
+  int printed = print(claims ? printable(*payload) : *payload);
+  wipe(token);
+  wipe(*payload);
+  return printed;
+}
+
+int token_status(const Folders& folders, bool json) {
+  auto daemon = TokendClient::connect(folders);
+  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) {
+    if (json) {
+      int printed = print(R"({"ok":false,"error":"not_running"})");
+      return printed == kExitOk ? kExitNegative : printed;
+    }
+    say("qf-tokend is not running, so there is no token", "run qf-token login");
+    return kExitNegative;
+  }
+  if (!daemon) return trouble(daemon.error(), "");
+  auto answer = ask(*daemon, request_for("status", ""));
+  if (!answer) return trouble(answer.error(), "run qf-token stop, then log in again");
+  if (!succeeded(*answer)) return negative(*answer);
+  return print_status(*answer, json);
+}
+
+int token_logout(const Folders& folders, const std::string& issuer) {
+  auto daemon = TokendClient::connect(folders);
+  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) return kExitOk;  // nothing is kept
+  if (!daemon) return trouble(daemon.error(), "");
+  auto answer = ask(*daemon, request_for("logout", issuer));
+  if (!answer) return trouble(answer.error(), "run qf-token stop: that forgets everything too");
+  return succeeded(*answer) ? kExitOk : negative(*answer);
+}
+
+int token_stop(const Folders& folders) {
+  auto daemon = TokendClient::connect(folders);
+  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) return kExitOk;
+  if (!daemon) return trouble(daemon.error(), "");
+  auto answer = ask(*daemon, request_for("stop", ""));
+  if (!answer) return trouble(answer.error(), "end the process of qf-tokend by hand");
+  if (!succeeded(*answer)) return negative(*answer);
+  // the daemon closes the connection when it has ended and its files are gone
+  auto end = daemon->receive(Clock::now() + kAnswerTime);
+  if (end || end.error().kind == ErrorKind::kTimeout) {
+    say("qf-tokend has not ended yet", "end its process by hand");
+    return kExitSystem;
+  }
+  return kExitOk;
+}
+
+}  // namespace qf

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// What qf-tokend knows and does: answers the requests of the user's programs (requests.cc, one function an
+// operation) out of the caches, and runs logins. Runs as the user; no request ever waits for the network but
+// those that need a login.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libqf/folders.h"
+#include "libqf/http.h"
+#include "libqf/json.h"
+#include "libqf/peers_db.h"
+#include "qf-tokend/credential.h"
+#include "qf-tokend/detection_cache.h"
+#include "qf-tokend/keys.h"
+#include "qf-tokend/logins.h"
+#include "qf-tokend/server.h"
+#include "qf-tokend/token_cache.h"
+
+namespace qf {
+
+struct TokenServiceOptions {
+  std::string peers_mdb;
+  std::string ssh_folder;                    // RUNTIME/ssh
+  std::optional<int64_t> ttl;                // seconds; none: as peers.mdb says
+  std::vector<std::string> machine_sockets;  // where a machine issuer may listen
+};
+
+class TokenService final : public LineService, private LoginObserver, private FlowServices {
+ public:
+  TokenService(TokenServiceOptions options, Keys keys);
+  void attach(Server& server) { server_ = &server; }
+
+  std::optional<Refusal> admit(const ucred& who) override;
+  void request(uint64_t client, const Request& request) override;
+  void gone(uint64_t client) override;
+  void add(std::vector<pollfd>& polled) override;
+  [[nodiscard]] Deadline deadline() override;
+  void handle(const std::vector<pollfd>& polled) override;
+
+ private:
+  struct OpenDatabase {
+    PeersDb db;
+    dev_t device = 0;
+    ino_t inode = 0;
+  };
+  template <class T>
+  using Answer = Result<T, Refusal>;
+
+  // requests.cc
+  void match(uint64_t client, const Request& request);
+  void detected(uint64_t client, const Request& request);
+  void confirm(uint64_t client, const Request& request);
+  void credential(uint64_t client, const Request& request);
+  void login(uint64_t client, const Request& request);
+  void show(uint64_t client, const Request& request);
+  void status(uint64_t client, const Request& request);
+  void logout(uint64_t client, const Request& request);
+  void stop(uint64_t client, const Request& request);
+  void answer_credential(uint64_t client, const Request& request, const Identity& identity);
+  void answer_login(uint64_t client, const Identity& identity);
+  void wait_for_login(uint64_t client, const Request& request, const LoginRecord& record);
+  void refuse(uint64_t client, const Refusal& refusal);
+  bool renew_certificate(const Request& request, const PeerRecord& peer);
+  [[nodiscard]] Refusal login_required(const LoginRecord& record) const;
+  JsonPtr issuer_status(const std::string& name);
+
+  // token_service.cc
+  Answer<const PeersDb*> peers();
+  Answer<PeerRecord> find_peer(const Request& request);
+  // The issuer to use: the one named, else one with a cached token, else the first that `peer` takes.
+  Answer<LoginRecord> choose_issuer(const std::string& named, const PeerRecord* peer);
+  [[nodiscard]] const Identity* cached(const std::string& issuer_name);
+  [[nodiscard]] int64_t ttl();
+  [[nodiscard]] static CacheTime time_now();
+  void forget(const std::string& issuer_name);
+  void expire();
+
+  void login_progress(uint64_t client, const std::string& line) override;
+  void login_succeeded(Identity identity, const std::vector<uint64_t>& clients) override;
+  void login_failed(const std::string& issuer_name, const Refusal& refusal,
+                    const std::vector<uint64_t>& clients) override;
+  [[nodiscard]] Deadline now() override { return Clock::now(); }
+  HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) override;
+  void cancel_fetch(HttpClient::Id id) override { http_.cancel(id); }
+  Answer<std::unique_ptr<TokenFlow>> make_flow(const LoginRecord& record, const std::string& nonce,
+                                               FlowListener& listener);
+
+  TokenServiceOptions options_;
+  Keys keys_;
+  Server* server_ = nullptr;
+  std::optional<OpenDatabase> database_;
+  HttpClient http_;
+  TokenCache tokens_;
+  DetectionCache detections_;
+  SshNotes notes_;
+  CertificateFiles certificates_;
+  std::map<uint64_t, Request> waiting_;  // requests that wait for a login, by client
+  Logins logins_;                        // last: its flows use http_
+};
+
+}  // namespace qf

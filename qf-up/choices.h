@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an admin chose for this machine: which peer it is and which features are on. Flags of qf-up, kept in
+// STATE/choices.json, so that the next qf-up needs no flag again. Not part of the fabric document.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libqf/folders.h"
+#include "libqf/result.h"
+
+namespace qf {
+
+struct Choices {
+  std::string self;             // --self; empty: none
+  std::string ssh_config_file;  // --ssh-config-file; empty: the default place
+  bool allow_server_ssh = false;
+  bool enable_ssh_sftp = false;
+  bool enable_ssh_root = false;
+  bool disable_ssh_auth = false;
+  bool enable_ssh_local_port_forwarding = false;
+  bool enable_ssh_remote_port_forwarding = false;
+  bool no_pq_warning = false;
+  uint32_t ssh_jwt_cache_ttl = 0;  // seconds
+};
+
+// Flag name without "--" and the member that it sets: the one list of boolean choices, for the command line,
+// the file and the arguments of qf-sshd.
+struct BoolChoice {
+  const char* flag;
+  bool Choices::*member;
+  const char* help;
+  bool for_server;  // handed on to qf-sshd
+};
+[[nodiscard]] const std::vector<BoolChoice>& bool_choices();
+
+[[nodiscard]] std::string choices_path(const Folders& folders);
+// Defaults when there is no file; kInput when it is damaged.
+[[nodiscard]] Result<Choices> load_choices(const Folders& folders);
+[[nodiscard]] std::string choices_text(const Choices& choices);
+
+// The flags of qf-sshd that these choices mean.
+[[nodiscard]] std::vector<std::string> server_flags(const Choices& choices);
+
+}  // namespace qf

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What qf-up can be told to do. Each command returns the exit code and has said what a person needs to know.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "libqf/folders.h"
+#include "qf-up/choices.h"
+
+namespace qf {
+
+// The command line, read.
+struct Invocation {
+  std::string command = "up";
+  std::string file;  // of check and apply; empty: CONFIG/fabric.json
+  Folders folders;
+  bool force = false;
+  bool json = false;
+  // What was given now; the rest comes from choices.json.
+  std::optional<std::string> self;
+  std::optional<std::string> ssh_config_file;
+  std::optional<uint32_t> ssh_jwt_cache_ttl;
+  std::vector<std::pair<const BoolChoice*, bool>> switches;
+};
+
+[[nodiscard]] int command_check(const Invocation& invocation);
+[[nodiscard]] int command_apply(const Invocation& invocation);
+[[nodiscard]] int command_up(const Invocation& invocation);
+[[nodiscard]] int command_down(const Invocation& invocation);
+[[nodiscard]] int command_status(const Invocation& invocation);
+[[nodiscard]] int command_host_key(const Invocation& invocation);
+
+// The remembered choices with those of the command line over them. kInput when they cannot be together.
+[[nodiscard]] Result<Choices> choose(const Invocation& invocation);
+
+}  // namespace qf

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// The "issuers" of a fabric document.
+#include "libqf/jwk.h"
+#include "libqf/log.h"
+#include "libqf/text.h"
+#include "qf-up/document_parts.h"
+#include "qf-up/names.h"
+
+namespace qf {
+
+namespace {
+
+constexpr int64_t kMostTokenAge = 366 * 86400;  // seconds
+constexpr int64_t kMostClockSkew = 3600;        // seconds
+
+// Something printable without spaces (RFC 6749 section 3.3).
+bool is_token_word(const std::string& word) {
+  return word.size() <= 1000 && word.find(' ') == std::string::npos && printable(word) == word;
+}
+
+void read_identity(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
+  if (auto name = object.text("name", Need::kRequired)) {
+    if (auto fault = issuer_name_fault(*name)) object.fault("name", quoted(*name) + ": " + *fault);
+    if (!reader.issuer_names.insert(*name).second)
+      object.fault("name", "two issuers have the name " + quoted(*name));
+    rules.name = *name;
+  }
+  if (auto issuer = object.text("issuer", Need::kRequired)) {
+    if (!reader.issuer_urls.insert(*issuer).second)
+      object.fault("issuer", "two issuers have the address " + quoted(*issuer));
+    rules.issuer = *issuer;
+  }
+  rules.audiences = object.texts("audiences", Need::kRequired);
+  if (object.is_empty("audiences"))
+    object.fault("audiences", "must not be empty: a token for somebody else would be accepted");
+}
+
+void read_keys(ObjectReader& object, IssuerRecord& rules) {
+  rules.jwks_uri = object.text("jwks_uri", Need::kOptional);
+  if (rules.jwks_uri) {
+    if (auto fault = endpoint_url_fault(*rules.jwks_uri))
+      object.fault("jwks_uri", quoted(*rules.jwks_uri) + " " + *fault);
+  }
+  if (const cJSON* jwks = object.object("jwks", Need::kOptional)) {
+    if (rules.jwks_uri) object.fault("jwks", "\"jwks_uri\" and \"jwks\" exclude each other");
+    rules.jwks = json_text(jwks);
+    std::vector<std::string> skipped;
+    auto keys = parse_key_set(*rules.jwks, &skipped);
+    if (!keys) {
+      object.fault("jwks", keys.error().text());
+    } else if (keys->empty()) {
+      object.fault("jwks", "has no usable key" + (skipped.empty() ? "" : ": " + skipped.front()));
+    }
+  }
+  rules.ca_file = object.text("ca_file", Need::kOptional);
+  if (rules.ca_file && !rules.ca_file->starts_with('/')) object.fault("ca_file", "must be an absolute path");
+}
+
+void read_group_map(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
+  object.map("group_map", Need::kOptional,
+             [&](const std::string& from, const cJSON* value, const Place& place) {
+               auto to = read_text(value, place, reader.faults);
+               if (!to) return;
+               if ((from == "*") != (*to == "*"))
+                 return reader.faults.add(place, "\"*\" goes with \"*\" only: every name as it is");
+               rules.group_map[from] = *to;
+             });
+}
+
+void read_required_claims(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
+  object.map("required_claims", Need::kOptional,
+             [&](const std::string& claim, const cJSON* value, const Place& place) {
+               bool scalar = cJSON_IsString(value) || cJSON_IsNumber(value) || cJSON_IsBool(value);
+               if (claim.empty()) return reader.faults.add(place, "the name of the claim is empty");
+               if (!scalar) return reader.faults.add(place, "expected a string, a number, true or false");
+               rules.required_claims[claim] = json_text(value);
+             });
+}
+
+void read_claims(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
+  rules.max_token_age =
+      static_cast<uint32_t>(object.integer("max_token_age", Need::kOptional, 1, kMostTokenAge).value_or(600));
+  rules.clock_skew =
+      static_cast<uint32_t>(object.integer("clock_skew", Need::kOptional, 0, kMostClockSkew).value_or(60));
+  rules.user_id_claim = object.text("user_id_claim", Need::kOptional).value_or("sub");
+  rules.groups_claim = object.text("groups_claim", Need::kOptional).value_or("groups");
+  read_group_map(reader, object, rules);
+  rules.members_all = object.word("members", Need::kOptional, {"listed", "all"}).value_or("listed") == "all";
+  read_required_claims(reader, object, rules);
+  for (const auto& domain : object.texts("email_domains", Need::kOptional)) {
+    if (auto fault = domain_fault(domain)) object.fault("email_domains", quoted(domain) + ": " + *fault);
+    rules.email_domains.push_back(lower(domain));
+  }
+  if (!rules.email_domains.empty()) reader.any_email_domains = true;
+  rules.accept_bearer = object.boolean("accept_bearer", false);
+}
+
+void read_flow(ObjectReader& object, IssuerEntry& issuer) {
+  static const std::map<std::string, LoginFlow> kFlows = {
+      {"auto", LoginFlow::kAuto},       {"device", LoginFlow::kDevice}, {"machine", LoginFlow::kMachine},
+      {"browser", LoginFlow::kBrowser}, {"file", LoginFlow::kFile},     {"command", LoginFlow::kCommand}};
+  auto word =
+      object.word("flow", Need::kOptional, {"auto", "device", "machine", "browser", "file", "command"});
+  issuer.flow = kFlows.at(word.value_or("auto"));
+  bool here = issuer.flow == LoginFlow::kAuto || issuer.flow == LoginFlow::kDevice ||
+              issuer.flow == LoginFlow::kMachine;
+  if (!here) object.fault("flow", quoted(*word) + " is " + kNotYet);
+}
+
+void read_client(DocumentReader& reader, const cJSON* value, const Place& place, IssuerEntry& issuer) {
+  ObjectReader object(value, place, reader.faults);
+  issuer.has_client = true;
+  read_flow(object, issuer);
+  bool machine = issuer.flow == LoginFlow::kMachine;
+  issuer.client_id = object.text("client_id", machine ? Need::kOptional : Need::kRequired).value_or("");
+  issuer.scopes = object.texts("scopes", Need::kOptional);
+  if (issuer.scopes.empty()) issuer.scopes = {"openid"};
+  bool openid = false;
+  for (const auto& scope : issuer.scopes) {
+    openid = openid || scope == "openid";
+    if (!is_token_word(scope)) object.fault("scopes", quoted(scope) + " is not a scope");
+  }
+  if (!openid && !machine) object.fault("scopes", "without \"openid\" the issuer gives no id_token");
+  auto token = object.word("token", Need::kOptional, {"id_token", "access_token"});
+  if (token == "access_token") object.fault("token", "\"access_token\" is " + std::string(kNotYet));
+  for (const char* key : {"client_secret", "redirect_port", "resource", "file", "command"})
+    object.not_yet(key);
+  object.finish();
+}
+
+// Which addresses are good depends on who fetches what from the issuer.
+void check_issuer_address(ObjectReader& object, const IssuerEntry& issuer) {
+  if (issuer.rules.issuer.empty()) return;
+  bool machine = issuer.has_client && issuer.flow == LoginFlow::kMachine;
+  bool fetched = !issuer.rules.jwks || (issuer.has_client && !machine);
+  auto fault = fetched && !machine ? issuer_url_fault(issuer.rules.issuer) : uri_fault(issuer.rules.issuer);
+  if (fault) object.fault("issuer", quoted(issuer.rules.issuer) + " " + *fault);
+  if (machine && !issuer.rules.jwks && !issuer.rules.jwks_uri)
+    object.fault("missing \"jwks\": a machine issuer's keys are written into the document");
+}
+
+}  // namespace
+
+void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place) {
+  ObjectReader object(value, place, reader.faults);
+  if (!object.is_object()) return;
+  IssuerEntry issuer;
+  read_identity(reader, object, issuer.rules);
+  read_keys(object, issuer.rules);
+  read_claims(reader, object, issuer.rules);
+  object.not_yet("server_login");
+  if (const cJSON* client = object.object("client", Need::kOptional)) {
+    Place at = place.member("client");
+    read_client(reader, client, at, issuer);
+  }
+  check_issuer_address(object, issuer);
+  object.finish();
+  reader.document.issuers.push_back(std::move(issuer));
+}
+
+void check_group_maps(DocumentReader& reader, const cJSON* root, const Place& place) {
+  const cJSON* issuers = json_member(root, "issuers");
+  if (!cJSON_IsArray(issuers)) return;
+  Place list = place.member("issuers");
+  size_t index = 0;
+  for (const cJSON* i = issuers->child; i != nullptr && !reader.faults.full(); i = i->next) {
+    Place issuer = list.item(index++);
+    Place map = issuer.member("group_map");
+    const cJSON* members = json_member(i, "group_map");
+    for (const cJSON* m = cJSON_IsObject(members) ? members->child : nullptr; m != nullptr; m = m->next) {
+      if (!cJSON_IsString(m) || *m->valuestring == '\0') continue;  // a fault already
+      std::string group = m->valuestring;
+      if (group != "*" && !reader.document.user_groups.contains(group))
+        reader.faults.add(map.member(m->string), "no user group " + quoted(group));
+    }
+  }
+}
+
+}  // namespace qf

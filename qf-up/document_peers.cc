@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The "peers" of a fabric document.
+#include <algorithm>
+
+#include "libqf/text.h"
+#include "qf-up/document_parts.h"
+#include "qf-up/names.h"
+
+namespace qf {
+
+namespace {
+
+constexpr size_t kMostAddresses = 64;  // of one peer
+constexpr size_t kMostHostKeys = 16;   // of one peer
+
+const std::string& name_of(const DocumentReader& reader, size_t peer) {
+  return reader.document.peers[peer].record.name;
+}
+
+// Notes a name under which `peer` can be reached; a fault when it leads to another peer already.
+void claim_name(DocumentReader& reader, ObjectReader& object, const std::string& name, size_t peer) {
+  auto [found, fresh] = reader.peers_by_reachable_name.emplace(name, peer);
+  if (fresh || found->second == peer) return;
+  object.fault("name", quoted(name) + " would also be the peer " + quoted(name_of(reader, found->second)));
+}
+
+void read_peer_name(DocumentReader& reader, ObjectReader& object, PeerRecord& record, size_t peer) {
+  auto name = object.text("name", Need::kRequired);
+  if (!name) return;
+  record.name = *name;
+  std::string full = lower(*name) + "." + reader.document.domain;
+  auto [found, fresh] = reader.peers_by_name.emplace(lower(*name), peer);
+  if (auto fault = peer_name_fault(*name)) return object.fault("name", quoted(*name) + ": " + *fault);
+  if (full.size() > 253) return object.fault("name", "with the domain the name is longer than 253 bytes");
+  if (!fresh) {
+    const std::string& other = name_of(reader, found->second);
+    return object.fault(
+        "name", other == *name ? "two peers have the name " + quoted(*name)
+                               : quoted(*name) + " and " + quoted(other) + " differ by letter case only");
+  }
+  claim_name(reader, object, lower(*name), peer);
+  claim_name(reader, object, full, peer);
+}
+
+void read_addresses(DocumentReader& reader, ObjectReader& object, PeerRecord& record, size_t peer) {
+  object.list("addresses", Need::kRequired, [&](const cJSON* value, const Place& place) {
+    auto text = read_text(value, place, reader.faults);
+    if (!text) return;
+    auto address = peer_address_text(*text);
+    if (!address) return reader.faults.add(place, quoted(*text) + ": " + address.error().what);
+    auto [found, fresh] = reader.peers_by_address.emplace(*address, peer);
+    if (!fresh && found->second == peer) return reader.faults.add(place, "duplicate " + quoted(*text));
+    if (!fresh)
+      return reader.faults.add(place, quoted(*text) + " is an address of the peer " +
+                                          quoted(name_of(reader, found->second)) + " too");
+    record.addresses.push_back(std::move(*address));
+  });
+  if (record.addresses.size() > kMostAddresses)
+    object.fault("addresses", "more than " + std::to_string(kMostAddresses));
+}
+
+void read_host_keys(DocumentReader& reader, ObjectReader& object, PeerEntry& peer) {
+  object.list("ssh_host_keys", Need::kOptional, [&](const cJSON* value, const Place& place) {
+    auto text = read_text(value, place, reader.faults);
+    if (!text) return;
+    auto key = parse_host_key(*text);
+    if (!key) return reader.faults.add(place, key.error().what);
+    auto& all = peer.fingerprints;
+    if (std::find(all.begin(), all.end(), key->fingerprint) != all.end())
+      return reader.faults.add(place, "duplicate key " + key->fingerprint);
+    all.push_back(std::move(key->fingerprint));
+    peer.record.ssh_host_keys.push_back(std::move(key->line));
+  });
+  if (peer.fingerprints.size() > kMostHostKeys)
+    object.fault("ssh_host_keys", "more than " + std::to_string(kMostHostKeys));
+  std::sort(peer.fingerprints.begin(), peer.fingerprints.end());
+}
+
+void read_peer_issuers(DocumentReader& reader, ObjectReader& object, const Place& place, PeerRecord& record) {
+  record.issuers = object.texts("issuers", Need::kOptional);
+  if (object.is_empty("issuers"))
+    object.fault("issuers", "must not be empty; leave it out to take every issuer");
+  Place list = place.member("issuers");
+  for (size_t i = 0; i < record.issuers.size(); ++i) {
+    if (!reader.issuer_names.contains(record.issuers[i]))
+      reader.faults.add(list.item(i), "no issuer " + quoted(record.issuers[i]));
+  }
+}
+
+}  // namespace
+
+void read_peer(DocumentReader& reader, const cJSON* value, const Place& place) {
+  ObjectReader object(value, place, reader.faults);
+  // Kept also when it has faults, so that references to it are no faults of their own.
+  size_t index = reader.document.peers.size();
+  PeerEntry& peer = reader.document.peers.emplace_back();
+  if (!object.is_object()) return;
+  read_peer_name(reader, object, peer.record, index);
+  read_addresses(reader, object, peer.record, index);
+  peer.record.ssh = object.boolean("ssh", false);
+  if (peer.record.ssh && object.is_empty("addresses"))
+    object.fault("addresses", "a peer with \"ssh\": true needs an address");
+  if (auto version = object.text("version", Need::kOptional)) {
+    if (auto fault = version_fault(*version)) object.fault("version", quoted(*version) + ": " + *fault);
+    peer.record.version = *version;
+  }
+  read_host_keys(reader, object, peer);
+  read_peer_issuers(reader, object, place, peer.record);
+  object.finish();
+}
+
+}  // namespace qf

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The "policies" of a fabric document.
+#include "libqf/text.h"
+#include "qf-up/document_parts.h"
+#include "qf-up/names.h"
+
+namespace qf {
+
+namespace {
+
+constexpr int64_t kMostSession = 366 * 86400;  // seconds
+
+void read_ends(DocumentReader& reader, ObjectReader& object, const char* key, std::vector<PolicyEnd>& ends) {
+  std::unordered_set<std::string> seen;
+  object.list(key, Need::kRequired, [&](const cJSON* value, const Place& place) {
+    auto name = read_text(value, place, reader.faults);
+    if (!name) return;
+    bool group = reader.document.peer_groups.contains(*name);
+    if (!group && find_peer_entry(reader, *name) == nullptr) {
+      return reader.faults.add(place,
+                               "no peer or peer group " + quoted(*name) + spelled_otherwise(reader, *name));
+    }
+    if (!seen.insert(*name).second) return reader.faults.add(place, "duplicate " + quoted(*name));
+    ends.push_back({group, std::move(*name)});
+  });
+  if (object.is_empty(key)) object.fault(key, "must not be empty: the policy would say nothing");
+}
+
+std::optional<PortRange> parse_ports(const std::string& text) {
+  size_t dash = text.find('-');
+  auto first = parse_number(text.substr(0, dash), 65535);
+  auto last = dash == std::string::npos ? first : parse_number(text.substr(dash + 1), 65535);
+  if (!first || !last || *first == 0 || *first > *last) return std::nullopt;
+  return PortRange{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
+}
+
+void read_ports(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
+  bool tcp = record.protocol == PolicyProtocol::kTcp;
+  object.list("ports", tcp ? Need::kRequired : Need::kOptional, [&](const cJSON* value, const Place& place) {
+    auto text = read_text(value, place, reader.faults);
+    if (!text) return;
+    auto range = parse_ports(*text);
+    if (!range)
+      return reader.faults.add(place,
+                               quoted(*text) + " is not a port such as \"22\" or a range such as \"20-30\"");
+    record.ports.push_back(*range);
+  });
+  if (!tcp && object.has("ports")) object.fault("ports", "only a policy of the protocol \"tcp\" has ports");
+  if (tcp && object.is_empty("ports"))
+    object.fault("ports", "must not be empty: the policy would say nothing");
+}
+
+void read_os_users(DocumentReader& reader, const cJSON* value, const Place& place, bool full,
+                   std::vector<std::string>& users) {
+  if (!cJSON_IsArray(value)) return reader.faults.add(place, "expected a list of local users");
+  std::unordered_set<std::string> seen;
+  size_t index = 0;
+  for (const cJSON* i = value->child; i != nullptr && !reader.faults.full(); i = i->next) {
+    Place here = place.item(index++);
+    auto user = read_text(i, here, reader.faults);
+    if (!user) continue;
+    if (auto fault = os_user_fault(*user)) reader.faults.add(here, quoted(*user) + ": " + *fault);
+    if (*user == "{email.local}" && !reader.any_email_domains)
+      reader.faults.add(here, "\"{email.local}\" needs an issuer with \"email_domains\"");
+    if (!seen.insert(*user).second) reader.faults.add(here, "duplicate " + quoted(*user));
+    users.push_back(std::move(*user));
+  }
+  if (full && index > 0)
+    reader.faults.add(place,
+                      "with \"access\": \"full\" the members may be any local user; leave the list empty");
+  if (!full && index == 0)
+    reader.faults.add(place, "with \"access\": \"limited\" the list must name local users");
+}
+
+void read_authorized_groups(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
+  object.map("authorized_groups", record.full_access ? Need::kOptional : Need::kRequired,
+             [&](const std::string& group, const cJSON* value, const Place& place) {
+               if (!reader.document.user_groups.contains(group))
+                 reader.faults.add(place, "no user group " + quoted(group));
+               read_os_users(reader, value, place, record.full_access, record.authorized_groups[group]);
+             });
+  // An empty object under "full" would open the peers to everybody when the last group is taken out.
+  if (object.is_empty("authorized_groups"))
+    object.fault("authorized_groups", "must not be empty; leave it out to mean every user of the fabric");
+}
+
+// Who is meant: on an allow, who may log in; on a deny, whose logins are refused. A deny that names nobody
+// closes the port, before anybody is known.
+void read_access(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
+  object.ignore("access");
+  object.ignore("authorized_groups");
+  if (record.protocol == PolicyProtocol::kTcp) {
+    for (const char* key : {"access", "authorized_groups"}) {
+      if (object.has(key)) object.fault(key, "only a policy of the protocol \"qufabric-ssh\" has it");
+    }
+    return;
+  }
+  bool needed = record.allow || object.has("authorized_groups");
+  auto access = object.word("access", needed ? Need::kRequired : Need::kOptional, {"full", "limited"});
+  record.full_access = access == "full";
+  // without "access" there is no telling what the groups should look like
+  if (access) read_authorized_groups(reader, object, record);
+}
+
+// Parsed for the record, so that the format is fixed; refused since nothing enforces them yet.
+void read_limits(ObjectReader& object, PolicyRecord& record) {
+  record.permit_open = object.texts("permit_open", Need::kOptional);
+  record.permit_listen = object.texts("permit_listen", Need::kOptional);
+  record.max_session =
+      static_cast<uint32_t>(object.integer("max_session", Need::kOptional, 1, kMostSession).value_or(0));
+  for (const char* key : {"permit_open", "permit_listen", "max_session"}) object.not_yet(key);
+}
+
+}  // namespace
+
+void read_policy(DocumentReader& reader, const cJSON* value, const Place& place) {
+  ObjectReader object(value, place, reader.faults);
+  if (!object.is_object()) return;
+  PolicyEntry policy;
+  PolicyRecord& record = policy.record;
+  if (auto name = object.text("name", Need::kRequired)) {
+    if (auto fault = group_name_fault(*name)) object.fault("name", quoted(*name) + ": " + *fault);
+    if (!reader.policy_names.insert(*name).second)
+      object.fault("name", "two policies have the name " + quoted(*name));
+    record.name = *name;
+  }
+  record.enabled = object.boolean("enabled", true);
+  record.allow = object.word("action", Need::kRequired, {"allow", "deny"}) != "deny";
+  auto protocol = object.word("protocol", Need::kRequired, {"qufabric-ssh", "tcp"});
+  record.protocol = protocol == "tcp" ? PolicyProtocol::kTcp : PolicyProtocol::kSsh;
+  read_ends(reader, object, "sources", policy.sources);
+  read_ends(reader, object, "destinations", policy.destinations);
+  if (protocol) {
+    read_ports(reader, object, record);
+    read_access(reader, object, record);
+  } else {
+    // which of these belong there, the protocol says
+    for (const char* key : {"ports", "access", "authorized_groups"}) object.ignore(key);
+  }
+  read_limits(object, record);
+  object.finish();
+  reader.document.policies.push_back(std::move(policy));
+}
+
+}  // namespace qf

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-up/machine.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <vector>
+
+#include "libqf/child.h"
+#include "libqf/fd.h"
+#include "libqf/text.h"
+#include "qf-up/names.h"
+
+namespace qf {
+
+namespace {
+
+constexpr auto kToolTime = std::chrono::seconds(60);  // useradd may wait for a lock on /etc/passwd
+
+// stdout of a program that must succeed
+Result<std::string> tool(const std::vector<std::string>& arguments) {
+  auto output = run_program(arguments, Clock::now() + kToolTime);
+  if (!output) return output.error();
+  if (WIFEXITED(output->status) && WEXITSTATUS(output->status) == 0) return output->out;
+  return Error{ErrorKind::kSystem, 0,
+               arguments[0] + " " + describe_exit(output->status) + ": " + std::string(trim(output->err))};
+}
+
+std::string find_tool(const std::vector<std::string>& places) {
+  for (const auto& place : places) {
+    if (::access(place.c_str(), X_OK) == 0) return place;
+  }
+  return places.front();
+}
+
+Status make_host_key(const std::string& keygen, const std::string& path) {
+  // Complete beside its place, then renamed: a kill leaves no half key.
+  std::string temporary = path + ".new";
+  ::unlink(temporary.c_str());
+  ::unlink((temporary + ".pub").c_str());
+  auto made = tool({keygen, "-q", "-t", "ed25519", "-N", "", "-C", "qf-sshd", "-f", temporary});
+  if (!made) return made.error();
+  if (::chmod(temporary.c_str(), 0600) != 0) return system_error("cannot set the mode of " + temporary);
+  if (::rename((temporary + ".pub").c_str(), (path + ".pub").c_str()) != 0 ||
+      ::rename(temporary.c_str(), path.c_str()) != 0)
+    return system_error("cannot replace " + path);
+  return Done{};
+}
+
+// Somebody else who can read or write the key could be this peer.
+Status check_host_key(const std::string& path) {
+  struct stat st = {};
+  if (::lstat(path.c_str(), &st) != 0) return system_error("cannot stat " + path);
+  if (!S_ISREG(st.st_mode)) return input_error(path + " is not a file");
+  if ((st.st_mode & 0077) != 0) return input_error(path + " can be read by others; run: chmod 0600 " + path);
+  return Done{};
+}
+
+Status ensure_user(const std::string& name, const std::string& comment) {
+  if (::getpwnam(name.c_str()) != nullptr) return Done{};
+  auto made =
+      tool({find_tool({"/usr/sbin/useradd", "/sbin/useradd"}), "--system", "--user-group", "--no-create-home",
+            "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "--comment", comment, name});
+  // another qf-up may have made it in the same moment
+  if (!made && ::getpwnam(name.c_str()) == nullptr) return made.error();
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::string> ensure_host_key(const Folders& folders) {
+  std::string keygen = find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
+  std::string path = folders.host_key();
+  if (::access(path.c_str(), F_OK) != 0) {
+    if (auto made = make_host_key(keygen, path); !made) return made.error();
+  }
+  if (auto good = check_host_key(path); !good) return good.error();
+  // from the private key: a .pub file beside it may be another's
+  auto line = tool({keygen, "-y", "-P", "", "-f", path});
+  if (!line) return line.error();
+  auto key = parse_host_key(*line);
+  if (!key) return input_error(path + ": " + key.error().what);
+  return key->line;
+}
+
+Status ensure_system_users() {
+  auto made = ensure_user("qufabric", "QuFabric SSH server");
+  if (!made) return made;
+  return ensure_user("qufabric-fetch", "QuFabric SSH key fetcher");
+}
+
+}  // namespace qf

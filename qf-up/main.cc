@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// qf-up: the admin's hand. Checks and applies the fabric document, writes the ssh_config file, starts qf-sshd
+// and keeps it running. uid: the caller's, root for a whole machine. See qf-up(8).
+#include <signal.h>
+
+#include <boost/program_options.hpp>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <sstream>
+
+#include "libqf/log.h"
+#include "libqf/text.h"
+#include "qf-up/commands.h"
+
+namespace {
+
+namespace po = boost::program_options;
+
+struct Command {
+  int (*run)(const qf::Invocation&);
+  bool takes_file;
+};
+
+const std::map<std::string, Command>& commands() {
+  static const std::map<std::string, Command> kAll = {
+      {"up", {qf::command_up, false}},         {"check", {qf::command_check, true}},
+      {"apply", {qf::command_apply, true}},    {"down", {qf::command_down, false}},
+      {"status", {qf::command_status, false}}, {"host-key", {qf::command_host_key, false}},
+  };
+  return kAll;
+}
+
+[[noreturn]] void wrong_usage(const std::string& what) {
+  qf::die(qf::kExitUsage, what, "run qf-up --help");
+}
+
+po::options_description visible_options() {
+  po::options_description options("options");
+  auto add = options.add_options();
+  add("self", po::value<std::string>(), "which peer of the fabric document this machine is");
+  for (const auto& choice : qf::bool_choices())
+    add(choice.flag, po::value<bool>()->value_name("[=false]"), choice.help);
+  add("ssh-jwt-cache-ttl", po::value<std::string>(),
+      "seconds that a login is good for; 0: each connection logs in");
+  add("ssh-config-file", po::value<std::string>(), "where to write the ssh_config file");
+  add("force", "apply also an older serial");
+  add("json", "print the status as JSON");
+  add("config-dir", po::value<std::string>()->default_value("", "/etc/qufabric"), "folder of fabric.json");
+  add("state-dir", po::value<std::string>()->default_value("", "/var/lib/qufabric"),
+      "folder of the databases");
+  add("runtime-dir", po::value<std::string>()->default_value("", "/run/qufabric"), "folder of sockets");
+  add("help", "print this and exit");
+  add("version", "print the version and exit");
+  return options;
+}
+
+void print_help() {
+  std::ostringstream options;
+  options << visible_options();
+  std::printf(
+      "usage: qf-up [up] [options]          apply the fabric document and run in the foreground\n"
+      "       qf-up check [FILE]            say what is wrong with a fabric document\n"
+      "       qf-up apply [FILE] [options]  put a fabric document into force\n"
+      "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
+      "       qf-up status [--json]         say what runs and what is in force\n"
+      "       qf-up host-key                print this machine's host key, made when missing\n"
+      "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
+      options.str().c_str());
+}
+
+// "--enable-ssh-sftp" as "--enable-ssh-sftp=true": the library would take the word after it for its value.
+std::vector<std::string> arguments(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  for (auto& word : words) {
+    for (const auto& choice : qf::bool_choices()) {
+      if (word == std::string("--") + choice.flag) word += "=true";
+    }
+  }
+  return words;
+}
+
+po::variables_map parse(int argc, char** argv) {
+  po::options_description all = visible_options();
+  all.add_options()("words", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("words", -1);
+  po::variables_map map;
+  // the one place where the library's exceptions are caught
+  try {
+    po::store(po::command_line_parser(arguments(argc, argv))
+                  .options(all)
+                  .positional(positional)
+                  .style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing)
+                  .run(),
+              map);
+    po::notify(map);
+  } catch (const po::error& error) {
+    wrong_usage(error.what());
+  }
+  return map;
+}
+
+void take_words(const po::variables_map& map, qf::Invocation& invocation) {
+  std::vector<std::string> words;
+  if (map.contains("words")) words = map["words"].as<std::vector<std::string>>();
+  if (!words.empty()) invocation.command = words[0];
+  auto found = commands().find(invocation.command);
+  if (found == commands().end()) wrong_usage("no command \"" + invocation.command + "\"");
+  size_t most = found->second.takes_file ? 2 : 1;
+  if (words.size() > most) wrong_usage("unexpected word \"" + words[most] + "\"");
+  if (words.size() == 2) invocation.file = words[1];
+}
+
+qf::Invocation read_invocation(const po::variables_map& map) {
+  qf::Invocation invocation;
+  take_words(map, invocation);
+  invocation.folders =
+      qf::find_folders(map["config-dir"].as<std::string>(), map["state-dir"].as<std::string>(),
+                       map["runtime-dir"].as<std::string>());
+  invocation.force = map.contains("force");
+  invocation.json = map.contains("json");
+  if (map.contains("self")) invocation.self = map["self"].as<std::string>();
+  if (map.contains("ssh-config-file")) {
+    invocation.ssh_config_file = map["ssh-config-file"].as<std::string>();
+    if (!invocation.ssh_config_file->empty() && !invocation.ssh_config_file->starts_with('/'))
+      wrong_usage("--ssh-config-file needs an absolute path");
+  }
+  if (map.contains("ssh-jwt-cache-ttl")) {
+    constexpr uint64_t kMostTtl = 30 * 86400;  // seconds, as in qf-tokend
+    auto ttl = qf::parse_number(map["ssh-jwt-cache-ttl"].as<std::string>(), kMostTtl);
+    if (!ttl) wrong_usage("--ssh-jwt-cache-ttl needs a number of seconds, at most 30 days");
+    invocation.ssh_jwt_cache_ttl = static_cast<uint32_t>(*ttl);
+  }
+  for (const auto& choice : qf::bool_choices()) {
+    if (map.contains(choice.flag)) invocation.switches.emplace_back(&choice, map[choice.flag].as<bool>());
+  }
+  return invocation;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  qf::open_log("qf-up");
+  ::signal(SIGPIPE, SIG_IGN);  // a closed terminal must not end the supervisor
+  auto map = parse(argc, argv);
+  if (map.contains("help")) {
+    print_help();
+    return qf::kExitOk;
+  }
+  if (map.contains("version")) {
+    std::printf("qf-up %s\n", QF_VERSION);
+    return qf::kExitOk;
+  }
+  auto invocation = read_invocation(map);
+  return commands().at(invocation.command).run(invocation);
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Walking a JSON document by a strict schema. Every fault is noted with its JSON path and reading goes on, so
+// that an admin sees all faults at once; after kMostFaults it stops.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libqf/json.h"
+
+namespace qf {
+
+// A place in the document, such as $.policies[2].destinations[0]. It points to its parent, which must outlive
+// it; text is made only when there is a fault, so walking costs nothing.
+class Place {
+ public:
+  Place() = default;
+  [[nodiscard]] Place member(const char* key) const { return Place(this, key, 0); }
+  [[nodiscard]] Place item(size_t index) const { return Place(this, nullptr, index); }
+  [[nodiscard]] std::string text() const;
+
+ private:
+  Place(const Place* parent, const char* key, size_t index) : parent_(parent), key_(key), index_(index) {}
+  const Place* parent_ = nullptr;
+  const char* key_ = nullptr;  // null: an item of a list
+  size_t index_ = 0;
+};
+
+struct Fault {
+  std::string path;
+  std::string what;
+  [[nodiscard]] std::string text() const { return path + ": " + what; }
+};
+
+class Faults {
+ public:
+  static constexpr size_t kMostFaults = 20;
+  void add(const Place& place, std::string what);
+  [[nodiscard]] bool full() const { return all_.size() >= kMostFaults; }
+  [[nodiscard]] bool empty() const { return all_.empty(); }
+  [[nodiscard]] std::vector<Fault> take() { return std::move(all_); }
+
+ private:
+  std::vector<Fault> all_;
+};
+
+// `"name"`, as messages quote what the admin wrote; control characters become '?'.
+[[nodiscard]] std::string quoted(std::string_view text);
+
+// A fault for every string and name of a member that has a control character (C0, DEL), at any depth. The
+// parser bounds the depth. A line break in a client_id or a subject would forge lines of what is made of it.
+void check_characters(const cJSON* value, const Place& place, Faults& faults);
+
+// The string at a place; a fault and nothing when it is none or empty.
+[[nodiscard]] std::optional<std::string> read_text(const cJSON* value, const Place& place, Faults& faults);
+
+enum class Need { kRequired, kOptional };
+
+// One object whose keys the schema fixes. Ask for every key that it knows, then call finish(): what was not
+// asked for and does not start with "x-" is a fault.
+class ObjectReader {
+ public:
+  ObjectReader(const cJSON* value, const Place& place, Faults& faults);
+
+  [[nodiscard]] std::optional<std::string> text(const char* key, Need need);
+  [[nodiscard]] std::optional<int64_t> integer(const char* key, Need need, int64_t least, int64_t most);
+  [[nodiscard]] bool boolean(const char* key, bool otherwise);
+  // One of the words; a fault that names them all otherwise.
+  [[nodiscard]] std::optional<std::string> word(const char* key, Need need,
+                                                const std::vector<std::string>& words);
+  // Strings without duplicates.
+  [[nodiscard]] std::vector<std::string> texts(const char* key, Need need);
+  // The object at the key, whatever its keys.
+  [[nodiscard]] const cJSON* object(const char* key, Need need);
+  // Calls each(value, place) for the items of a list, each(name, value, place) for the members of an object
+  // whose keys are names that the admin chose. Both stop when there are too many faults.
+  template <class F>
+  void list(const char* key, Need need, F each) {
+    const cJSON* items = typed(key, need, cJSON_Array);
+    Place place = place_.member(key);
+    size_t index = 0;
+    for (const cJSON* i = items == nullptr ? nullptr : items->child; i != nullptr && !faults_.full();
+         i = i->next) {
+      each(i, place.item(index++));
+    }
+  }
+  template <class F>
+  void map(const char* key, Need need, F each) {
+    const cJSON* members = typed(key, need, cJSON_Object);
+    Place place = place_.member(key);
+    for (const cJSON* i = members == nullptr ? nullptr : members->child; i != nullptr && !faults_.full();
+         i = i->next) {
+      each(std::string(i->string), i, place.member(i->string));
+    }
+  }
+  [[nodiscard]] bool has(const char* key) const { return json_member(object_, key) != nullptr; }
+  // A list or an object is there and has nothing in it.
+  [[nodiscard]] bool is_empty(const char* key) const;
+  // Known, but of no interest here: finish() says nothing about it.
+  void ignore(const char* key) { known_.push_back(key); }
+  // A key of the format that this version does not implement: a fault when it is there.
+  void not_yet(const char* key);
+  void finish();
+
+  void fault(std::string what) { faults_.add(place_, std::move(what)); }
+  void fault(const char* key, std::string what) { faults_.add(place_.member(key), std::move(what)); }
+  [[nodiscard]] bool is_object() const { return object_ != nullptr; }
+
+ private:
+  const cJSON* typed(const char* key, Need need, int type);
+  const cJSON* object_ = nullptr;  // null: not an object
+  const Place& place_;
+  Faults& faults_;
+  std::vector<const char*> known_;
+};
+
+inline constexpr const char* kNotYet = "not supported by this version yet";
+
+}  // namespace qf

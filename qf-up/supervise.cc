@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-up/supervise.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+
+#include "libqf/child.h"
+#include "libqf/log.h"
+
+namespace qf {
+
+namespace {
+
+constexpr auto kFirstDelay = std::chrono::milliseconds(200);
+constexpr auto kMostDelay = std::chrono::milliseconds(30'000);
+constexpr auto kGoodRun = std::chrono::seconds(60);
+constexpr auto kGrace = std::chrono::seconds(10);  // for qf-sshd to end after SIGTERM
+
+Result<Fd> watch_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
+  if (::sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return system_error("cannot block signals");
+  Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return system_error("cannot watch for signals");
+  return fd;
+}
+
+// 0: none was waiting
+int next_signal(int fd) {
+  struct signalfd_siginfo info = {};
+  return ::read(fd, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
+}
+
+class Supervisor {
+ public:
+  Supervisor(const Supervised& supervised, Fd signals)
+      : supervised_(supervised), signals_(std::move(signals)) {}
+
+  int run() {
+    if (!supervised_.server.empty()) start_at_ = Clock::now();
+    while (!exit_code_) {
+      if (start_at_ && Clock::now() >= *start_at_) start();
+      if (!exit_code_) wait();
+    }
+    stop();
+    return *exit_code_;
+  }
+
+ private:
+  void start() {
+    start_at_.reset();
+    started_ = Clock::now();
+    // Dies with us: a server whose supervisor was killed would keep the next one from binding the port.
+    auto child = Child::spawn(supervised_.server, {-1, -1, -1, SIGTERM});
+    if (child) {
+      server_ = std::move(*child);
+      return;
+    }
+    again("cannot start qf-sshd: " + child.error().text());
+  }
+
+  void wait() {
+    struct pollfd polled[2] = {{signals_.get(), POLLIN, 0}, {server_ ? server_->fd() : -1, POLLIN, 0}};
+    int n = ::poll(polled, 2, poll_timeout(start_at_.value_or(Deadline::max())));
+    if (n < 0 && errno != EINTR) {
+      say(system_error("poll").text());
+      exit_code_ = kExitSystem;
+    }
+    if (n <= 0) return;
+    if (polled[0].revents != 0) take_signal();
+    if (polled[1].revents != 0) server_ended();
+  }
+
+  void take_signal() {
+    int signal = next_signal(signals_.get());
+    if (signal == SIGHUP && supervised_.reload) supervised_.reload();
+    if (signal == SIGTERM || signal == SIGINT) exit_code_ = kExitOk;
+  }
+
+  void server_ended() {
+    auto status = server_->wait(Clock::now());
+    if (!status) return;
+    server_.reset();
+    if (WIFEXITED(*status) && WEXITSTATUS(*status) == kExitConfig) {
+      say("qf-sshd refuses its configuration; its message is above", "correct it and run: qf-up");
+      exit_code_ = kExitConfig;
+      return;
+    }
+    again("qf-sshd " + describe_exit(*status));
+  }
+
+  void again(const std::string& why) {
+    auto delay = backoff_.after(Clock::now() - started_);
+    if (!delay) {
+      say(why + "; it does not stay up, giving up", "look at its messages above");
+      exit_code_ = kExitSystem;
+      return;
+    }
+    say(why + "; starting it again in " + std::to_string(delay->count()) + " ms");
+    start_at_ = Clock::now() + *delay;
+  }
+
+  void stop() {
+    if (!server_) return;
+    server_->send_signal(SIGTERM);
+    if (!server_->wait(Clock::now() + kGrace)) say("qf-sshd does not end; killing it");
+    server_.reset();  // kills what is left
+  }
+
+  const Supervised& supervised_;
+  Fd signals_;
+  Backoff backoff_;
+  std::optional<Child> server_;
+  Clock::time_point started_;
+  std::optional<Deadline> start_at_;  // when to start the server next
+  std::optional<int> exit_code_;      // set: the end
+};
+
+}  // namespace
+
+std::optional<std::chrono::milliseconds> Backoff::after(Clock::duration ran) {
+  if (ran >= kGoodRun) quick_ends_ = 0;
+  if (++quick_ends_ > kMostQuickEnds) return std::nullopt;
+  auto delay = kFirstDelay;
+  for (int i = 1; i < quick_ends_; ++i) delay = std::min(delay * 2, kMostDelay);
+  return delay;
+}
+
+int supervise(const Supervised& supervised) {
+  auto signals = watch_signals();
+  if (!signals) {
+    say(signals.error().text());
+    return kExitSystem;
+  }
+  return Supervisor(supervised, std::move(*signals)).run();
+}
+
+}  // namespace qf

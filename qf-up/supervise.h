@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The foreground qf-up: keeps qf-sshd running, and waits for signals without waking up otherwise. uid:
+// whoever started it (root on a server). It reads nothing from the network.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libqf/fd.h"
+
+namespace qf {
+
+// How long to wait before a server that ended is started again: 0.2 s, doubled each time up to 30 s; nothing
+// after kMostQuickEnds in a row. A run of a minute or more was a good one, and the count starts anew.
+class Backoff {
+ public:
+  static constexpr int kMostQuickEnds = 12;
+  [[nodiscard]] std::optional<std::chrono::milliseconds> after(Clock::duration ran);
+
+ private:
+  int quick_ends_ = 0;
+};
+
+struct Supervised {
+  std::vector<std::string> server;  // command of qf-sshd; empty: no server runs here
+  std::function<void()> reload;     // on SIGHUP
+};
+
+// Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of
+// qf-up: 0; 78 when qf-sshd ended with 78, since no restart mends a configuration; 71 when it cannot run.
+// Blocks these signals for the process.
+[[nodiscard]] int supervise(const Supervised& supervised);
+
+}  // namespace qf

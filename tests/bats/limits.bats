@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A client that does not log in costs little and keeps nobody else out for good.
+
+load helpers
+
+setup() { load helpers && fabric_begin && fabric_write && server_start && warm; }
+teardown() { fabric_end; }
+
+# silent COUNT: connects so often and says nothing; prints how many were answered, and stays until its stdin ends.
+silent() {
+  "$PYTHON" -c '
+import socket, sys
+answered, kept = 0, []
+for _ in range(int(sys.argv[2])):
+    s = socket.create_connection((sys.argv[1], 22022), 10)
+    s.settimeout(10)
+    answered += s.recv(8) == b"SSH-2.0-"
+    kept.append(s)
+print(answered, flush=True)
+sys.stdin.read()' "$ADDRESS" "$1"
+}
+
+@test "one source has twenty connections that are not logged in, and more again when they are gone" {
+  mkfifo "$QF/hold"
+  silent 25 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
+  note_process $!
+  exec 9>"$QF/hold"
+  until_true 20 test -s "$QF/answered"
+  [ "$(cat "$QF/answered")" = 20 ]
+  run -255 on_peer true
+  run -0 audit_says '.event == "connection" and .allowed == false and (.reason | test("not logged in"))'
+  exec 9>&-
+  until_true 10 on_peer true
+}
+
+@test "what is logged in does not count" {
+  mkfifo "$QF/hold"
+  for _ in $(seq 25); do
+    background_as "$CLIENT" "$QF/session.log" ssh -F "$CONF" -l "$TARGET" server "cat '$QF/hold'"
+    until_true 10 on_peer true
+  done
+  run -0 on_peer 'echo in'
+  [ "$output" = in ]
+}
+
+# Most memory, in KiB of data, of a net of this server.
+most_data() {
+  local monitor
+  for monitor in $(pgrep -P "$(pgrep -P "$(qf_up)")"); do
+    pgrep -P "$monitor" -u qufabric
+  done | while read -r net; do
+    awk '$1 == "VmData:" { print $2 }' "/proc/$net/status"
+  done | sort -n | tail -n 1
+}
+
+@test "a client that floods and never reads before its login costs little memory, and nobody else anything" {
+  # packets of an unknown type in plain text: each wants an answer
+  cat >"$QF/flood.py" <<'PY'
+import socket, struct, sys
+s = socket.create_connection((sys.argv[1], 22022), 10)
+s.settimeout(5)
+s.sendall(b"SSH-2.0-flood\r\n")
+packets = (struct.pack(">IBB", 12, 10, 200) + bytes(10)) * 65536
+try:
+    for _ in range(40):
+        s.sendall(packets)
+except OSError:
+    pass
+print("flooded", flush=True)
+sys.stdin.read()
+PY
+  mkfifo "$QF/hold"
+  timeout 60 "$PYTHON" "$QF/flood.py" "$ADDRESS" <"$QF/hold" >"$QF/flooded" 3>&- 4>&- &
+  note_process $!
+  exec 9>"$QF/hold"
+  until_true 40 test -s "$QF/flooded"
+  data=$(most_data)
+  [ "${data:-0}" -le 16384 ]
+  run -0 on_peer 'echo still here'
+  exec 9>&-
+}

@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# A real OpenID provider: logins of a person, and a provider that is down, hangs, or changes its keys.
+
+load helpers
+
+setup() {
+  fabric_begin && provider_start && fabric_write '.issuers |= reverse' && server_start
+}
+teardown() { fabric_end; }
+
+# seconds_of COMMAND…: runs it, output and status as run has them; sets TOOK.
+seconds_of() {
+  local start=$SECONDS
+  run "$@"
+  TOOK=$((SECONDS - start))
+}
+
+@test "a person logs in once; then plain ssh is direct, as that person" {
+  person_login bob
+  run -0 on_peer id -un
+  [ "$output" = "$TARGET" ]
+  audit_says '.event == "login" and .allowed and .identity == "corp:bob" and .method == "certificate" and .tunnel == false and .key_bound'
+}
+
+@test "groups of the token count through the issuer's group_map alone" {
+  fabric_apply '.issuers |= reverse' '.issuers[0].group_map = {"dba": "DBAs"} | .user_groups.DBAs = [] |
+    .policies[0] += {access: "limited", authorized_groups: {DBAs: [$target]}}' '.issuers[0].members = "all"'
+  person_login bob
+  run -0 on_peer id -un
+  token logout
+  person_login alice
+  run -255 on_peer id -un
+  [[ $output == *"User is not authorized to access this peer"* ]]
+}
+
+@test "{email.local}: only of a verified email in the issuer's domains" {
+  user=$(add_user m)
+  knob "{\"users\": {\"alice\": {\"email\": \"$user@example.com\", \"email_verified\": true, \"groups\": []},
+    \"bob\": {\"email\": \"$user@example.com\", \"email_verified\": false, \"groups\": []},
+    \"mallory\": {\"email\": \"$user@elsewhere.org\", \"email_verified\": true, \"groups\": []}}}" >/dev/null
+  fabric_apply '.issuers |= reverse' '.issuers[0].email_domains = ["example.com"] | .issuers[0].client.scopes += ["email"] | .issuers[0].members = "all" |
+    .policies[0] += {access: "limited", authorized_groups: {people: ["{email.local}"]}} | .user_groups.people += ["corp:mallory"]'
+  person_login alice
+  run -0 qssh -l "$user" server id -un
+  [ "$output" = "$user" ]
+  run -255 on_peer true
+  for other in bob mallory; do
+    token logout
+    person_login "$other"
+    run -255 qssh -l "$user" server true
+  done
+}
+
+@test "provider down, key known: logins go on, also after a restart of the server" {
+  person_login
+  run -0 on_peer true
+  "$IDP/stop" "$QF/idp"
+  seconds_of on_peer true
+  [ "$status" = 0 ]
+  [ $TOOK -le 2 ]
+  server_restart
+  seconds_of on_peer true
+  [ "$status" = 0 ]
+  [ $TOOK -le 2 ]
+}
+
+@test "provider down, key unknown: refused soon with a clear word, exit 255, in the audit log" {
+  person_login
+  server_stop
+  "$IDP/stop" "$QF/idp"
+  rm -rf "$QF/state/keysets"
+  server_start
+  seconds_of on_peer true
+  [ "$status" = 255 ]
+  [ $TOOK -le 15 ]
+  [[ $output == *"Authentication failed"*"key set"* ]] || { echo "$output" && false; }
+  audit_says '.event == "login" and .allowed == false and ((.refusal + (.reason // "")) | test("key set"))'
+}
+
+@test "field note 13: a hanging key set delays nobody whose key is known" {
+  person_login
+  run -0 on_peer true
+  knob '{"hang": ["/jwks", "/.well-known/openid-configuration"]}' >/dev/null
+  seconds_of on_peer true
+  [ "$status" = 0 ]
+  [ $TOOK -le 2 ]
+}
+
+@test "provider hanging, key unknown: refused within a bounded time; others are not held up meanwhile" {
+  person_login
+  server_stop
+  rm -rf "$QF/state/keysets"
+  knob '{"hang": ["/jwks", "/.well-known/openid-configuration"]}' >/dev/null
+  server_start
+  on_peer true >"$QF/hung" 2>&1 3>&- &
+  hung=$!
+  # the other issuer's key is in the document
+  other=$(add_user x)
+  seconds_of "$BIN/qf-detect" --config-dir "$QF/config" --state-dir "$QF/state" "$ADDRESS" 22022
+  [ "$status" = 0 ]
+  [ $TOOK -le 1 ]
+  status=0
+  wait $hung || status=$?
+  [ $status = 255 ]
+  grep -q "Authentication failed" "$QF/hung"
+  audit_says '.event == "login" and .allowed == false'
+}
+
+@test "the provider's keys change: the new one is fetched once, and the login works" {
+  person_login
+  run -0 on_peer true
+  "$IDP/rotate" "$QF/idp" k2
+  token logout
+  person_login
+  run -0 on_peer true
+  audit_says '.event == "login" and .allowed'
+}
+
+@test "provider down at the login: said at once, exit 255" {
+  "$IDP/stop" "$QF/idp"
+  start=$SECONDS
+  status=0
+  in_terminal "$QF/shown" -- ssh -F "$CONF" -l "$TARGET" server true || status=$?
+  [ $status = 255 ]
+  [ $((SECONDS - start)) -le 10 ]
+  grep -q "qf-proxy: .*corp" "$QF/shown"
+}
+
+@test "provider hanging at the login: said within a bounded time, exit 255" {
+  knob '{"hang": ["/device/auth", "/.well-known/openid-configuration"]}' >/dev/null
+  start=$SECONDS
+  status=0
+  in_terminal "$QF/shown" -- ssh -F "$CONF" -l "$TARGET" server true || status=$?
+  [ $status = 255 ]
+  [ $((SECONDS - start)) -le 45 ]
+  grep -q "qf-proxy: .*corp" "$QF/shown"
+}
+
+@test "field note 14: ten cold ssh in parallel log in once" {
+  # one person, ten terminals
+  for i in 1 2 3 4 5 6 7 8 9 10; do
+    in_terminal "$QF/shown$i" -- ssh -F "$CONF" -l "$TARGET" server "echo session-$i-there" 3>&- &
+    terminals[i]=$!
+  done
+  for i in 1 2 3 4 5 6 7 8 9 10; do until_true 20 user_code "$QF/shown$i"; done
+  # all of them were shown the same code
+  [ "$(for i in 1 2 3 4 5 6 7 8 9 10; do user_code "$QF/shown$i"; done | sort -u | wc -l)" = 1 ]
+  approve "$QF/shown1"
+  for i in 1 2 3 4 5 6 7 8 9 10; do
+    wait "${terminals[i]}"
+    grep -q "session-$i-there" "$QF/shown$i"
+  done
+  [ "$(knob | jq '.hits["/device/auth"]')" = 1 ]
+  [ "$(audit -s '[.[] | select(.event == "session-start")] | length')" = 10 ]
+}
+
+@test "field note 14: twenty warm ssh in parallel all get in, from one certificate file" {
+  person_login
+  for i in $(seq 20); do
+    on_peer "echo $i" >"$QF/out$i" 2>&1 3>&- &
+    clients[i]=$!
+  done
+  for i in $(seq 20); do
+    wait "${clients[i]}" || { cat "$QF/out$i" && false; }
+    [ "$(cat "$QF/out$i")" = "$i" ]
+  done
+}

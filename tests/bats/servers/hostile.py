@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""hostile.py KIND ADDRESS PORT LOG
+
+A TCP server that says what a real one might, or what none should; a line in LOG for each connection. Kinds:
+  jwt no-jwt other   an identification line, then silence
+  prelude            lines before it, as RFC 4253 section 4.2 allows
+  silence garbage    nothing; bytes that are no text
+  megabyte           1 MB without a newline, and after "SSH-2.0-" when the kind is megabyte-ssh
+  lines              lines without end
+  close half         ends without a byte; in the middle of the line
+  trickle            the right line, a byte a second
+  http               another protocol
+"""
+import socket
+import sys
+import threading
+import time
+
+OURS = b"SSH-2.0-QuFabric-SSH-Server-0.61.0"
+KINDS = {
+    "jwt": OURS + b" QuFabric-JWT-Required\r\n",
+    "no-jwt": OURS + b"\r\n",
+    "other": b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n",
+    "prelude": b"welcome\r\n\r\nto this machine\r\n" + OURS + b" QuFabric-JWT-Required\r\n",
+    "silence": b"",
+    "garbage": bytes(range(256)) + b"\n\x1b[2J\x00\xff\n",
+    "megabyte": b"A" * 1_000_000,
+    "megabyte-ssh": b"SSH-2.0-" + b"A" * 1_000_000,
+    "http": b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+}
+
+
+def serve(kind, connection):
+    try:
+        if kind == "close":
+            pass
+        elif kind == "half":
+            connection.sendall(OURS[:12])
+        elif kind == "lines":
+            while True:
+                connection.sendall(b"and another line\r\n" * 1000)
+        elif kind == "trickle":
+            for byte in OURS + b"\r\n":
+                connection.sendall(bytes([byte]))
+                time.sleep(1)
+        else:
+            connection.sendall(KINDS[kind])
+            while connection.recv(65536):
+                pass
+    except OSError:
+        pass
+    connection.close()
+
+
+def main():
+    kind, address, port, log = sys.argv[1:]
+    if kind not in KINDS and kind not in ("close", "half", "lines", "trickle"):
+        sys.exit(f"hostile: no kind {kind}")
+    listener = socket.create_server((address, int(port)), backlog=64)
+    while True:
+        connection, source = listener.accept()
+        with open(log, "a") as out:
+            out.write(f"{source[0]} {source[1]}\n")
+        threading.Thread(target=serve, args=(kind, connection), daemon=True).start()
+
+
+main()

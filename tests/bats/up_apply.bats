@@ -1,0 +1,208 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# qf-up apply and down: what is in force changes as a whole or not at all, and serials only rise. Field note 9:
+# after down there is no stale file.
+
+setup() {
+  bin=${BUILD:-$BATS_TEST_DIRNAME/../../build}/bin
+  cd "$BATS_TEST_TMPDIR"
+  mkdir config
+  export QF_CONFIG_DIR=$PWD/config QF_STATE_DIR=$PWD/state
+  unset QF_RUNTIME_DIR
+  cp "$BATS_TEST_DIRNAME/../../conf/fabric.example.json" config/fabric.json
+}
+
+sums() {
+  (cd state && sha256sum peers.mdb policy.mdb known_hosts choices.json 99-qufabric.conf)
+}
+
+change() {
+  jq "$1" config/fabric.json >changed && mv changed config/fabric.json
+}
+
+@test "apply writes everything, and the same document again changes nothing" {
+  run "$bin/qf-up" apply
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"serial 1 is in force: 4 peers, 5 policies; ssh reads $PWD/state/99-qufabric.conf"* ]]
+  [ "$(stat -c %a state/peers.mdb state/policy.mdb state/known_hosts | tr '\n' ' ')" = "644 600 644 " ]
+  sums >before
+  "$bin/qf-up" apply
+  sums | diff before -
+}
+
+@test "a lower serial is refused unless forced" {
+  change '.serial = 5'
+  "$bin/qf-up" apply
+  sums >before
+  change '.serial = 4'
+  run "$bin/qf-up" apply
+  [ "$status" -eq 78 ]
+  [[ $output == *"serial 4 is older than 5, which is in force"* ]]
+  [[ $output == *"hint: raise the serial in the document, or run: qf-up apply --force"* ]]
+  sums | diff before -
+  "$bin/qf-up" apply --force
+  [ "$("$bin/qf-up" status --json | jq .serial)" -eq 4 ]
+}
+
+@test "the same serial with other bytes is refused unless forced" {
+  "$bin/qf-up" apply
+  change '.policies[0].enabled = false'
+  run "$bin/qf-up" apply
+  [ "$status" -eq 78 ]
+  [[ $output == *"another document with serial 1 is in force"* ]]
+  "$bin/qf-up" apply --force
+}
+
+@test "a wrong document changes nothing" {
+  "$bin/qf-up" apply
+  sums >before
+  change '.serial = 2 | .policies[0].sources = ["nobody"]'
+  run "$bin/qf-up" apply
+  [ "$status" -eq 78 ]
+  [[ $output == *'$.policies[0].sources[0]: no peer or peer group "nobody"'* ]]
+  sums | diff before -
+}
+
+@test "a full disk changes nothing" {
+  [ "$(id -u)" -eq 0 ] || skip "mounting a small file system needs root"
+  unshare -m true 2>/dev/null || skip "no private mounts here"
+  cat >small <<EOF
+set -e
+mkdir -p state && mount -t tmpfs -o size=600k tmpfs state
+"$bin/qf-up" apply
+cd state; sha256sum *.mdb known_hosts 99-qufabric.conf >../before; cd ..
+jq '.serial = 2 | .peers += [range(20000) | {name: "p\(.)", addresses: []}]' config/fabric.json >large.json
+if "$bin/qf-up" apply large.json; then exit 9; fi
+cd state; sha256sum -c ../before
+[ -z "\$(ls | grep qf-up-new)" ]
+EOF
+  run unshare -m sh ./small
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"hint: nothing was changed; is the disk full?"* ]]
+}
+
+@test "a qf-up killed at any moment leaves a state that the next one mends" {
+  "$bin/qf-up" apply
+  for delay in 0.005 0.01 0.02 0.03 0.04 0.06 0.08 0.12; do
+    serial=$((${serial:-1} + 1))
+    jq --argjson s "$serial" '.serial = $s | .peers += [range(10000) | {name: "p\(.)", addresses: []}]' \
+      "$BATS_TEST_DIRNAME/../../conf/fabric.example.json" >config/fabric.json
+    timeout -s KILL "$delay" "$bin/qf-up" apply || true
+    "$bin/qf-detect" --state-dir "$PWD/state" --host-keys db1 | grep -q ssh-ed25519
+    "$bin/qf-up" apply
+    [ "$("$bin/qf-up" status --json | jq .serial)" -eq "$serial" ]
+  done
+  [ -z "$(ls state | grep -F qf-up-new)" ]
+}
+
+@test "two at once do not mix" {
+  for i in 1 2 3 4 5 6; do
+    jq --argjson s "$i" '.serial = $s | .domain = "d\($s).example"' config/fabric.json >"$i.json"
+    "$bin/qf-up" apply --force "$i.json" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  domain=$("$bin/qf-up" status --json | jq -r .domain)
+  grep -q "db1.$domain" state/99-qufabric.conf
+  grep -q "db1.$domain" state/known_hosts
+}
+
+@test "--self must be a peer of the document, and is remembered" {
+  run "$bin/qf-up" apply --self nobody
+  [ "$status" -eq 78 ]
+  [[ $output == *'the fabric document has no peer "nobody"'* ]]
+  [ ! -e state/peers.mdb ]
+  "$bin/qf-up" apply --self DB1 --ssh-jwt-cache-ttl 3600 --enable-ssh-root
+  "$bin/qf-up" apply --enable-ssh-root=false
+  "$bin/qf-up" status --json >status.json || true
+  jq -e '.self == "db1" and .["ssh-jwt-cache-ttl"] == 3600 and .["enable-ssh-root"] == false' status.json
+}
+
+@test "--disable-ssh-auth says what it gives up" {
+  run "$bin/qf-up" apply --disable-ssh-auth
+  [ "$status" -eq 0 ]
+  [[ $output == *"no user identity is asked for"* ]]
+  [[ $output == *"hint: "*"--disable-ssh-auth=false"* ]]
+}
+
+@test "port forwarding is refused with a clear word" {
+  run "$bin/qf-up" apply --enable-ssh-local-port-forwarding
+  [ "$status" -eq 78 ]
+  [[ $output == *"port forwarding is not supported by this version yet"* ]]
+  [ ! -e state/choices.json ]
+}
+
+@test "field note 9: down removes the ssh_config file and nothing else" {
+  "$bin/qf-up" apply
+  ls state | grep -v 99-qufabric >before
+  run "$bin/qf-up" down
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [ ! -e state/99-qufabric.conf ]
+  ls state | diff before -
+  "$bin/qf-up" down
+  "$bin/qf-up" apply
+  [ -e state/99-qufabric.conf ]
+}
+
+@test "down without anything applied makes no folder" {
+  run "$bin/qf-up" down
+  [ "$status" -eq 0 ]
+  [ ! -e state ]
+}
+
+@test "a file that qf-up did not write is neither replaced nor removed" {
+  echo "Host *" >mine
+  run "$bin/qf-up" apply --ssh-config-file "$PWD/mine"
+  [ "$status" -eq 78 ]
+  [[ $output == *"$PWD/mine was not written by qf-up"* ]]
+  run "$bin/qf-up" down --ssh-config-file "$PWD/mine"
+  [ "$status" -ne 0 ] || [ ! -e state ]
+  [ "$(cat mine)" = "Host *" ]
+}
+
+@test "the missing Include is said when the file goes to /etc/ssh" {
+  [ "$(id -u)" -eq 0 ] || skip "writing into /etc/ssh needs root"
+  unshare -m true 2>/dev/null || skip "no private mounts here"
+  cat >system <<EOF
+set -e
+mount -t tmpfs tmpfs /etc/ssh && mkdir /etc/ssh/ssh_config.d && echo 'Host *' >/etc/ssh/ssh_config
+"$bin/qf-up" apply --ssh-config-file /etc/ssh/ssh_config.d/99-qufabric.conf
+echo 'Include /etc/ssh/ssh_config.d/*.conf' >/etc/ssh/ssh_config
+echo second
+"$bin/qf-up" apply
+ssh -G db1 | grep -c '^port'
+EOF
+  run unshare -m sh ./system
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"hint: add this line at its top: Include /etc/ssh/ssh_config.d/*.conf"*second* ]]
+  [[ ${output#*second} != *Include* ]]
+}
+
+@test "host-key makes the key once, private, and prints its public half" {
+  run "$bin/qf-up" host-key
+  [ "$status" -eq 0 ]
+  [[ $output == "ssh-ed25519 AAAA"* ]]
+  first=$output
+  [ "$(stat -c %a state/ssh_host_ed25519_key)" = 600 ]
+  run "$bin/qf-up" host-key
+  [ "$output" = "$first" ]
+  [ "$(cut -d' ' -f1,2 state/ssh_host_ed25519_key.pub)" = "$first" ]
+  chmod 644 state/ssh_host_ed25519_key
+  run "$bin/qf-up" host-key
+  [ "$status" -eq 78 ]
+  [[ $output == *"can be read by others"* ]]
+}
+
+@test "100,000 peers are applied in seconds" {
+  jq -n --arg key "$(jq -r '.peers[0].ssh_host_keys[0]' config/fabric.json)" \
+    '{format: 1, serial: 9, domain: "fabric.example",
+      peers: [range(100000) | {name: "host-\(.)", addresses: ["fd00::\(. / 10000 | floor):\(. % 10000)"], ssh: true, ssh_host_keys: [$key]}],
+      peer_groups: {all: [range(100000) | "host-\(.)"]},
+      policies: [{name: "p", action: "allow", protocol: "qufabric-ssh", sources: ["all"], destinations: ["all"], access: "full"}]}' >large.json
+  timeout 60 "$bin/qf-up" apply large.json
+  [ "$("$bin/qf-up" status --json | jq .peers)" -eq 100000 ]
+}

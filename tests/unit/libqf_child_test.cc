@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/child.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <chrono>
+
+#include "libqf/text.h"
+
+namespace qf {
+namespace {
+
+Deadline soon() {
+  return Clock::now() + std::chrono::seconds(20);
+}
+
+TEST(Child, RunsAProgramAndKeepsItsStreamsApart) {
+  auto output = run_program({"/bin/sh", "-c", "cat; echo out; echo err >&2; exit 3"}, soon());
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->out, "out\n");
+  EXPECT_EQ(output->err, "err\n");
+  EXPECT_EQ(describe_exit(output->status), "exited with status 3");
+}
+
+TEST(Child, ArgumentsReachItUnchanged) {
+  auto output = run_program({"/bin/echo", "$HOME", "a b", "*"}, soon());
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->out, "$HOME a b *\n");
+}
+
+TEST(Child, OutputIsBounded) {
+  auto output = run_program({"/bin/sh", "-c", "head -c 300000 /dev/zero"}, soon(), 1000);
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->out.size(), 1000U);
+}
+
+TEST(Child, DetachedOnesKeepNothingOfOurs) {
+  auto out = make_pipe();
+  auto nowhere = open_file("/dev/null", O_RDWR);
+  ASSERT_TRUE(out);
+  // as a library leaves one: without close-on-exec
+  Fd stray(::fcntl(nowhere->get(), F_DUPFD, 100));
+  ASSERT_GE(stray.get(), 100);
+  SpawnOptions options{nowhere->get(), out->second.get(), nowhere->get(), 0, true};
+  auto child =
+      Child::spawn({"/bin/sh", "-c", "echo /proc/self/fd/*; cut -d' ' -f6 /proc/$$/stat; echo $$"}, options);
+  ASSERT_TRUE(child) << child.error().text();
+  out->second.reset();
+  ASSERT_TRUE(child->wait(Clock::now() + std::chrono::seconds(10)));
+  char text[4096] = {};
+  ASSERT_GT(::read(out->first.get(), text, sizeof text - 1), 0);
+  auto lines = split(text, '\n');
+  ASSERT_GE(lines.size(), 3U);
+  EXPECT_EQ(lines[0].find("/proc/self/fd/" + std::to_string(stray.get())), std::string::npos) << text;
+  EXPECT_EQ(lines[1], lines[2]) << "leader of its own session";
+}
+
+TEST(Child, AMissingProgramIsAnErrorOfSpawn) {
+  auto child = Child::spawn({"/nonexistent/program"});
+  ASSERT_FALSE(child);
+  EXPECT_EQ(child.error().sys, ENOENT);
+}
+
+TEST(Child, ADeadlineEndsIt) {
+  auto output = run_program({"/bin/sleep", "100"}, Clock::now() + std::chrono::milliseconds(50));
+  ASSERT_FALSE(output);
+  EXPECT_EQ(output.error().kind, ErrorKind::kTimeout);
+}
+
+TEST(Child, DestructorKillsAndReaps) {
+  pid_t pid = -1;
+  {
+    auto child = Child::spawn({"/bin/sleep", "100"});
+    ASSERT_TRUE(child);
+    pid = child->pid();
+    EXPECT_EQ(::kill(pid, 0), 0);
+  }
+  EXPECT_EQ(::waitpid(pid, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Child, SignalsAndMaskAreTheDefaults) {
+  sigset_t all, old;
+  ::sigfillset(&all);
+  ::sigprocmask(SIG_BLOCK, &all, &old);
+  auto child = Child::spawn({"/bin/sleep", "100"});
+  ::sigprocmask(SIG_SETMASK, &old, nullptr);
+  ASSERT_TRUE(child);
+  EXPECT_EQ(child->wait(Clock::now()).error().kind, ErrorKind::kTimeout);
+  child->send_signal(SIGTERM);
+  auto status = child->wait(soon());
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(WIFSIGNALED(*status));
+  EXPECT_EQ(describe_exit(*status), "killed by signal 15 (Terminated)");
+  child->send_signal(SIGKILL);  // reaped: nothing happens
+  EXPECT_EQ(child->status(), *status);
+}
+
+TEST(Child, GivenDescriptorsMayBeAmongTheFirstThree) {
+  auto pipe = make_pipe();
+  ASSERT_TRUE(pipe);
+  // stdout and stderr swapped
+  auto child = Child::spawn({"/bin/sh", "-c", "echo x >&2"}, {-1, STDERR_FILENO, pipe->second.get(), 0});
+  ASSERT_TRUE(child);
+  pipe->second.reset();
+  ASSERT_TRUE(child->wait(soon()));
+  char buffer[8] = {};
+  EXPECT_EQ(::read(pipe->first.get(), buffer, sizeof buffer), 2);
+}
+
+TEST(Child, OurDescriptorsAreNotInherited) {
+  Fd ours(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 200));
+  ASSERT_TRUE(ours);
+  auto output = run_program({"/bin/ls", "/proc/self/fd"}, soon());
+  ASSERT_TRUE(output);
+  EXPECT_EQ(("\n" + output->out).find("\n" + std::to_string(ours.get()) + "\n"), std::string::npos);
+  EXPECT_NE(("\n" + output->out).find("\n2\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace qf

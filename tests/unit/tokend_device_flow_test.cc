@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-tokend/device_flow.h"
+
+#include "tests/unit/tokend_fakes.h"
+
+namespace qf {
+namespace {
+
+constexpr const char* kDiscovery =
+    R"({"issuer":"https://idp.example","token_endpoint":"https://idp.example/token",
+    "device_authorization_endpoint":"https://idp.example/device/auth"})";
+constexpr const char* kAuthorization = R"({"device_code":"dc","user_code":"ABCD-EFGH","expires_in":100,
+    "verification_uri":"https://idp.example/device","interval":3})";
+
+class Flow : public ::testing::Test {
+ protected:
+  void make(LoginRecord record = corp()) {
+    flow_ = std::make_unique<DeviceFlow>(std::move(record), "qf1.nonce", services_, listener_);
+  }
+  // Up to the prompt.
+  void prompt(const std::string& authorization = kAuthorization) {
+    make();
+    flow_->start();
+    services_.answer(200, kDiscovery);
+    services_.answer(200, authorization);
+  }
+  void wake() { flow_->event({}); }
+  [[nodiscard]] int seconds_to_poll() {
+    return static_cast<int>(
+        std::chrono::duration_cast<std::chrono::seconds>(flow_->deadline() - services_.now()).count());
+  }
+  // Waits as long as the flow wants to and answers the poll.
+  void poll_answer(long status, const std::string& body) {
+    services_.pass(seconds_to_poll());
+    wake();
+    services_.answer(status, body);
+  }
+
+  FakeServices services_;
+  FakeListener listener_;
+  std::unique_ptr<DeviceFlow> flow_;
+};
+
+TEST_F(Flow, WholeLogin) {
+  make();
+  flow_->start();
+  EXPECT_EQ(services_.asked().url, "https://idp.example/.well-known/openid-configuration");
+  EXPECT_FALSE(services_.asked().form);
+  services_.answer(200, kDiscovery);
+  EXPECT_EQ(services_.asked().url, "https://idp.example/device/auth");
+  EXPECT_EQ(services_.asked().form, "client_id=qufabric-cli&scope=openid%20groups&nonce=qf1.nonce");
+  services_.answer(200, kAuthorization);
+  ASSERT_EQ(listener_.prompts.size(), 1U);
+  EXPECT_EQ(listener_.prompts[0].user_code, "ABCD-EFGH");
+  EXPECT_EQ(listener_.prompts[0].expires_in, 100);
+
+  EXPECT_EQ(seconds_to_poll(), 3);
+  wake();
+  EXPECT_TRUE(services_.sent.empty()) << "polled before the interval was over";
+  poll_answer(400, R"({"error":"authorization_pending"})");
+  EXPECT_EQ(seconds_to_poll(), 3);
+  services_.pass(3);
+  wake();
+  EXPECT_EQ(services_.asked().url, "https://idp.example/token");
+  EXPECT_EQ(services_.asked().form,
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=dc&client_id="
+            "qufabric-cli");
+  services_.answer(200, R"({"id_token":"a.b.c","access_token":"x","token_type":"bearer"})");
+  EXPECT_EQ(listener_.token, "a.b.c");
+  EXPECT_EQ(listener_.ends, 1);
+  EXPECT_EQ(flow_->deadline(), Deadline::max());
+}
+
+TEST_F(Flow, OpenidIsAlwaysAskedFor) {
+  auto record = corp();
+  record.scopes = {"groups"};
+  make(record);
+  flow_->start();
+  services_.answer(200, kDiscovery);
+  EXPECT_NE(services_.asked().form->find("scope=openid%20groups"), std::string::npos);
+}
+
+TEST_F(Flow, MissingIntervalIsFiveSeconds) {
+  prompt(
+      R"({"device_code":"dc","user_code":"A","expires_in":100,"verification_uri":"https://idp.example/d"})");
+  EXPECT_EQ(seconds_to_poll(), 5);
+}
+
+TEST_F(Flow, SlowDownAddsFiveSecondsForGood) {
+  prompt();
+  poll_answer(400, R"({"error":"slow_down"})");
+  EXPECT_EQ(seconds_to_poll(), 8);
+  poll_answer(400, R"({"error":"authorization_pending"})");
+  EXPECT_EQ(seconds_to_poll(), 8);
+  poll_answer(400, R"({"error":"slow_down"})");
+  EXPECT_EQ(seconds_to_poll(), 13);
+}
+
+TEST_F(Flow, Denied) {
+  prompt();
+  poll_answer(400, R"({"error":"access_denied"})");
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_EQ(listener_.refusal->code, "access_denied");
+  EXPECT_NE(listener_.refusal->message.find("corp"), std::string::npos);
+}
+
+TEST_F(Flow, ExpiredAsTheProviderSays) {
+  prompt();
+  poll_answer(400, R"({"error":"expired_token"})");
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_EQ(listener_.refusal->code, "expired");
+}
+
+TEST_F(Flow, ExpiresByItself) {
+  prompt();
+  for (int polls = 0; listener_.ends == 0; ++polls) {
+    ASSERT_LT(polls, 40);
+    services_.pass(seconds_to_poll());
+    wake();
+    if (listener_.ends == 0) services_.answer(400, R"({"error":"authorization_pending"})");
+  }
+  EXPECT_EQ(listener_.refusal->code, "expired");
+}
+
+TEST_F(Flow, ProviderTroubleIsWaitedOutWithGrowingPauses) {
+  prompt();
+  poll_answer(503, "");
+  EXPECT_EQ(seconds_to_poll(), 6);
+  ASSERT_EQ(listener_.notices.size(), 1U);
+  services_.pass(6);
+  wake();
+  services_.answer(timeout_error("idp.example did not answer in time (15 s)"));
+  EXPECT_EQ(seconds_to_poll(), 12);
+  poll_answer(429, R"({"error":"temporarily_unavailable"})");
+  EXPECT_EQ(seconds_to_poll(), 24);
+  EXPECT_EQ(listener_.notices.size(), 1U) << "the person needs to read it once";
+  poll_answer(400, R"({"error":"authorization_pending"})");
+  EXPECT_EQ(seconds_to_poll(), 3);
+  poll_answer(200, R"({"id_token":"a.b.c"})");
+  EXPECT_EQ(listener_.token, "a.b.c");
+}
+
+TEST_F(Flow, RetryAfterIsHeeded) {
+  prompt();
+  services_.pass(3);
+  wake();
+  HttpAnswer answer;
+  answer.status = 429;
+  answer.retry_after = 20;
+  services_.answer(Result<HttpAnswer>(answer));
+  EXPECT_EQ(seconds_to_poll(), 20);
+}
+
+TEST_F(Flow, DeadProviderEndsWithTheCode) {
+  prompt();
+  int polls = 0;
+  for (; listener_.ends == 0; ++polls) {
+    ASSERT_LT(polls, 20) << "a dead provider is asked too often";
+    services_.pass(seconds_to_poll());
+    wake();
+    if (listener_.ends == 0) services_.answer(timeout_error("idp.example did not answer in time (15 s)"));
+  }
+  EXPECT_EQ(listener_.refusal->code, "expired");
+}
+
+TEST_F(Flow, OtherErrorsEndTheLogin) {
+  for (const auto& [status, body] :
+       {std::pair(400L, R"({"error":"invalid_grant"})"), std::pair(400L, ""), std::pair(403L, "no"),
+        std::pair(200L, "no JSON"), std::pair(200L, "{}"), std::pair(200L, R"({"id_token":7})")}) {
+    listener_ = {};
+    prompt();
+    poll_answer(status, body);
+    ASSERT_TRUE(listener_.refusal) << body;
+    EXPECT_EQ(listener_.refusal->code, "provider") << body;
+    EXPECT_NE(listener_.refusal->message.find("issuer corp (https://idp.example)"), std::string::npos);
+  }
+}
+
+TEST_F(Flow, MissingIdTokenIsNamed) {
+  prompt();
+  poll_answer(200, R"({"access_token":"x"})");
+  EXPECT_NE(listener_.refusal->message.find("\"id_token\""), std::string::npos);
+  EXPECT_NE(listener_.refusal->hint.find("openid"), std::string::npos);
+}
+
+TEST_F(Flow, TokenOfMoreThan16KiB) {
+  prompt();
+  poll_answer(200, R"({"id_token":")" + std::string(16385, 'x') + "\"}");
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_NE(listener_.refusal->message.find("16384"), std::string::npos);
+}
+
+TEST_F(Flow, ProviderWithoutDeviceLogin) {
+  make();
+  flow_->start();
+  services_.answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://idp.example/token"})");
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_NE(listener_.refusal->message.find("\"device_authorization_endpoint\""), std::string::npos);
+}
+
+TEST_F(Flow, ProviderDown) {
+  make();
+  flow_->start();
+  services_.answer(Error{ErrorKind::kSystem, 0, "cannot reach idp.example: Connection refused"});
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_NE(listener_.refusal->message.find("Connection refused"), std::string::npos);
+  EXPECT_FALSE(listener_.refusal->hint.empty());
+}
+
+TEST_F(Flow, CancelledInEveryState) {
+  make();
+  flow_->start();
+  flow_.reset();
+  EXPECT_EQ(services_.cancelled.size(), 1U);
+  prompt();
+  flow_.reset();
+  EXPECT_EQ(services_.cancelled.size(), 1U) << "nothing was under way";
+  prompt();
+  services_.pass(3);
+  wake();
+  flow_.reset();
+  EXPECT_EQ(services_.cancelled.size(), 2U);
+  EXPECT_EQ(listener_.ends, 0);
+}
+
+TEST_F(Flow, DeviceAuthorizationsThatAreWrong) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"user_code":"A","verification_uri":"https://i/d"})", "\"device_code\""},
+      {R"({"device_code":"d","verification_uri":"https://i/d"})", "\"user_code\""},
+      {R"({"device_code":"d","user_code":"A\u001b[2J","verification_uri":"https://i/d"})", "\"user_code\""},
+      {R"({"device_code":"d","user_code":"A"})", "\"verification_uri\""},
+      {R"({"device_code":"d","user_code":"A","verification_uri":"javascript:x"})", "\"verification_uri\""},
+      {R"({"device_code":"d","user_code":"A","verification_uri":"http://evil.example/d"})",
+       "\"verification_uri\""},
+      {R"({"device_code":"d","user_code":"A","verification_uri":"https://i/d","verification_uri_complete":"x y"})",
+       "\"verification_uri_complete\""},
+      {"[]", "JSON object"},
+  };
+  for (const auto& [body, field] : cases) {
+    HttpAnswer answer;
+    answer.status = 200;
+    answer.body = body;
+    auto read = read_device_authorization(corp(), answer);
+    ASSERT_FALSE(read) << body;
+    EXPECT_NE(read.error().message.find(field), std::string::npos) << read.error().message;
+  }
+}
+
+TEST_F(Flow, NumbersFromTheProviderAreBounded) {
+  HttpAnswer answer;
+  answer.status = 200;
+  answer.body =
+      R"({"device_code":"d","user_code":"A","verification_url":"https://i/d","expires_in":1e9,"interval":1e6})";
+  auto read = read_device_authorization(corp(), answer);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->prompt.verification_uri, "https://i/d");
+  EXPECT_EQ(read->prompt.expires_in, 1800);
+  EXPECT_EQ(read->interval.count(), 60);
+  answer.body =
+      R"({"device_code":"d","user_code":"A","verification_uri":"https://i/d","expires_in":-5,"interval":0})";
+  read = read_device_authorization(corp(), answer);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->prompt.expires_in, 1);
+  EXPECT_EQ(read->interval.count(), 1);
+}
+
+}  // namespace
+}  // namespace qf

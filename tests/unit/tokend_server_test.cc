@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-tokend/server.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
+#include "libqf/tokend_client.h"
+#include "qf-tokend/startup.h"
+
+namespace qf {
+namespace {
+
+// Answers status at once, login never, and ends the loop at stop.
+class EchoService final : public LineService {
+ public:
+  std::optional<Refusal> admit(const ucred&) override {
+    if (refuse) return Refusal{"refused", "no", ""};
+    return std::nullopt;
+  }
+  void request(uint64_t client, const Request& request) override {
+    if (request.operation == Operation::kStop) server->stop();
+    if (request.operation == Operation::kLogin) {
+      server->progress(client, R"({"event":"notice"})");
+      ++waiting;
+      return;
+    }
+    server->answer(client, R"({"ok":true})");
+  }
+  void gone(uint64_t) override { ++gone_count; }
+
+  Server* server = nullptr;
+  std::atomic<bool> refuse = false;
+  std::atomic<int> gone_count = 0, waiting = 0;
+};
+
+class ServerTest : public ::testing::Test {
+ protected:
+  ServerTest() {
+    char folder[] = "/tmp/qf-server-XXXXXX";
+    folder_ = ::mkdtemp(folder);
+    path_ = folder_ + "/s.sock";
+    auto listener = listen_unix(path_, 0600);
+    server_.emplace(std::move(*listener), path_, service_);
+    service_.server = &*server_;
+    thread_ = std::thread([this] { EXPECT_TRUE(server_->run()); });
+  }
+  ~ServerTest() override {
+    service_.refuse = false;
+    Fd fd = connect();
+    type(fd, "{\"version\":1,\"op\":\"stop\"}\n");
+    thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+  Fd connect() { return std::move(*connect_unix(path_, static_cast<uid_t>(-1))); }
+  static void type(const Fd& fd, const std::string& text) { EXPECT_TRUE(write_all(fd.get(), text)); }
+  // One line, or "" at the end.
+  static std::string line(const Fd& fd) {
+    std::string out;
+    char c = 0;
+    while (wait_for(fd.get(), POLLIN, Clock::now() + std::chrono::seconds(5)) &&
+           ::recv(fd.get(), &c, 1, 0) == 1) {
+      if (c == '\n') return out;
+      out += c;
+    }
+    return out;
+  }
+  void until(const std::function<bool()>& condition) {
+    Deadline deadline = Clock::now() + std::chrono::seconds(5);
+    while (!condition() && Clock::now() < deadline) std::this_thread::yield();
+    EXPECT_TRUE(condition());
+  }
+
+  std::string folder_, path_;
+  EchoService service_;
+  std::optional<Server> server_;
+  std::thread thread_;
+};
+
+constexpr const char* kStatus = "{\"version\":1,\"op\":\"status\"}\n";
+
+TEST_F(ServerTest, ManyRequestsOnAConnection) {
+  Fd fd = connect();
+  type(fd, kStatus);
+  EXPECT_EQ(line(fd), R"({"ok":true})");
+  type(fd, "{\"op\":\"status\"}\n{\"op\":\"bogus\"}\n{\"op\":\"status\"}\n");
+  EXPECT_EQ(line(fd), R"({"ok":true})");
+  EXPECT_NE(line(fd).find("unknown_op"), std::string::npos);
+  EXPECT_EQ(line(fd), R"({"ok":true})");
+}
+
+TEST_F(ServerTest, VersionFirst) {
+  for (const char* text : {"{\"op\":\"status\"}\n", "{\"version\":9,\"op\":\"status\"}\n"}) {
+    Fd fd = connect();
+    type(fd, text);
+    EXPECT_NE(line(fd).find("\"version\""), std::string::npos);
+    EXPECT_EQ(line(fd), "") << "the connection is closed";
+  }
+}
+
+TEST_F(ServerTest, ForeignProtocolIsToldAndDropped) {
+  Fd fd = connect();
+  type(fd, "GET / HTTP/1.1\r\n");
+  EXPECT_NE(line(fd).find("malformed"), std::string::npos);
+  EXPECT_EQ(line(fd), "");
+}
+
+TEST_F(ServerTest, OversizeLineIsToldAndDropped) {
+  Fd fd = connect();
+  EXPECT_TRUE(
+      write_all(fd.get(), std::string(kMostTokendLine + 1, 'x'), Clock::now() + std::chrono::seconds(5)));
+  EXPECT_NE(line(fd).find("too_long"), std::string::npos);
+  EXPECT_EQ(line(fd), "");
+}
+
+TEST_F(ServerTest, HalfLineAndGone) {
+  { type(connect(), "{\"version\":1,"); }
+  until([&] { return service_.gone_count == 1; });
+}
+
+TEST_F(ServerTest, WhoGoesWhileWaitingIsNoticed) {
+  Fd fd = connect();
+  type(fd, "{\"version\":1,\"op\":\"login\"}\n");
+  EXPECT_NE(line(fd).find("notice"), std::string::npos);
+  fd.reset();
+  until([&] { return service_.gone_count == 1; });
+}
+
+TEST_F(ServerTest, AskingAheadDoesNotOvertake) {
+  Fd fd = connect();
+  type(fd, "{\"version\":1,\"op\":\"login\"}\n{\"op\":\"status\"}\n");
+  EXPECT_NE(line(fd).find("notice"), std::string::npos);
+  EXPECT_FALSE(wait_for(fd.get(), POLLIN, Clock::now() + std::chrono::milliseconds(50)));
+}
+
+TEST_F(ServerTest, RefusedClientsReadWhy) {
+  service_.refuse = true;
+  Fd fd = connect();
+  EXPECT_NE(line(fd).find("refused"), std::string::npos);
+  EXPECT_EQ(line(fd), "");
+}
+
+TEST_F(ServerTest, IdleClientsMakeRoom) {
+  std::vector<Fd> idle;
+  // not more descriptors than the process may have
+  size_t count = 200;
+  for (size_t i = 0; i < count; ++i) idle.push_back(connect());
+  Fd fd = connect();
+  type(fd, kStatus);
+  EXPECT_EQ(line(fd), R"({"ok":true})");
+}
+
+}  // namespace
+}  // namespace qf
