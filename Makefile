@@ -52,7 +52,7 @@ SECCOMP_LIB := -lseccomp
 # ---- what each program is made of -------------------------------------------------------------------------------
 include objects.mk
 
-PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-up qufabric
+PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-helper qf-up qufabric
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
 OBJECTS := $(sort $(LIBQF_OBJECTS) $(foreach p,$(PROGRAMS),$($(p)_OBJECTS)))
 
@@ -219,7 +219,7 @@ demo: all
 # The programs look for each other beside themselves and in ../sbin and ../libexec/qufabric.
 BIN_PROGRAMS := qf-detect qf-proxy qf-token qf-tokend qufabric
 SBIN_PROGRAMS := qf-sshd qf-up
-LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch
+LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch qf-helper
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard conf/*.service conf/*.socket)
 USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)

@@ -153,6 +153,16 @@ void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& en
   append("session-end", connection, std::move(fields));
 }
 
+void AuditLog::forward(const AuditConnection& connection, const std::string& what, const std::string& target,
+                       const std::string& error) {
+  JsonWriter fields;
+  set_text(fields, "kind", what);
+  set_text(fields, "target", target);
+  fields.set("allowed", error.empty());
+  set_text(fields, "reason", error);
+  append("forward", connection, std::move(fields));
+}
+
 void AuditLog::violation(const AuditConnection& connection, const std::string& what) {
   JsonWriter fields;
   set_text(fields, "reason", what);

@@ -68,6 +68,9 @@ class AuditLog {
   void session_refused(const AuditConnection& connection, const std::string& os_user,
                        const std::string& reason);
   void session_end(const AuditConnection& connection, const AuditEnd& end);
+  // what: "connect", "listen", "listen-end", "agent", "x11"; error: why not, empty: done
+  void forward(const AuditConnection& connection, const std::string& what, const std::string& target,
+               const std::string& error);
   // net, or a peer's behaviour, broke the rules: the connection ends
   void violation(const AuditConnection& connection, const std::string& what);
 

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,37 +29,22 @@ using FilterContext = std::unique_ptr<void, decltype(&::seccomp_release)>;
 
 // Calls that need no look at their arguments.
 constexpr int kAllowed[] = {
-    SCMP_SYS(read),
-    SCMP_SYS(write),
-    SCMP_SYS(readv),
-    SCMP_SYS(writev),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendmsg),
-    SCMP_SYS(poll),
-    SCMP_SYS(ppoll),
-    SCMP_SYS(close),
-    SCMP_SYS(shutdown),
-    SCMP_SYS(brk),
-    SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
-    SCMP_SYS(futex),
-    SCMP_SYS(getrandom),
-    SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday),
-    SCMP_SYS(time),
-    SCMP_SYS(exit),
-    SCMP_SYS(exit_group),
-    SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigaction),
-    SCMP_SYS(getpid),
-    SCMP_SYS(gettid),
-    SCMP_SYS(restart_syscall),
-    SCMP_SYS(sched_yield),
-    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(read),         SCMP_SYS(write),
+    SCMP_SYS(readv),        SCMP_SYS(writev),
+    SCMP_SYS(recvfrom),     SCMP_SYS(sendto),
+    SCMP_SYS(recvmsg),      SCMP_SYS(sendmsg),
+    SCMP_SYS(poll),         SCMP_SYS(ppoll),
+    SCMP_SYS(close),        SCMP_SYS(shutdown),
+    SCMP_SYS(accept4),      SCMP_SYS(brk),
+    SCMP_SYS(munmap),       SCMP_SYS(mremap),
+    SCMP_SYS(madvise),      SCMP_SYS(futex),
+    SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday), SCMP_SYS(time),
+    SCMP_SYS(exit),         SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction), SCMP_SYS(getpid),
+    SCMP_SYS(gettid),       SCMP_SYS(restart_syscall),
+    SCMP_SYS(sched_yield),  SCMP_SYS(clock_nanosleep),
 };
 
 // Calls that libraries try on their own and that may simply not work.
@@ -91,6 +77,9 @@ int add_rules(scmp_filter_ctx context) {
   }
   int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
                                 SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA));
+  if (code != 0) return code;
+  code =
+      ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 1, SCMP_A0(SCMP_CMP_EQ, ITIMER_PROF));
   if (code != 0) return code;
   // a terminal's size is all that net may set
   return ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ));
@@ -188,6 +177,12 @@ Status limit_memory() {
 Status allow_more_memory() {
   const rlimit limit = {kMostMemoryAfter, kMostMemoryAfter};
   if (::prlimit(0, RLIMIT_DATA, &limit, nullptr) != 0) return system_error("cannot raise the memory limit");
+  return Done{};
+}
+
+Status limit_turn() {
+  const itimerval limit = {{0, 0}, {kMostTurnSeconds, 0}};
+  if (::setitimer(ITIMER_PROF, &limit, nullptr) != 0) return system_error("cannot set a timer");
   return Done{};
 }
 

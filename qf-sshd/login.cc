@@ -240,6 +240,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   LoginResult result;
   result.reply.verdict = AuthVerdict::kAllowed;
   result.account = std::move(*account);
+  result.decision = std::move(decision);
   result.identity = identity;
   return result;
 }

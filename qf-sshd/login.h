@@ -22,6 +22,7 @@ struct LoginResult {
   AuthReply reply;
   std::optional<Account> account;    // logged in as this OS user
   std::optional<Identity> identity;  // set with account or tunnel; none with --disable-ssh-auth
+  Decision decision;                 // of the policy, with account
   bool tunnel = false;               // logged in as the outer connection of a tunnel
 };
 

@@ -28,10 +28,14 @@ namespace {
 constexpr const char* kSftpServers[] = {"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server",
                                         "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server"};
 
+constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/usr/local/bin/xauth"};
+
 struct Flags {
   Settings settings;
   std::string config, state, runtime, startups;
+  std::string gateway = "no";
   bool no_auth = false;
+  bool no_agent = false;
   bool verbose = false;
 };
 
@@ -46,6 +50,14 @@ po::options_description describe(Flags& flags) {
   add("state-dir", po::value(&flags.state)->value_name("DIR"), "state (default: /var/lib/qufabric)");
   add("runtime-dir", po::value(&flags.runtime)->value_name("DIR"), "runtime files (default: /run/qufabric)");
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
+  add("enable-ssh-local-port-forwarding", po::bool_switch(&s.local_forwarding),
+      "let clients connect to other places through this peer (-L, -D, -W)");
+  add("enable-ssh-remote-port-forwarding", po::bool_switch(&s.remote_forwarding),
+      "let clients listen on ports of this peer (-R)");
+  add("disable-ssh-agent-forwarding", po::bool_switch(&flags.no_agent), "forward no agent (-A)");
+  add("enable-ssh-x11", po::bool_switch(&s.x11_forwarding), "forward X11 (-X)");
+  add("gateway-ports", po::value(&flags.gateway)->value_name("WHERE"),
+      "where ports of -R listen: no (loopback, the default), clientspecified, yes (everywhere)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
   add("login-grace-time", po::value(&s.login_grace)->value_name("SECONDS"), "time to log in (default: 120)");
@@ -59,6 +71,12 @@ po::options_description describe(Flags& flags) {
       "such connections of one source address (default: 20)");
   add("max-sessions", po::value(&s.most_sessions)->value_name("N"),
       "sessions at once on a connection (default: 64)");
+  add("max-channels", po::value(&s.most_channels)->value_name("N"),
+      "forwarded connections at once on a connection (default: 512)");
+  add("client-alive-interval", po::value(&s.alive_interval)->value_name("SECONDS"),
+      "of silence after which the client is asked whether it lives (default: 0, never)");
+  add("client-alive-count-max", po::value(&s.alive_count_max)->value_name("N"),
+      "times that it may not answer (default: 3)");
   add("max-auth-tries", po::value(&s.most_attempts)->value_name("N"),
       "failed logins on a connection (default: 6)");
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
@@ -78,6 +96,14 @@ bool read_startups(const std::string& text, StartupLimit& limit) {
   if (numbers.size() == 1) numbers = {numbers[0], 100, numbers[0]};
   if (numbers.size() != 3 || numbers[0] > numbers[2] || numbers[1] > 100 || numbers[2] == 0) return false;
   limit = {numbers[0], numbers[1], numbers[2]};
+  return true;
+}
+
+bool read_gateway_ports(const std::string& text, GatewayPorts& gateway) {
+  if (text != "no" && text != "clientspecified" && text != "yes") return false;
+  gateway = text == "no"    ? GatewayPorts::kNo
+            : text == "yes" ? GatewayPorts::kYes
+                            : GatewayPorts::kClientSpecified;
   return true;
 }
 
@@ -104,8 +130,12 @@ void parse(int argc, char** argv, Flags& flags) {
     die(kExitUsage, "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100",
         "run qf-sshd --help");
   }
-  if (flags.settings.most_sessions == 0 || flags.settings.most_connections == 0 ||
-      flags.settings.login_grace == 0 || flags.settings.most_source_startups == 0) {
+  if (!read_gateway_ports(flags.gateway, flags.settings.gateway_ports)) {
+    die(kExitUsage, "--gateway-ports wants no, clientspecified or yes", "run qf-sshd --help");
+  }
+  if (flags.settings.most_sessions == 0 || flags.settings.most_channels == 0 ||
+      flags.settings.most_connections == 0 || flags.settings.login_grace == 0 ||
+      flags.settings.most_source_startups == 0) {
     die(kExitUsage, "limits must be at least 1", "run qf-sshd --help");
   }
 }
@@ -155,6 +185,7 @@ void raise_open_files(Settings& settings) {
 void prepare(Flags& flags) {
   Settings& settings = flags.settings;
   settings.auth = !flags.no_auth;
+  settings.agent_forwarding = !flags.no_agent;
   settings.folders = find_folders(flags.config, flags.state, flags.runtime);
   settings.privileged = ::geteuid() == 0;
   if (settings.self.empty()) {
@@ -171,6 +202,9 @@ void prepare(Flags& flags) {
   settings.own_fingerprint = *key;
   for (const char* path : kSftpServers) {
     if (settings.sftp_server.empty() && ::access(path, X_OK) == 0) settings.sftp_server = path;
+  }
+  for (const char* path : kXauths) {
+    if (settings.xauth.empty() && ::access(path, X_OK) == 0) settings.xauth = path;
   }
   if (auto made = make_folder(settings.folders.state + "/keysets", 0700); !made)
     die(kExitSystem, made.error().text());

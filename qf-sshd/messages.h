@@ -26,12 +26,17 @@ enum class MessageType : uint32_t {
   kSignalRequest,
   kSessionClose,
   kTunnelRequest,
+  kConnectRequest = 16,
+  kListenRequest,
+  kListenCancel,
   // monitor -> net
   kAuthReply = 64,
   kSessionReply,
   kSessionExit,
   kTunnelReply,
   kDisconnect,
+  kConnectReply = 80,
+  kListenReply,
   // monitor -> listener, listener -> monitor
   kKeysWanted = 128,
   kKeysReply,
@@ -39,6 +44,15 @@ enum class MessageType : uint32_t {
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
+  // monitor -> helper
+  kHelperConnect = 256,
+  kHelperListen,
+  kHelperAgent,
+  kHelperDisplay,
+  kHelperRelease,
+  // helper -> monitor
+  kHelperConnected = 320,
+  kHelperListening,
 };
 
 // ---- net <-> monitor
@@ -89,6 +103,16 @@ struct Terminal {
   }
 };
 
+// x11-req (RFC 4254 section 6.3.1)
+struct X11 {
+  bool single_connection = false;
+  std::string protocol, cookie;  // the cookie in hexadecimal
+  uint32_t screen = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.single_connection, self.protocol, self.cookie, self.screen);
+  }
+};
+
 struct SessionRequest {
   static constexpr MessageType kType = MessageType::kSessionRequest;
   static constexpr size_t kMostBytes = 140 * 1024, kFds = 0;
@@ -97,20 +121,27 @@ struct SessionRequest {
   std::string command;  // of kExec; name of the subsystem of kSubsystem
   std::map<std::string, std::string> environment;
   std::optional<Terminal> terminal;
+  bool agent = false;  // auth-agent-req@openssh.com
+  std::optional<X11> x11;
   static void fields(auto& self, auto& visit) {
-    visit(self.channel, self.kind, self.command, self.environment, self.terminal);
+    visit(self.channel, self.kind, self.command, self.environment, self.terminal, self.agent, self.x11);
   }
 };
 
 // Descriptors: with a terminal the master three times; else standard input (writing end), output and error
-// (reading ends). A refusal has /dev/null three times, so that the number of descriptors is always the same.
+// (reading ends); then the listening socket for the agent and two for X11, as far as `agent` and
+// `x11_sockets` say. /dev/null stands in for what there is not, so that their number is always the same.
 struct SessionReply {
   static constexpr MessageType kType = MessageType::kSessionReply;
-  static constexpr size_t kMostBytes = 1024, kFds = 3;
+  static constexpr size_t kMostBytes = 1024, kFds = 6;
   uint32_t channel = 0;
   bool started = false;
   std::string reason;  // for the user, when not started
-  static void fields(auto& self, auto& visit) { visit(self.channel, self.started, self.reason); }
+  bool agent = false;
+  uint32_t x11_sockets = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.channel, self.started, self.reason, self.agent, self.x11_sockets);
+  }
 };
 
 struct SignalRequest {
@@ -157,6 +188,54 @@ struct TunnelReply {
   static void fields(auto& self, auto& visit) { visit(self.channel); }
 };
 
+// direct-tcpip (RFC 4254 section 7.2): connect to host:port as the user.
+struct ConnectRequest {
+  static constexpr MessageType kType = MessageType::kConnectRequest;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;  // net's own number for it
+  std::string host;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port); }
+};
+
+// Descriptor: the connected socket, /dev/null without one.
+struct ConnectReply {
+  static constexpr MessageType kType = MessageType::kConnectReply;
+  static constexpr size_t kMostBytes = 1024, kFds = 1;
+  uint32_t id = 0;
+  std::string error;  // empty: connected
+  static void fields(auto& self, auto& visit) { visit(self.id, self.error); }
+};
+
+// tcpip-forward (RFC 4254 section 7.1): listen as the user; port 0: any.
+struct ListenRequest {
+  static constexpr MessageType kType = MessageType::kListenRequest;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string address;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.address, self.port); }
+};
+
+// Descriptors: `sockets` listening ones (a name may stand for an IPv4 and an IPv6 address), then /dev/null.
+struct ListenReply {
+  static constexpr MessageType kType = MessageType::kListenReply;
+  static constexpr size_t kMostBytes = 1024, kFds = 2;
+  uint32_t id = 0;
+  uint32_t sockets = 0;  // 0: refused
+  uint32_t port = 0;     // that it became
+  std::string error;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.sockets, self.port, self.error); }
+};
+
+// net has closed the sockets of a ListenReply.
+struct ListenCancel {
+  static constexpr MessageType kType = MessageType::kListenCancel;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
 struct Disconnect {
   static constexpr MessageType kType = MessageType::kDisconnect;
   static constexpr size_t kMostBytes = 1024, kFds = 0;
@@ -185,6 +264,9 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kSignalRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kSessionClose, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kTunnelRequest, static_cast<uint32_t>(NetState::kOuter)},
+    {MessageType::kConnectRequest, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
 };
 
 [[nodiscard]] constexpr bool net_may_say(uint32_t type, NetState state) {
@@ -243,6 +325,77 @@ struct FetchReply {
   std::string error;      // empty: fetched
   uint32_t lifetime = 0;  // seconds, from the HTTP answer; 0: not said
   static void fields(auto& self, auto& visit) { visit(self.name, self.error, self.lifetime); }
+};
+
+// ---- monitor <-> helper
+// ------------------------------------------------------------------------------------------
+
+// Every question has a number of its own, and gets one answer: kHelperConnect a kHelperConnected, the others
+// a kHelperListening. kHelperRelease has none.
+struct HelperConnect {
+  static constexpr MessageType kType = MessageType::kHelperConnect;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string host;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port); }
+};
+
+struct HelperListen {
+  static constexpr MessageType kType = MessageType::kHelperListen;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string address;    // of getaddrinfo(3); empty: see `wildcard`
+  bool wildcard = false;  // every address of the machine, else its loopback addresses
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.address, self.wildcard, self.port); }
+};
+
+// A socket for the agent, in a folder of its own.
+struct HelperAgent {
+  static constexpr MessageType kType = MessageType::kHelperAgent;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// The first free X11 display.
+struct HelperDisplay {
+  static constexpr MessageType kType = MessageType::kHelperDisplay;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// Removes what an earlier kHelperAgent has made.
+struct HelperRelease {
+  static constexpr MessageType kType = MessageType::kHelperRelease;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// Descriptor: the connected socket, /dev/null without one.
+struct HelperConnected {
+  static constexpr MessageType kType = MessageType::kHelperConnected;
+  static constexpr size_t kMostBytes = 1024, kFds = 1;
+  uint32_t id = 0;
+  std::string error;  // empty: connected
+  static void fields(auto& self, auto& visit) { visit(self.id, self.error); }
+};
+
+// Descriptors: `sockets` listening ones, then /dev/null.
+struct HelperListening {
+  static constexpr MessageType kType = MessageType::kHelperListening;
+  static constexpr size_t kMostBytes = 1024, kFds = 2;
+  uint32_t id = 0;
+  uint32_t sockets = 0;  // 0: see `error`
+  uint32_t number = 0;   // port, or display
+  std::string path;      // of the agent's socket
+  std::string error;
+  static void fields(auto& self, auto& visit) {
+    visit(self.id, self.sockets, self.number, self.path, self.error);
+  }
 };
 
 }  // namespace qf

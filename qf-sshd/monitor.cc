@@ -14,6 +14,7 @@
 #include <map>
 
 #include "libqf/log.h"
+#include "qf-sshd/forwarding.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/net.h"
@@ -97,7 +98,8 @@ class Monitor {
       : plan_(plan),
         listener_(std::move(listener)),
         key_sets_(plan.key_sets, listener_),
-        connection_(plan.connection) {}
+        connection_(plan.connection),
+        forwarding_(plan.settings, plan.audit, connection_) {}
   [[noreturn]] void run(Fd connection);
 
  private:
@@ -109,6 +111,16 @@ class Monitor {
   [[nodiscard]] Status handle_close(const SessionClose& close);
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
   [[nodiscard]] Status refuse_session(NetLink& link, uint32_t channel, const std::string& reason);
+  // Sockets that belong to a session; /dev/null for what there is not.
+  struct SessionSockets {
+    std::vector<Fd> fds;  // agent, two displays
+    bool agent = false;
+    uint32_t displays = 0;
+  };
+  [[nodiscard]] Result<SessionSockets> open_sockets(NetLink& link, const SessionRequest& request,
+                                                    SessionSurroundings& around);
+  [[nodiscard]] NetLink* session_link();
+  void end_session_time();
   [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
   void reap(uint32_t channel, LiveSession& session);
   void record_end(uint32_t channel, const LiveSession& session);
@@ -119,12 +131,14 @@ class Monitor {
   MessageSocket listener_;
   MonitorKeySets key_sets_;
   const AuditConnection& connection_;
+  Forwarding forwarding_;
   std::list<NetLink> nets_;
   std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
   std::optional<Identity> identity_;
-  Deadline grace_ = Deadline::max();   // to be logged in
-  Deadline end_by_ = Deadline::max();  // the inner connection has ended: for the outer one to follow
+  Deadline grace_ = Deadline::max();        // to be logged in
+  Deadline session_end_ = Deadline::max();  // "max_session" of the policy
+  Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
 };
 
 bool password_offered(const Settings& settings) {
@@ -217,6 +231,19 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       auto request = checked<TunnelRequest>(message);
       return request ? handle_tunnel(link, *request) : Status(request.error());
     }
+    case MessageType::kConnectRequest: {
+      auto request = checked<ConnectRequest>(message);
+      return request ? forwarding_.connect(link.socket, *request) : Status(request.error());
+    }
+    case MessageType::kListenRequest: {
+      auto request = checked<ListenRequest>(message);
+      return request ? forwarding_.listen(link.socket, *request) : Status(request.error());
+    }
+    case MessageType::kListenCancel: {
+      auto request = checked<ListenCancel>(message);
+      if (request) forwarding_.cancel(*request);
+      return request ? Status(Done{}) : Status(request.error());
+    }
     case MessageType::kAuthReply:
     case MessageType::kSessionReply:
     case MessageType::kSessionExit:
@@ -227,6 +254,15 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     case MessageType::kLoggedIn:
     case MessageType::kFetchRequest:
     case MessageType::kFetchReply:
+    case MessageType::kConnectReply:
+    case MessageType::kListenReply:
+    case MessageType::kHelperConnect:
+    case MessageType::kHelperListen:
+    case MessageType::kHelperAgent:
+    case MessageType::kHelperDisplay:
+    case MessageType::kHelperRelease:
+    case MessageType::kHelperConnected:
+    case MessageType::kHelperListening:
       break;
   }
   return peer_error("net sent a message that is not its own");
@@ -240,6 +276,9 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
     if (result.account) {
       account_ = std::move(result.account);
       grace_ = Deadline::max();
+      const Decision& decision = result.decision;
+      forwarding_.allow(*account_, decision.permit_open, decision.permit_listen);
+      if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
       // the listener may be gone (restarted); it counts no longer then
       if (listener_ && !listener_.send(LoggedIn{link.inner})) listener_.close();
     }
@@ -287,17 +326,21 @@ Status Monitor::refuse_session(NetLink& link, uint32_t channel, const std::strin
   auto null = open_file("/dev/null", O_RDWR);
   if (!null) return null.error();
   plan_.audit.session_refused(connection_, account_->name, reason);
-  return link.socket.send(SessionReply{channel, false, reason}, {null->get(), null->get(), null->get()});
+  return link.socket.send(SessionReply{channel, false, reason, false, 0},
+                          std::vector<int>(SessionReply::kFds, null->get()));
 }
 
 Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   if (sessions_.count(request.channel) != 0) return peer_error("net used a channel number twice");
   if (auto reason = judge_session(request); !reason.empty())
     return refuse_session(link, request.channel, reason);
-  ConnectionEnds ends{plan_.client.address(), plan_.server.address(), plan_.client.port(),
-                      plan_.server.port()};
-  auto spawned = spawn_session(plan_.settings, *account_, request, ends);
+  SessionSurroundings around;
+  around.ends = {plan_.client.address(), plan_.server.address(), plan_.client.port(), plan_.server.port()};
+  auto sockets = open_sockets(link, request, around);
+  if (!sockets) return sockets.error();
+  auto spawned = spawn_session(plan_.settings, *account_, request, around);
   if (!spawned) {
+    forwarding_.release(request.channel);
     log_error("cannot start a session for " + account_->name + ": " + spawned.error().text());
     return refuse_session(link, request.channel, "cannot start the session: " + spawned.error().text());
   }
@@ -311,9 +354,42 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
   sessions_[request.channel] = std::move(session);
-  const auto& fds = spawned->fds;
-  return link.socket.send(SessionReply{request.channel, true, ""},
-                          {fds[0].get(), fds[1].get(), fds[2].get()});
+  std::vector<int> fds;
+  for (const auto& fd : spawned->fds) fds.push_back(fd.get());
+  for (const auto& fd : sockets->fds) fds.push_back(fd.get());
+  return link.socket.send(SessionReply{request.channel, true, "", sockets->agent, sockets->displays}, fds);
+}
+
+// What the client asked to be forwarded for this session. What cannot be is left out, as sshd does: the
+// session is worth more.
+Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const SessionRequest& request,
+                                                      SessionSurroundings& around) {
+  SessionSockets out;
+  for (size_t i = 0; i < SessionReply::kFds - 3; ++i) {
+    auto null = open_file("/dev/null", O_RDWR);
+    if (!null) return null.error();
+    out.fds.push_back(std::move(*null));
+  }
+  if (request.agent && plan_.settings.agent_forwarding) {
+    auto agent = forwarding_.open_agent(link.socket, request.channel);
+    plan_.audit.forward(connection_, "agent", "", agent ? "" : agent.error().text());
+    if (agent) {
+      around.agent_socket = agent->path;
+      out.agent = true;
+      out.fds[0] = std::move(agent->fds[0]);
+    }
+  }
+  if (request.x11 && plan_.settings.x11_forwarding) {
+    auto display = forwarding_.open_display(link.socket);
+    plan_.audit.forward(connection_, "x11", "", display ? "" : display.error().text());
+    if (display) {
+      around.display = display->display;
+      around.x11 = *request.x11;
+      out.displays = static_cast<uint32_t>(display->fds.size());
+      for (size_t i = 0; i < display->fds.size(); ++i) out.fds[1 + i] = std::move(display->fds[i]);
+    }
+  }
+  return out;
 }
 
 Status Monitor::handle_signal(const SignalRequest& request) {
@@ -341,6 +417,7 @@ Status Monitor::handle_close(const SessionClose& close) {
   if (found == sessions_.end()) return Done{};
   LiveSession& session = found->second;
   session.channel_open = false;
+  forwarding_.release(close.channel);
   session.bytes_in = close.bytes_in;
   session.bytes_out = close.bytes_out;
   if (session.ended) {
@@ -387,13 +464,16 @@ void Monitor::turn() {
     channels.push_back(channel);
     polled.push_back({session.pidfd.get(), POLLIN, 0});
   }
-  int ready = ::poll(polled.data(), polled.size(), poll_timeout(std::min(grace_, end_by_)));
+  size_t helper = polled.size();
+  polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
+  int ready = ::poll(polled.data(), polled.size(), poll_timeout(std::min({grace_, end_by_, session_end_})));
   if (ready < 0 && errno != EINTR) die(kExitSystem, "monitor: poll: " + std::string(std::strerror(errno)));
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
   }
   if (Clock::now() >= end_by_) end();
+  if (Clock::now() >= session_end_) end_session_time();
   if (ready <= 0) return;
   size_t index = nets_.size();
   for (uint32_t channel : channels) {
@@ -410,6 +490,9 @@ void Monitor::turn() {
       record_end(channel, session);
       sessions_.erase(found);
     }
+  }
+  if (NetLink* link = session_link(); polled[helper].revents != 0 && link != nullptr) {
+    if (!forwarding_.read_helper(link->socket)) end();
   }
   index = 0;
   // a message may add a net (tunnel), so only those that were polled are looked at
@@ -431,6 +514,25 @@ void Monitor::turn() {
       end();
     }
   }
+}
+
+// The net that is logged in as an OS user.
+NetLink* Monitor::session_link() {
+  for (auto& link : nets_) {
+    if (link.state == NetState::kSession) return &link;
+  }
+  return nullptr;
+}
+
+void Monitor::end_session_time() {
+  session_end_ = Deadline::max();
+  plan_.audit.violation(connection_, "the time of the session is over (\"max_session\" of the policy)");
+  NetLink* link = session_link();
+  if (link == nullptr ||
+      !link->socket.send(Disconnect{"the time of this session is over (\"max_session\" of the policy)"})) {
+    end();
+  }
+  end_by_ = Clock::now() + kFarewell;
 }
 
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).

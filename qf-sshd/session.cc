@@ -12,11 +12,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utmp.h>
 
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/user_process.h"
 
 namespace qf {
 
@@ -81,54 +83,21 @@ Result<Stdio> make_terminal(const Terminal& terminal, const Account& account, bo
 
 // ---- in the child, after fork: only exec or _exit leads out -----------------------------------------------
 
-[[noreturn]] void fail(const std::string& what) {
-  std::string line = "qf-sshd: " + what + ": " + std::strerror(errno) + "\n";
-  static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
-  ::_exit(255);
-}
-
-// Until execve(2) this is a copy of the monitor, host key included, and soon it belongs to the user, who may
-// stop and look at processes of that uid. What is not dumpable cannot be looked at; execve makes it dumpable
-// again.
-void hide_memory() {
-  if (::prctl(PR_SET_DUMPABLE, 0) != 0) fail("cannot hide the process");
-}
-
 void take_stdio(Stdio& stdio) {
-  if (::setsid() < 0) fail("cannot start a session");
+  if (::setsid() < 0) fail_child("cannot start a session");
   if (!stdio.tty.empty() && ::ioctl(stdio.inside[0].get(), TIOCSCTTY, 0) != 0)
-    fail("cannot take the terminal");
+    fail_child("cannot take the terminal");
   for (int i = 0; i < 3; ++i) {
-    if (::dup2(stdio.inside[i].get(), i) < 0) fail("cannot set up standard input and output");
+    if (::dup2(stdio.inside[i].get(), i) < 0) fail_child("cannot set up standard input and output");
   }
-  if (::close_range(3, ~0U, 0) != 0) fail("cannot close descriptors");
-}
-
-void reset_signals() {
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
-  // kernel-internal real-time signals refuse the change, which is fine
-  for (int s = 1; s < NSIG; ++s) static_cast<void>(::sigaction(s, &standard, nullptr));
-  sigset_t none;
-  sigemptyset(&none);
-  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) fail("cannot reset signals");
+  if (::close_range(3, ~0U, 0) != 0) fail_child("cannot close descriptors");
 }
 
 void restore_limits(const Settings& settings) {
   rlimit limit = {};
   if (settings.open_files == 0 || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = settings.open_files;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("cannot restore the file limit");
-}
-
-void become_user(const Account& account) {
-  if (::initgroups(account.name.c_str(), account.gid) != 0) fail("cannot set groups");
-  if (::setresgid(account.gid, account.gid, account.gid) != 0) fail("cannot set the group");
-  if (::setresuid(account.uid, account.uid, account.uid) != 0) fail("cannot set the user");
-  if (account.uid != 0 && (::setuid(0) == 0 || ::seteuid(0) == 0)) {
-    errno = EPERM;
-    fail("root could be taken back");
-  }
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail_child("cannot restore the file limit");
 }
 
 void enter_home(const Account& account) {
@@ -136,14 +105,46 @@ void enter_home(const Account& account) {
   std::string line =
       "could not change to the home folder " + account.home + ": " + std::strerror(errno) + "\n";
   static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
-  if (::chdir("/") != 0) fail("cannot change to /");
+  if (::chdir("/") != 0) fail_child("cannot change to /");
+}
+
+// The cookie becomes known to the user's programs through xauth(1); on its standard input, since arguments
+// can be seen by everybody. Without xauth the display is there, and its programs are turned away.
+void register_display(const Settings& settings, const SessionSurroundings& around,
+                      std::vector<char*>& variables) {
+  if (!around.display || settings.xauth.empty()) return;
+  // xauth's name for it: sshd's "unix:N" stands for every way to reach localhost:N
+  std::string display = "unix:" + std::to_string(*around.display) + "." + std::to_string(around.x11.screen);
+  std::string commands =
+      "remove " + display + "\nadd " + display + " " + around.x11.protocol + " " + around.x11.cookie + "\n";
+  auto pipe = make_pipe();
+  if (!pipe) return;
+  pid_t pid = ::fork();
+  if (pid < 0) return;
+  if (pid == 0) {
+    auto null = open_file("/dev/null", O_WRONLY);
+    if (!null || ::dup2(pipe->first.get(), STDIN_FILENO) < 0 || ::dup2(null->get(), STDOUT_FILENO) < 0 ||
+        ::dup2(null->get(), STDERR_FILENO) < 0) {
+      ::_exit(255);
+    }
+    std::string program = settings.xauth, quiet = "-q", from_input = "-";
+    char* words[] = {program.data(), quiet.data(), from_input.data(), nullptr};
+    ::execve(words[0], words, variables.data());
+    ::_exit(255);
+  }
+  pipe->first.reset();
+  // shorter than a pipe holds, so this does not wait
+  static_cast<void>(write_all(pipe->second.get(), commands));
+  pipe->second.reset();
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
 [[noreturn]] void execute(const Settings& settings, const Account& account, const SessionRequest& request,
-                          std::vector<std::string>& environment) {
+                          const SessionSurroundings& around, std::vector<std::string>& environment) {
   std::vector<char*> variables;
   for (auto& variable : environment) variables.push_back(variable.data());
   variables.push_back(nullptr);
+  register_display(settings, around, variables);
   std::string base = account.shell.substr(account.shell.rfind('/') + 1);
   std::string login_name = "-" + base;
   std::string option = "-c";
@@ -154,7 +155,7 @@ void enter_home(const Account& account) {
   char* with_command[] = {base.data(), option.data(), command.data(), nullptr};
   ::execve(account.shell.c_str(), request.kind == SessionKind::kShell ? shell : with_command,
            variables.data());
-  fail("cannot execute " + account.shell);
+  fail_child("cannot execute " + account.shell);
 }
 
 }  // namespace
@@ -165,8 +166,13 @@ bool accepted_variable(const std::string& name) {
   return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string::npos;
 }
 
+std::string display_name(const SessionSurroundings& around) {
+  return "localhost:" + std::to_string(*around.display) + "." + std::to_string(around.x11.screen);
+}
+
 std::vector<std::string> session_environment(const Account& account, const SessionRequest& request,
-                                             const ConnectionEnds& ends, const std::string& tty) {
+                                             const SessionSurroundings& around, const std::string& tty) {
+  const ConnectionEnds& ends = around.ends;
   std::map<std::string, std::string> variables;
   for (const auto& [name, value] : request.environment) {
     if (accepted_variable(name) && value.find('\0') == std::string::npos) variables[name] = value;
@@ -183,6 +189,8 @@ std::vector<std::string> session_environment(const Account& account, const Sessi
     variables["SSH_TTY"] = tty;
     if (request.terminal && !request.terminal->type.empty()) variables["TERM"] = request.terminal->type;
   }
+  if (!around.agent_socket.empty()) variables["SSH_AUTH_SOCK"] = around.agent_socket;
+  if (around.display) variables["DISPLAY"] = display_name(around);
   if (const char* zone = ::getenv("TZ")) variables["TZ"] = zone;
   std::vector<std::string> environment;
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
@@ -190,12 +198,12 @@ std::vector<std::string> session_environment(const Account& account, const Sessi
 }
 
 Result<SpawnedSession> spawn_session(const Settings& settings, const Account& account,
-                                     const SessionRequest& request, const ConnectionEnds& ends) {
+                                     const SessionRequest& request, const SessionSurroundings& around) {
   auto stdio =
       request.terminal ? make_terminal(*request.terminal, account, settings.privileged) : make_pipes();
   if (!stdio) return stdio.error();
   // everything that allocates happens before fork
-  auto environment = session_environment(account, request, ends, stdio->tty);
+  auto environment = session_environment(account, request, around, stdio->tty);
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
   if (pid == 0) {
@@ -206,7 +214,7 @@ Result<SpawnedSession> spawn_session(const Settings& settings, const Account& ac
     if (settings.privileged) become_user(account);
     ::umask(022);
     enter_home(account);
-    execute(settings, account, request, environment);
+    execute(settings, account, request, around, environment);
   }
   SpawnedSession session;
   session.pid = pid;

@@ -23,6 +23,14 @@ struct ConnectionEnds {
   uint16_t client_port = 0, server_port = 0;
 };
 
+// What a session finds around it.
+struct SessionSurroundings {
+  ConnectionEnds ends;
+  std::string agent_socket;  // path; empty: none
+  std::optional<uint32_t> display;
+  X11 x11;  // of the display
+};
+
 struct SpawnedSession {
   pid_t pid = -1;
   Fd pidfd;             // readable when the process has ended
@@ -35,10 +43,11 @@ struct SpawnedSession {
 // The whole environment of a session: "NAME=value".
 [[nodiscard]] std::vector<std::string> session_environment(const Account& account,
                                                            const SessionRequest& request,
-                                                           const ConnectionEnds& ends,
+                                                           const SessionSurroundings& around,
                                                            const std::string& tty);
 
 [[nodiscard]] Result<SpawnedSession> spawn_session(const Settings& settings, const Account& account,
-                                                   const SessionRequest& request, const ConnectionEnds& ends);
+                                                   const SessionRequest& request,
+                                                   const SessionSurroundings& around);
 
 }  // namespace qf

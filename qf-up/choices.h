@@ -22,6 +22,8 @@ struct Choices {
   bool disable_ssh_auth = false;
   bool enable_ssh_local_port_forwarding = false;
   bool enable_ssh_remote_port_forwarding = false;
+  bool disable_ssh_agent_forwarding = false;
+  bool enable_ssh_x11 = false;
   bool no_pq_warning = false;
   uint32_t ssh_jwt_cache_ttl = 0;  // seconds
 };

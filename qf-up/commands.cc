@@ -207,8 +207,6 @@ Result<Choices> choose(const Invocation& invocation) {
   if (invocation.ssh_config_file) choices.ssh_config_file = *invocation.ssh_config_file;
   if (invocation.ssh_jwt_cache_ttl) choices.ssh_jwt_cache_ttl = *invocation.ssh_jwt_cache_ttl;
   for (const auto& [choice, on] : invocation.switches) choices.*choice->member = on;
-  if (choices.enable_ssh_local_port_forwarding || choices.enable_ssh_remote_port_forwarding)
-    return input_error("port forwarding is not supported by this version yet");
   return choices;
 }
 

@@ -37,7 +37,13 @@ Sample<AuthReply> sample(AuthReply) {
           "01"};
 }
 Sample<SessionRequest> sample(SessionRequest) {
-  return {{7, SessionKind::kExec, "ls", {{"A", "1"}, {"B", ""}}, Terminal{"xt", 80, 24, 640, 480}},
+  return {{7,
+           SessionKind::kExec,
+           "ls",
+           {{"A", "1"}, {"B", ""}},
+           Terminal{"xt", 80, 24, 640, 480},
+           true,
+           X11{true, "M", "0a", 1}},
           "00000007"
           "00000001"
           "000000026c73"
@@ -51,13 +57,21 @@ Sample<SessionRequest> sample(SessionRequest) {
           "00000050"
           "00000018"
           "00000280"
-          "000001e0"};
+          "000001e0"
+          "01"
+          "01"
+          "01"
+          "000000014d"
+          "000000023061"
+          "00000001"};
 }
 Sample<SessionReply> sample(SessionReply) {
-  return {{7, true, "x"},
+  return {{7, true, "x", true, 2},
           "00000007"
           "01"
-          "0000000178"};
+          "0000000178"
+          "01"
+          "00000002"};
 }
 Sample<SignalRequest> sample(SignalRequest) {
   return {{7, "INT"},
@@ -82,6 +96,42 @@ Sample<TunnelRequest> sample(TunnelRequest) {
 }
 Sample<TunnelReply> sample(TunnelReply) {
   return {{9}, "00000009"};
+}
+Sample<ConnectRequest> sample(ConnectRequest) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<ConnectReply> sample(ConnectReply) {
+  return {{5, "e"}, "000000050000000165"};
+}
+Sample<ListenRequest> sample(ListenRequest) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<ListenReply> sample(ListenReply) {
+  return {{5, 2, 80, "e"}, "0000000500000002000000500000000165"};
+}
+Sample<ListenCancel> sample(ListenCancel) {
+  return {{5}, "00000005"};
+}
+Sample<HelperConnect> sample(HelperConnect) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<HelperListen> sample(HelperListen) {
+  return {{5, "h", true, 80}, "0000000500000001680100000050"};
+}
+Sample<HelperAgent> sample(HelperAgent) {
+  return {{5}, "00000005"};
+}
+Sample<HelperDisplay> sample(HelperDisplay) {
+  return {{5}, "00000005"};
+}
+Sample<HelperRelease> sample(HelperRelease) {
+  return {{5}, "00000005"};
+}
+Sample<HelperConnected> sample(HelperConnected) {
+  return {{5, "e"}, "000000050000000165"};
+}
+Sample<HelperListening> sample(HelperListening) {
+  return {{5, 2, 10, "p", "e"}, "00000005000000020000000a00000001700000000165"};
 }
 Sample<Disconnect> sample(Disconnect) {
   return {{"bye"}, "00000003627965"};
@@ -112,9 +162,12 @@ Sample<FetchReply> sample(FetchReply) {
           "0000003c"};
 }
 
-using AllMessages = ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply,
-                                     SignalRequest, SessionClose, SessionExit, TunnelRequest, TunnelReply,
-                                     Disconnect, KeysWanted, KeysReply, LoggedIn, FetchRequest, FetchReply>;
+using AllMessages =
+    ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
+                     SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
+                     FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
+                     ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
+                     HelperConnected, HelperListening>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -243,6 +296,9 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kDisconnect, "....."},     {MessageType::kKeysWanted, "....."},
     {MessageType::kKeysReply, "....."},      {MessageType::kLoggedIn, "....."},
     {MessageType::kFetchRequest, "....."},   {MessageType::kFetchReply, "....."},
+    {MessageType::kConnectRequest, "..y.."}, {MessageType::kListenRequest, "..y.."},
+    {MessageType::kListenCancel, "..y.."},   {MessageType::kConnectReply, "....."},
+    {MessageType::kListenReply, "....."},    {MessageType::kHelperConnect, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {

@@ -13,7 +13,16 @@
 namespace qf {
 namespace {
 
-const ConnectionEnds kEnds{"100.64.0.9", "100.64.0.1", 40000, 22022};
+const SessionSurroundings kAround{{"100.64.0.9", "100.64.0.1", 40000, 22022}, "", std::nullopt, {}};
+
+SessionRequest request_of(SessionKind kind, const std::string& command,
+                          std::optional<Terminal> terminal = std::nullopt) {
+  SessionRequest request;
+  request.kind = kind;
+  request.command = command;
+  request.terminal = std::move(terminal);
+  return request;
+}
 
 Account somebody() {
   return {"ann", 1234, 1234, "/home/ann", "/bin/sh"};
@@ -40,9 +49,9 @@ TEST(Session, AcceptsOnlyHarmlessVariables) {
 }
 
 TEST(Session, EnvironmentOfACommand) {
-  SessionRequest request{
-      1, SessionKind::kExec, "true", {{"LANG", "de_DE.UTF-8"}, {"LD_PRELOAD", "/x.so"}}, {}};
-  auto environment = session_environment(somebody(), request, kEnds, "");
+  auto request = request_of(SessionKind::kExec, "true");
+  request.environment = {{"LANG", "de_DE.UTF-8"}, {"LD_PRELOAD", "/x.so"}};
+  auto environment = session_environment(somebody(), request, kAround, "");
   EXPECT_TRUE(has(environment, "USER=ann"));
   EXPECT_TRUE(has(environment, "LOGNAME=ann"));
   EXPECT_TRUE(has(environment, "HOME=/home/ann"));
@@ -54,18 +63,30 @@ TEST(Session, EnvironmentOfACommand) {
   EXPECT_FALSE(names(environment, "LD_PRELOAD"));
   EXPECT_FALSE(names(environment, "SSH_TTY"));
   EXPECT_FALSE(names(environment, "TERM"));
+  EXPECT_FALSE(names(environment, "SSH_AUTH_SOCK"));
+  EXPECT_FALSE(names(environment, "DISPLAY"));
+}
+
+TEST(Session, EnvironmentNamesTheAgentAndTheDisplay) {
+  auto around = kAround;
+  around.agent_socket = "/tmp/ssh-x/agent.1";
+  around.display = 10;
+  around.x11.screen = 1;
+  auto environment = session_environment(somebody(), request_of(SessionKind::kShell, ""), around, "");
+  EXPECT_TRUE(has(environment, "SSH_AUTH_SOCK=/tmp/ssh-x/agent.1"));
+  EXPECT_TRUE(has(environment, "DISPLAY=localhost:10.1"));
 }
 
 TEST(Session, EnvironmentOfATerminal) {
-  SessionRequest request{1, SessionKind::kShell, "", {}, Terminal{"xterm-256color", 80, 24, 0, 0}};
-  auto environment = session_environment(somebody(), request, kEnds, "/dev/pts/7");
+  auto request = request_of(SessionKind::kShell, "", Terminal{"xterm-256color", 80, 24, 0, 0});
+  auto environment = session_environment(somebody(), request, kAround, "/dev/pts/7");
   EXPECT_TRUE(has(environment, "TERM=xterm-256color"));
   EXPECT_TRUE(has(environment, "SSH_TTY=/dev/pts/7"));
 }
 
 TEST(Session, RootHasTheAdministrationFoldersInItsPath) {
   Account root{"root", 0, 0, "/root", "/bin/sh"};
-  auto environment = session_environment(root, SessionRequest{}, kEnds, "");
+  auto environment = session_environment(root, SessionRequest{}, kAround, "");
   auto path = std::find_if(environment.begin(), environment.end(),
                            [](const std::string& variable) { return variable.rfind("PATH=", 0) == 0; });
   ASSERT_NE(path, environment.end());
@@ -78,7 +99,7 @@ std::pair<std::string, int> run(SessionRequest request, const std::string& input
   auto account = own_account();
   EXPECT_TRUE(account);
   account->shell = "/bin/sh";
-  auto spawned = spawn_session(settings, *account, request, kEnds);
+  auto spawned = spawn_session(settings, *account, request, kAround);
   EXPECT_TRUE(spawned);
   if (!spawned) return {};
   EXPECT_TRUE(write_all(spawned->fds[0].get(), input));
@@ -97,21 +118,21 @@ std::pair<std::string, int> run(SessionRequest request, const std::string& input
 }
 
 TEST(Session, CommandGetsItsInputAndItsStatusComesBack) {
-  auto [out, status] = run({1, SessionKind::kExec, "cat; exit 7", {}, {}}, "in\n");
+  auto [out, status] = run(request_of(SessionKind::kExec, "cat; exit 7"), "in\n");
   EXPECT_EQ(out, "in\n");
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
 }
 
 TEST(Session, CommandHoldsNoOtherDescriptor) {
-  auto [out, status] = run({1, SessionKind::kExec, "ls /proc/self/fd", {}, {}});
+  auto [out, status] = run(request_of(SessionKind::kExec, "ls /proc/self/fd"));
   EXPECT_EQ(out, "0\n1\n2\n3\n");  // 3 is the folder that ls reads
   EXPECT_EQ(status, 0);
 }
 
 TEST(Session, TerminalHasItsSizeAndIsTheControllingOne) {
   auto [out, status] =
-      run({1, SessionKind::kExec, "stty size; tty >/dev/tty", {}, Terminal{"vt100", 132, 43, 0, 0}});
+      run(request_of(SessionKind::kExec, "stty size; tty >/dev/tty", Terminal{"vt100", 132, 43, 0, 0}));
   EXPECT_NE(out.find("43 132"), std::string::npos) << out;
   EXPECT_NE(out.find("/dev/pts/"), std::string::npos) << out;
   EXPECT_EQ(status, 0);
@@ -123,7 +144,7 @@ TEST(Session, MissingHomeFolderIsSaidAndTheSessionStartsInTheRoot) {
   ASSERT_TRUE(account);
   account->shell = "/bin/sh";
   account->home = "/nonexistent/home";
-  auto spawned = spawn_session(settings, *account, {1, SessionKind::kExec, "pwd >&2", {}, {}}, kEnds);
+  auto spawned = spawn_session(settings, *account, request_of(SessionKind::kExec, "pwd >&2"), kAround);
   ASSERT_TRUE(spawned);
   std::string text;
   char buffer[4096];

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/net_pump.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace qf {
+
+namespace {
+
+constexpr size_t kBlock = 256 * 1024;  // bytes a read; below 32 KiB bulk data slows down
+// The library grants a window of at most 1,280,000 bytes, and takes what is beyond it all the same.
+constexpr uint32_t kMostHeld = 2 << 20;
+constexpr int kBlocksPerTurn = 8;  // then other channels have their turn
+
+std::array<char, kBlock>& block() {
+  static std::array<char, kBlock> buffer;  // one process, one thread, never held across calls
+  return buffer;
+}
+
+}  // namespace
+
+NetPump::NetPump(ssh_session session, ssh_event event, ssh_channel channel)
+    : session_(session), event_(event), channel_(channel) {
+  callbacks_.userdata = this;
+  callbacks_.channel_data_function = &NetPump::on_data;
+  callbacks_.channel_eof_function = &NetPump::on_eof;
+  callbacks_.channel_close_function = &NetPump::on_close;
+  ssh_callbacks_init(&callbacks_);
+  ::ssh_add_channel_callbacks(channel_, &callbacks_);
+}
+
+void NetPump::leave() {
+  if (channel_ == nullptr) return;
+  close_all();
+  ::ssh_remove_channel_callbacks(channel_, &callbacks_);
+  channel_ = nullptr;
+}
+
+void NetPump::attach(Fd input, Fd output, Fd error) {
+  attached_ = true;
+  // the other side's own ends are other open files (or, of a terminal, the slave), so their flags do not
+  // change
+  for (const Fd* fd : {&input, &output, &error}) {
+    if (*fd) static_cast<void>(set_nonblocking(fd->get(), true));
+  }
+  if (input) input_ = std::make_unique<Watched>(event_, std::move(input));
+  if (output) output_ = std::make_unique<Watched>(event_, std::move(output));
+  if (error) error_ = std::make_unique<Watched>(event_, std::move(error));
+}
+
+bool NetPump::attach_socket(Fd socket) {
+  // two entries in libssh's loop need two descriptors
+  auto copy = duplicate(socket.get());
+  if (!copy) return false;
+  is_socket_ = true;
+  attach(std::move(*copy), std::move(socket), Fd());
+  return true;
+}
+
+bool NetPump::has_room() const {
+  return ::ssh_channel_window_size(channel_) > 0 && (::ssh_get_poll_flags(session_) & SSH_WRITE_PENDING) == 0;
+}
+
+// ---- from the client --------------------------------------------------------------------------------------
+
+uint32_t NetPump::take_input(const char* data, uint32_t length) {
+  uint32_t taken = 0;
+  while (taken < length && !input_dead_) {
+    ssize_t n = ::write(input_->fd(), data + taken, length - taken);
+    if (n > 0) {
+      taken += static_cast<uint32_t>(n);
+    } else if (n < 0 && errno == EINTR) {
+      continue;
+    } else if (n < 0 && errno == EAGAIN) {
+      break;
+    } else {
+      input_dead_ = true;  // nobody reads any more: what else the client sends has no reader
+    }
+  }
+  bytes_in_ += taken;
+  return input_dead_ ? length : taken;
+}
+
+int NetPump::on_data(ssh_session, ssh_channel, void* data, uint32_t length, int is_stderr, void* self_) {
+  auto* self = static_cast<NetPump*>(self_);
+  if (is_stderr != 0) return static_cast<int>(length);  // a client has nothing to say there
+  bool nobody = self->attached_ && (self->input_ == nullptr || self->input_dead_);
+  if (nobody) return static_cast<int>(length);
+  // order: what was read before goes first
+  bool direct = self->attached_ && self->held_.empty();
+  // `length` is all that the library holds
+  if (length > kMostHeld) self->overrun_ = true;
+  uint32_t taken = direct ? self->take_input(static_cast<const char*>(data), length) : 0;
+  self->input_waiting_ = taken < length;
+  return static_cast<int>(taken);
+}
+
+void NetPump::drain_input() {
+  while (input_ != nullptr && !input_dead_) {
+    if (!held_.empty()) held_.erase(0, take_input(held_.data(), static_cast<uint32_t>(held_.size())));
+    if (!held_.empty() || !input_waiting_) return;
+    int n = ::ssh_channel_read_nonblocking(channel_, block().data(), kBlock, 0);
+    input_waiting_ = n > 0;
+    if (n <= 0) return;
+    auto length = static_cast<uint32_t>(n);
+    uint32_t taken = take_input(block().data(), length);
+    held_.assign(block().data() + taken, length - taken);
+  }
+}
+
+void NetPump::close_input() {
+  if (input_ == nullptr) return;
+  if (is_socket_) ::shutdown(input_->fd(), SHUT_WR);
+  input_.reset();
+  held_.clear();
+}
+
+void NetPump::on_eof(ssh_session, ssh_channel, void* self) {
+  static_cast<NetPump*>(self)->client_eof_ = true;
+}
+
+// What came before the close is still passed on (as after an EOF).
+void NetPump::on_close(ssh_session, ssh_channel, void* self_) {
+  auto* self = static_cast<NetPump*>(self_);
+  self->client_eof_ = true;
+  self->closed_by_client_ = true;
+}
+
+// ---- to the client ----------------------------------------------------------------------------------------
+
+void NetPump::pump_output(std::unique_ptr<Watched>& source, bool is_stderr) {
+  for (int i = 0; i < kBlocksPerTurn && source != nullptr; ++i) {
+    size_t window = ::ssh_channel_window_size(channel_);
+    if (!has_room() || closed_by_client_) return;
+    ssize_t n = ::read(source->fd(), block().data(), std::min(window, kBlock));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) {  // EIO is how a terminal says that nobody has it open any more
+      source.reset();
+      return;
+    }
+    auto length = static_cast<uint32_t>(n);
+    bytes_out_ += length;
+    int written = is_stderr ? ::ssh_channel_write_stderr(channel_, block().data(), length)
+                            : ::ssh_channel_write(channel_, block().data(), length);
+    if (written != n) source.reset();  // the connection is gone; the loop ends with it
+  }
+}
+
+void NetPump::close_all() {
+  input_.reset();
+  output_.reset();
+  error_.reset();
+  held_.clear();
+}
+
+void NetPump::say_first() {
+  while (!first_.empty() && has_room()) {
+    auto length = std::min(::ssh_channel_window_size(channel_), static_cast<uint32_t>(first_.size()));
+    if (::ssh_channel_write(channel_, first_.data(), length) != static_cast<int>(length))
+      return first_.clear();
+    first_.erase(0, length);
+    bytes_out_ += length;
+  }
+}
+
+void NetPump::turn() {
+  if (closed_by_client_) {
+    output_.reset();
+    error_.reset();
+    first_.clear();
+  }
+  say_first();
+  if (output_ != nullptr && output_->take_ready()) pump_output(output_, false);
+  if (error_ != nullptr && error_->take_ready()) pump_output(error_, true);
+  if (input_ != nullptr && (input_waiting_ || !held_.empty())) drain_input();
+  bool waiting = input_waiting_ || !held_.empty();
+  if (input_dead_ || (client_eof_ && !waiting)) close_input();
+  if (input_ != nullptr) input_->want(waiting ? POLLOUT : 0);
+  bool room = first_.empty() && has_room();
+  if (output_ != nullptr) output_->want(room ? POLLIN : 0);
+  if (error_ != nullptr) error_->want(room ? POLLIN : 0);
+}
+
+}  // namespace qf
