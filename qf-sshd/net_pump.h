@@ -57,7 +57,10 @@ class NetPump {
   static void on_eof(ssh_session, ssh_channel, void* self);
   static void on_close(ssh_session, ssh_channel, void* self);
   uint32_t take_input(const char* data, uint32_t length);  // bytes that were passed on
+  void take_all();
+  void widen_window();
   void drain_input();
+  [[nodiscard]] bool held() const { return held_from_ < held_.size(); }
   void pump_output(std::unique_ptr<Watched>& source, bool is_stderr);
   void close_input();
   void say_first();
@@ -77,7 +80,9 @@ class NetPump {
   // each time.)
   bool input_waiting_ = false;
   std::string first_;  // see prepend()
-  std::string held_;   // read from the channel, not yet written
+  std::string held_;   // read from the channel; from held_from_ on not yet written
+  size_t held_from_ = 0;
+  uint64_t widened_at_ = 0;  // bytes_in_ then
   uint64_t bytes_in_ = 0, bytes_out_ = 0;
 };
 

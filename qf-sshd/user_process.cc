@@ -39,6 +39,8 @@ void become_user(const Account& account) {
     errno = EPERM;
     fail_child("root could be taken back");
   }
+  // where fs.suid_dumpable is not 0, the change of user has made the process dumpable
+  hide_memory();
 }
 
 }  // namespace qf

@@ -146,6 +146,21 @@ teardown_file() { fabric_end; }
   run -0 on_peer true
 }
 
+@test "a process that reads slowly costs the server no memory" {
+  mkfifo -m 666 "$QF/read_all"
+  # 20 MB in small bites, while the client has as much to send as goes in
+  head -c 60000000 /dev/zero | on_peer "
+    i=0; while [ \$i -lt 300 ]; do head -c 65536 >/dev/null; i=\$((i + 1)); done; cat >/dev/null; echo read; read -r x <'$QF/read_all'" >"$QF/out" &
+  client=$!
+  until_true 60 grep -q read "$QF/out"
+  # the most that each has ever had; libssh, our buffers and one window are 10 MB
+  for pid in $(descendants "$(listener_pid)"); do
+    awk '$1 == "VmHWM:" && $2 > 32768 { print; bad = 1 } END { exit bad }' "/proc/$pid/status"
+  done
+  echo >"$QF/read_all"
+  wait "$client"
+}
+
 @test "many sessions on one connection (ControlMaster), each with its own streams and status" {
   control=$QF/home/$CLIENT/mux
   as_client ssh -F "$CONF" -o ControlMaster=yes -o ControlPath="$control" -o ControlPersist=60 -l "$TARGET" -fN server 3>&- 4>&-

@@ -22,7 +22,7 @@ teardown() { fabric_end; }
       else if (index($0, "setresuid(" uid ",")) print "user"
       else if (/execve\("\/bin\/sh"/) { print "shell"; exit }
     }' "$QF/trace" | xargs)
-  [ "$steps" = "hidden user shell" ]
+  [ "$steps" = "hidden user hidden shell" ]
 }
 
 @test "the server's processes refuse a look even before anybody is logged in" {
