@@ -26,8 +26,9 @@ qf-token_OBJECTS := $(addprefix qf-tokend/, token_commands.o token_main.o)
 qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
 qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
-    account.o audit.o authenticate.o authorize.o host_key.o jail.o keysets.o listener.o \
-    login.o main.o memory_file.o message_socket.o monitor.o net.o net_channel.o session.o warm_up.o)
+    account.o admission.o audit.o authenticate.o authorize.o connection_status.o host_key.o jail.o key_service.o \
+    keysets.o listener.o listener_link.o listening_sockets.o login.o main.o memory_file.o message_socket.o monitor.o \
+    net.o net_channel.o refusals.o roster.o session.o status_server.o warm_up.o)
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \

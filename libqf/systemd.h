@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What systemd and a service tell each other: sockets handed in (sd_listen_fds(3)) and how the service is
-// doing (sd_notify(3)). A few lines of our own in place of libsystemd. Without systemd all of it does nothing.
+// doing (sd_notify(3)). A few lines of our own in place of libsystemd. Without systemd all of it does
+// nothing.
 #pragma once
 
 #include <cstdint>

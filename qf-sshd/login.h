@@ -23,6 +23,7 @@ struct LoginResult {
   std::optional<Account> account;    // logged in as this OS user
   std::optional<Identity> identity;  // set with account or tunnel; none with --disable-ssh-auth
   bool tunnel = false;               // logged in as the outer connection of a tunnel
+  std::string method;                // set with account or tunnel, as in the audit log
 };
 
 class Login {

@@ -16,7 +16,6 @@
 #include "libqf/peers_db.h"
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
-#include "qf-sshd/host_key.h"
 #include "qf-sshd/listener.h"
 #include "qf-sshd/settings.h"
 
@@ -30,7 +29,7 @@ constexpr const char* kSftpServers[] = {"/usr/lib/openssh/sftp-server", "/usr/li
 
 struct Flags {
   Settings settings;
-  std::string config, state, runtime, startups;
+  std::string config, state, runtime, startups, net_blocks;
   bool no_auth = false;
   bool verbose = false;
 };
@@ -56,7 +55,11 @@ po::options_description describe(Flags& flags) {
       "on "
       "(default: 30:30:100)");
   add("per-source-max-startups", po::value(&s.most_source_startups)->value_name("N"),
-      "such connections of one source address (default: 20)");
+      "such connections of one source (default: 20)");
+  add("per-source-net-block-size", po::value(&flags.net_blocks)->value_name("V4:V6"),
+      "bits of an address that make a source (default: 32:64)");
+  add("refusals-logged", po::value(&s.most_refusals_logged)->value_name("N"),
+      "refused connections of one source that are logged in a minute; more are counted (default: 10)");
   add("max-sessions", po::value(&s.most_sessions)->value_name("N"),
       "sessions at once on a connection (default: 64)");
   add("max-auth-tries", po::value(&s.most_attempts)->value_name("N"),
@@ -78,6 +81,17 @@ bool read_startups(const std::string& text, StartupLimit& limit) {
   if (numbers.size() == 1) numbers = {numbers[0], 100, numbers[0]};
   if (numbers.size() != 3 || numbers[0] > numbers[2] || numbers[1] > 100 || numbers[2] == 0) return false;
   limit = {numbers[0], numbers[1], numbers[2]};
+  return true;
+}
+
+// "32:64", or one number for IPv4 alone.
+bool read_net_blocks(const std::string& text, NetBlocks& blocks) {
+  if (text.empty()) return true;
+  auto parts = split(text, ':');
+  auto v4 = parse_number(parts[0], 32);
+  auto v6 = parts.size() > 1 ? parse_number(parts[1], 128) : std::optional<uint64_t>(blocks.v6);
+  if (parts.size() > 2 || !v4 || !v6) return false;
+  blocks = {static_cast<unsigned>(*v4), static_cast<unsigned>(*v6)};
   return true;
 }
 
@@ -104,6 +118,9 @@ void parse(int argc, char** argv, Flags& flags) {
     die(kExitUsage, "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100",
         "run qf-sshd --help");
   }
+  if (!read_net_blocks(flags.net_blocks, flags.settings.net_blocks)) {
+    die(kExitUsage, "--per-source-net-block-size wants V4:V6, at most 32 and 128", "run qf-sshd --help");
+  }
   if (flags.settings.most_sessions == 0 || flags.settings.most_connections == 0 ||
       flags.settings.login_grace == 0 || flags.settings.most_source_startups == 0) {
     die(kExitUsage, "limits must be at least 1", "run qf-sshd --help");
@@ -119,6 +136,20 @@ Account system_user(const char* name) {
   }
   if (account->uid == 0) die(kExitConfig, std::string("system user \"") + name + "\" must not be root");
   return *account;
+}
+
+// Sockets that systemd hands in, directly or through qf-up, and where it wants to hear from us. What else the
+// caller left open is nobody's here, and would be inherited by every session's parent.
+Handed take_handed() {
+  Handed handed;
+  auto names = handed_descriptors();
+  if (!names) die(kExitConfig, names.error().text());
+  int next = kFirstHandedFd;
+  for (const auto& name : *names) handed.sockets.push_back({Fd(next++), name});
+  if (::close_range(static_cast<unsigned>(next), ~0U, 0) != 0) die(kExitSystem, "cannot close descriptors");
+  for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(variable);
+  handed.notifier = Notifier::take();
+  return handed;
 }
 
 // As root, roles get users of their own and net an empty folder to live in.
@@ -166,9 +197,9 @@ void prepare(Flags& flags) {
   if (settings.self.empty()) die(kExitConfig, "which peer is this machine?", "give --self NAME");
   raise_open_files(settings);
   if (settings.privileged) prepare_privileged(settings);
-  auto key = host_key_fingerprint(settings.folders.host_key());
-  if (!key) die(kExitConfig, key.error().text(), "run qf-up host-key");
-  settings.own_fingerprint = *key;
+  auto sockets = server_runtime(settings.folders, true);
+  if (!sockets) log_warning("qf-up status cannot list connections: " + sockets.error().text());
+  settings.socket_folder = sockets ? *sockets : "";
   for (const char* path : kSftpServers) {
     if (settings.sftp_server.empty() && ::access(path, X_OK) == 0) settings.sftp_server = path;
   }
@@ -181,15 +212,14 @@ void prepare(Flags& flags) {
 
 int main(int argc, char** argv) {
   qf::open_log("qf-sshd");
-  // what the caller left open is nobody's here, and would be inherited by every session's parent
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");
-  if (::close_range(3, ~0U, 0) != 0) qf::die(qf::kExitSystem, "cannot close descriptors");
+  qf::Handed handed = qf::take_handed();
   qf::Flags flags;
   qf::parse(argc, argv, flags);
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
-  return qf::listener_role(flags.settings);
+  return qf::listener_role(flags.settings, std::move(handed));
 }
