@@ -36,8 +36,8 @@ qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetc
 qf-keyfetch_LIBS := $(OPTIONS_LIB) $(JSON_LIB) $(SECCOMP_LIB) $(CURL_LIB) $(CRYPTO_LIB)
 
 qf-up_OBJECTS := $(addprefix qf-up/, main.o apply.o choices.o commands.o compile.o document.o document_issuers.o \
-    document_peers.o document_policies.o host_patterns.o instance.o json_place.o machine.o names.o schema.o \
-    ssh_config.o staged_file.o supervise.o)
+    document_peers.o document_policies.o host_patterns.o instance.o json_place.o live_status.o machine.o names.o \
+    schema.o ssh_config.o staged_file.o status.o supervise.o)
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
 
 qufabric_OBJECTS := $(addprefix qf-up/, qufabric_main.o)

@@ -161,6 +161,7 @@ Status Listener::start() {
   sigemptyset(&handled);
   for (int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
   if (::sigprocmask(SIG_BLOCK, &handled, &old_mask_) != 0) return system_error("cannot block signals");
+  ::signal(SIGHUP, SIG_DFL);  // main ignores it, and what is ignored never comes to a signalfd
   keys_.set_child_mask(old_mask_);
   signals_ = Fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return system_error("cannot watch signals");

@@ -3,6 +3,7 @@
 // the roles are listener.cc, monitor.cc, net.cc and session.cc; keyfetch is a program of its own
 // (keyfetch_main.cc).
 #include <pwd.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -212,6 +213,8 @@ void prepare(Flags& flags) {
 
 int main(int argc, char** argv) {
   qf::open_log("qf-sshd");
+  // everything is about to be read: a reload has nothing to do before the listener takes its signals
+  ::signal(SIGHUP, SIG_IGN);
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");

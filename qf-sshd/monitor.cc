@@ -261,7 +261,7 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
     identity_ = result.identity;
     link.state = result.tunnel ? NetState::kOuter : NetState::kSession;
     status_.identity = identity_ ? identity_->name() : "";
-    status_.method = result.method;
+    if (!link.inner) status_.method = result.method;
     status_.tunnel = result.tunnel || link.inner;
     if (result.account) {
       account_ = std::move(result.account);

@@ -46,6 +46,7 @@ po::options_description visible_options() {
   add("ssh-config-file", po::value<std::string>(), "where to write the ssh_config file");
   add("force", "apply also an older serial");
   add("json", "print the status as JSON");
+  add("detail,d", "with status: list the connections and sessions of the SSH server");
   add("config-dir", po::value<std::string>()->default_value("", "/etc/qufabric"), "folder of fabric.json");
   add("state-dir", po::value<std::string>()->default_value("", "/var/lib/qufabric"),
       "folder of the databases");
@@ -63,7 +64,7 @@ void print_help() {
       "       qf-up check [FILE]            say what is wrong with a fabric document\n"
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
-      "       qf-up status [--json]         say what runs and what is in force\n"
+      "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
@@ -120,6 +121,7 @@ qf::Invocation read_invocation(const po::variables_map& map) {
                        map["runtime-dir"].as<std::string>());
   invocation.force = map.contains("force");
   invocation.json = map.contains("json");
+  invocation.detail = map.contains("detail");
   if (map.contains("self")) invocation.self = map["self"].as<std::string>();
   if (map.contains("ssh-config-file")) {
     invocation.ssh_config_file = map["ssh-config-file"].as<std::string>();
