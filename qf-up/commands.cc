@@ -158,6 +158,7 @@ Result<Choices> choose(const Invocation& invocation) {
   if (invocation.ssh_config_file) choices.ssh_config_file = *invocation.ssh_config_file;
   if (invocation.ssh_jwt_cache_ttl) choices.ssh_jwt_cache_ttl = *invocation.ssh_jwt_cache_ttl;
   for (const auto& [choice, on] : invocation.switches) choices.*choice->member = on;
+  for (const auto& [choice, value] : invocation.limits) choices.*choice->member = value;
   if (choices.enable_ssh_local_port_forwarding || choices.enable_ssh_remote_port_forwarding)
     return input_error("port forwarding is not supported by this version yet");
   return choices;

@@ -26,6 +26,7 @@ struct Invocation {
   std::optional<std::string> ssh_config_file;
   std::optional<uint32_t> ssh_jwt_cache_ttl;
   std::vector<std::pair<const BoolChoice*, bool>> switches;
+  std::vector<std::pair<const ValueChoice*, std::string>> limits;
 };
 
 [[nodiscard]] int command_check(const Invocation& invocation);

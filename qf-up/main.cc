@@ -41,6 +41,8 @@ po::options_description visible_options() {
   add("self", po::value<std::string>(), "which peer of the fabric document this machine is");
   for (const auto& choice : qf::bool_choices())
     add(choice.flag, po::value<bool>()->value_name("[=false]"), choice.help);
+  for (const auto& choice : qf::value_choices())
+    add(choice.flag, po::value<std::string>()->value_name(choice.value_name), choice.help);
   add("ssh-jwt-cache-ttl", po::value<std::string>(),
       "seconds that a login is good for; 0: each connection logs in");
   add("ssh-config-file", po::value<std::string>(), "where to write the ssh_config file");
@@ -136,6 +138,12 @@ qf::Invocation read_invocation(const po::variables_map& map) {
   }
   for (const auto& choice : qf::bool_choices()) {
     if (map.contains(choice.flag)) invocation.switches.emplace_back(&choice, map[choice.flag].as<bool>());
+  }
+  for (const auto& choice : qf::value_choices()) {
+    if (!map.contains(choice.flag)) continue;
+    invocation.limits.emplace_back(&choice, map[choice.flag].as<std::string>());
+    if (!qf::valid_limit(invocation.limits.back().second))
+      wrong_usage(std::string("--") + choice.flag + " wants " + choice.value_name);
   }
   return invocation;
 }

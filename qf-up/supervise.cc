@@ -126,7 +126,8 @@ class Supervisor {
     auto status = server_->wait(Clock::now());
     if (!status) return;
     server_.reset();
-    if (WIFEXITED(*status) && WEXITSTATUS(*status) == kExitConfig) {
+    // a flag that it does not take is no better the next time either
+    if (WIFEXITED(*status) && (WEXITSTATUS(*status) == kExitConfig || WEXITSTATUS(*status) == kExitUsage)) {
       say("qf-sshd refuses its configuration; its message is above", "correct it and run: qf-up");
       exit_code_ = kExitConfig;
       return;

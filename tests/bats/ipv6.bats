@@ -16,7 +16,7 @@ ipv6_ssh() {
 }
 
 setup_file() {
-  load helpers
+  # not loaded again here, which would undo the function above
   fabric_begin
   mkfifo "$QF/stay"
   background "$QF/client.log" unshare -n sh -c "exec cat <>'$QF/stay'"
