@@ -67,7 +67,8 @@ check socket-start systemctl start qufabric.socket
 check socket-waits is qufabric.service ActiveState inactive
 check socket-activates on_server true
 check socket-active is qufabric.service ActiveState active
-check socket-used eval '[ "$(grep -c "by the socket that systemd has handed in" /qf/server.log)" = 2 ]'
+both_handed_in() { [ "$(grep -c "by the socket that systemd has handed in" /qf/server.log)" = 2 ]; }
+check socket-used both_handed_in
 # while the server is restarted, clients wait and are served
 systemctl restart --no-block qufabric.service
 check socket-bridges-restart on_server true
@@ -81,4 +82,4 @@ systemctl start qufabric.service
 check foreign-address-refused until_true 10 server_log 'it listens on 127.9.9.9, which is no address of this peer'
 check foreign-address-fails until_true 10 is qufabric.service ActiveState failed
 check foreign-address-code is qufabric.service ExecMainStatus 78
-echo done >>/qf/results
+echo finished >>/qf/results

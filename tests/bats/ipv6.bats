@@ -36,11 +36,13 @@ setup_file() {
 }
 teardown_file() { fabric_end; }
 
-@test "a login over IPv6, by name and by each address, direct and through the tunnel" {
+@test "a login over IPv6, by name and by address, direct and through the tunnel" {
   run -0 ipv6_ssh server 'echo $SSH_CONNECTION'
   [[ $output == fd00:7::*" "*" fd00:7::68 22022" ]]
+  # an address names the peer, and the peer is dialled at its first one
   run -0 ipv6_ssh fd00:7::69 'echo $SSH_CONNECTION'
-  [[ $output == *" fd00:7::69 22022" ]]
+  [[ $output == *" fd00:7::68 22022" ]]
+  run -0 in_client "$BIN/qf-detect" --config-dir "$QF/config" --state-dir "$QF/state" fd00:7::69 22022
   as_words "$CLIENT"
   run -0 in_client "${AS[@]}" QF_SSH=tunnel timeout 60 ssh -F "$CONF" -l "$TARGET" server whoami
   [ "$output" = "$TARGET" ]

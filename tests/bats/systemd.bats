@@ -57,7 +57,7 @@ result() {
 
 @test "all checks have run, and none failed" {
   result
-  [ "$(tail -n 1 "$QF/results")" = done ] || { tail -n 40 "$QF/console" "$QF/log" "$QF/results" && false; }
+  [ "$(tail -n 1 "$QF/results")" = finished ] || { tail -n 40 "$QF/console" "$QF/log" "$QF/results" && false; }
   run ! grep '^not ok' "$QF/results"
 }
 
