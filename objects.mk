@@ -3,7 +3,8 @@
 
 LIBQF_OBJECTS := $(addprefix libqf/, \
     address.o base64.o binding.o certificate.o child.o crypto.o fd.o folders.o forward_pattern.o http.o identification.o json.o \
-    jwk.o jwt.o lmdb.o log.o options.o parent.o peers_db.o policy_db.o secret.o text.o terminal.o tokend_client.o wire.o)
+    jwk.o jwt.o lmdb.o log.o options.o parent.o peers_db.o policy_db.o secret.o systemd.o text.o terminal.o tokend_client.o \
+    unix_socket.o wire.o)
 
 qf-detect_OBJECTS := $(addprefix qf-detect/, main.o ask.o exclude.o host_keys.o match.o probe.o report.o resolve.o)
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
@@ -25,9 +26,10 @@ qf-token_OBJECTS := $(addprefix qf-tokend/, token_commands.o token_main.o)
 qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
 qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
-    account.o audit.o authenticate.o authorize.o forwarding.o host_key.o jail.o keysets.o listener.o \
-    login.o main.o memory_file.o message_socket.o monitor.o monitor_client.o net.o net_forward.o net_login.o \
-    net_pump.o net_session.o net_stream.o session.o user_process.o warm_up.o x11_cookie.o)
+    account.o admission.o audit.o authenticate.o authorize.o connection_status.o forwarding.o host_key.o jail.o \
+    key_service.o keysets.o listener.o listener_link.o listening_sockets.o login.o main.o memory_file.o \
+    message_socket.o monitor.o monitor_client.o net.o net_forward.o net_login.o net_pump.o net_session.o \
+    net_stream.o refusals.o roster.o session.o status_server.o user_process.o warm_up.o x11_cookie.o)
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \
@@ -38,8 +40,8 @@ qf-helper_OBJECTS := $(addprefix qf-sshd/, helper.o helper_main.o message_socket
 qf-helper_LIBS :=
 
 qf-up_OBJECTS := $(addprefix qf-up/, main.o apply.o choices.o commands.o compile.o document.o document_issuers.o \
-    document_peers.o document_policies.o host_patterns.o instance.o json_place.o machine.o names.o schema.o \
-    ssh_config.o staged_file.o supervise.o)
+    document_peers.o document_policies.o host_patterns.o instance.o json_place.o live_status.o machine.o names.o \
+    schema.o ssh_config.o staged_file.o status.o supervise.o)
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
 
 qufabric_OBJECTS := $(addprefix qf-up/, qufabric_main.o)

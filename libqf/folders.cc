@@ -136,6 +136,19 @@ std::string system_runtime(const Folders& folders) {
   return folders.runtime_named() ? folders.runtime : "/run/qufabric";
 }
 
+Result<std::string> server_runtime(const Folders& folders, bool create) {
+  if (::geteuid() != 0) return user_runtime(folders, create);
+  std::string path = system_runtime(folders);
+  if (create) {
+    if (auto made = make_folder(path, 0755); !made) return made.error();
+  }
+  struct stat st = {};
+  if (::lstat(path.c_str(), &st) != 0) return system_error("cannot use the runtime folder " + path);
+  if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022) != 0)
+    return input_error(path + " must be a folder that only root can write");
+  return path;
+}
+
 Result<std::string> user_runtime(const Folders& folders, bool create) {
   std::string path = folders.runtime;
   if (path.empty()) {

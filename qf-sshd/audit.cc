@@ -96,6 +96,19 @@ void AuditLog::connection_judged(const AuditConnection& connection, const Decisi
               also("", decision.detail));
 }
 
+void AuditLog::connections_refused(const AuditConnection& connection, const Decision& decision,
+                                   uint64_t count, int64_t seconds) {
+  JsonWriter fields;
+  fields.set("count", static_cast<int64_t>(count));
+  fields.set("seconds", seconds);
+  set_text(fields, "policy", decision.policy);
+  set_text(fields, "reason", decision.detail);
+  append("connections-refused", connection, std::move(fields));
+  log_warning(std::to_string(count) + " more connections refused in " + std::to_string(seconds) +
+              " s, the last from " + from(connection) + also("policy ", decision.policy) +
+              also("", decision.detail));
+}
+
 void AuditLog::login(const AuditConnection& connection, const AuditLogin& login) {
   JsonWriter fields;
   fields.set("allowed", login.allowed);
@@ -185,11 +198,16 @@ std::string AuditLog::format_line(const char* event, const AuditConnection& conn
   return line + "\n";
 }
 
+Status AuditLog::reopen() {
+  auto fd = open_audit_file(path_);
+  if (!fd) return fd.error();
+  fd_ = std::move(*fd);
+  return Done{};
+}
+
 Status AuditLog::write_line(const std::string& line) {
   if (!still_at(path_, fd_.get())) {
-    auto fd = open_audit_file(path_);
-    if (!fd) return fd.error();
-    fd_ = std::move(*fd);
+    if (auto opened = reopen(); !opened) return opened;
   }
   // O_APPEND makes one write(2) one line, whoever else writes; more than one is needed only on a full disk
   return write_all(fd_.get(), line);

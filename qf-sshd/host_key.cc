@@ -5,11 +5,10 @@
 
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
-#include "qf-sshd/ssh_handles.h"
 
 namespace qf {
 
-Result<std::string> host_key_fingerprint(const std::string& path) {
+Result<HostKey> load_host_key(const std::string& path) {
   struct stat st = {};
   if (::stat(path.c_str(), &st) != 0) return system_error("cannot read the host key " + path);
   if ((st.st_mode & 077) != 0)
@@ -25,7 +24,7 @@ Result<std::string> host_key_fingerprint(const std::string& path) {
     return input_error("the host key " + path + " is not an Ed25519 key");
   }
   SshPtr<char*> owner(text);
-  return fingerprint(base64_decode(text).value_or(""));
+  return HostKey{std::move(key), fingerprint(base64_decode(text).value_or(""))};
 }
 
 }  // namespace qf

@@ -5,11 +5,16 @@
 #include <string>
 
 #include "libqf/result.h"
+#include "qf-sshd/ssh_handles.h"
 
 namespace qf {
 
-// "SHA256:…" of the key in this private key file. kInput when the file can be read by others or is no Ed25519
-// key.
-[[nodiscard]] Result<std::string> host_key_fingerprint(const std::string& path);
+struct HostKey {
+  SshPtr<ssh_key> key;
+  std::string fingerprint;  // "SHA256:…"
+};
+
+// From this private key file. kInput when the file can be read by others or is no Ed25519 key.
+[[nodiscard]] Result<HostKey> load_host_key(const std::string& path);
 
 }  // namespace qf

@@ -187,6 +187,7 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   result.reply = {AuthVerdict::kAllowed, "", true};
   result.identity = identity;
   result.tunnel = true;
+  result.method = method;
   return result;
 }
 
@@ -242,6 +243,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   result.account = std::move(*account);
   result.decision = std::move(decision);
   result.identity = identity;
+  result.method = method;
   return result;
 }
 

@@ -24,6 +24,7 @@ struct LoginResult {
   std::optional<Identity> identity;  // set with account or tunnel; none with --disable-ssh-auth
   Decision decision;                 // of the policy, with account
   bool tunnel = false;               // logged in as the outer connection of a tunnel
+  std::string method;                // set with account or tunnel, as in the audit log
 };
 
 class Login {

@@ -3,6 +3,7 @@
 // the roles are listener.cc, monitor.cc, net.cc and session.cc; keyfetch is a program of its own
 // (keyfetch_main.cc).
 #include <pwd.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,7 +17,6 @@
 #include "libqf/peers_db.h"
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
-#include "qf-sshd/host_key.h"
 #include "qf-sshd/listener.h"
 #include "qf-sshd/settings.h"
 
@@ -32,7 +32,7 @@ constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/u
 
 struct Flags {
   Settings settings;
-  std::string config, state, runtime, startups;
+  std::string config, state, runtime, startups, net_blocks;
   std::string gateway = "no";
   bool no_auth = false;
   bool no_agent = false;
@@ -68,7 +68,11 @@ po::options_description describe(Flags& flags) {
       "on "
       "(default: 30:30:100)");
   add("per-source-max-startups", po::value(&s.most_source_startups)->value_name("N"),
-      "such connections of one source address (default: 20)");
+      "such connections of one source (default: 20)");
+  add("per-source-net-block-size", po::value(&flags.net_blocks)->value_name("V4:V6"),
+      "bits of an address that make a source (default: 32:64)");
+  add("refusals-logged", po::value(&s.most_refusals_logged)->value_name("N"),
+      "refused connections of one source that are logged in a minute; more are counted (default: 10)");
   add("max-sessions", po::value(&s.most_sessions)->value_name("N"),
       "sessions at once on a connection (default: 64)");
   add("max-channels", po::value(&s.most_channels)->value_name("N"),
@@ -107,6 +111,17 @@ bool read_gateway_ports(const std::string& text, GatewayPorts& gateway) {
   return true;
 }
 
+// "32:64", or one number for IPv4 alone.
+bool read_net_blocks(const std::string& text, NetBlocks& blocks) {
+  if (text.empty()) return true;
+  auto parts = split(text, ':');
+  auto v4 = parse_number(parts[0], 32);
+  auto v6 = parts.size() > 1 ? parse_number(parts[1], 128) : std::optional<uint64_t>(blocks.v6);
+  if (parts.size() > 2 || !v4 || !v6) return false;
+  blocks = {static_cast<unsigned>(*v4), static_cast<unsigned>(*v6)};
+  return true;
+}
+
 // Ends the program for --help, --version and wrong usage.
 void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
@@ -133,6 +148,9 @@ void parse(int argc, char** argv, Flags& flags) {
   if (!read_gateway_ports(flags.gateway, flags.settings.gateway_ports)) {
     die(kExitUsage, "--gateway-ports wants no, clientspecified or yes", "run qf-sshd --help");
   }
+  if (!read_net_blocks(flags.net_blocks, flags.settings.net_blocks)) {
+    die(kExitUsage, "--per-source-net-block-size wants V4:V6, at most 32 and 128", "run qf-sshd --help");
+  }
   if (flags.settings.most_sessions == 0 || flags.settings.most_channels == 0 ||
       flags.settings.most_connections == 0 || flags.settings.login_grace == 0 ||
       flags.settings.most_source_startups == 0) {
@@ -149,6 +167,20 @@ Account system_user(const char* name) {
   }
   if (account->uid == 0) die(kExitConfig, std::string("system user \"") + name + "\" must not be root");
   return *account;
+}
+
+// Sockets that systemd hands in, directly or through qf-up, and where it wants to hear from us. What else the
+// caller left open is nobody's here, and would be inherited by every session's parent.
+Handed take_handed() {
+  Handed handed;
+  auto names = handed_descriptors();
+  if (!names) die(kExitConfig, names.error().text());
+  int next = kFirstHandedFd;
+  for (const auto& name : *names) handed.sockets.push_back({Fd(next++), name});
+  if (::close_range(static_cast<unsigned>(next), ~0U, 0) != 0) die(kExitSystem, "cannot close descriptors");
+  for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(variable);
+  handed.notifier = Notifier::take();
+  return handed;
 }
 
 // As root, roles get users of their own and net an empty folder to live in.
@@ -197,9 +229,9 @@ void prepare(Flags& flags) {
   if (settings.self.empty()) die(kExitConfig, "which peer is this machine?", "give --self NAME");
   raise_open_files(settings);
   if (settings.privileged) prepare_privileged(settings);
-  auto key = host_key_fingerprint(settings.folders.host_key());
-  if (!key) die(kExitConfig, key.error().text(), "run qf-up host-key");
-  settings.own_fingerprint = *key;
+  auto sockets = server_runtime(settings.folders, true);
+  if (!sockets) log_warning("qf-up status cannot list connections: " + sockets.error().text());
+  settings.socket_folder = sockets ? *sockets : "";
   for (const char* path : kSftpServers) {
     if (settings.sftp_server.empty() && ::access(path, X_OK) == 0) settings.sftp_server = path;
   }
@@ -215,15 +247,16 @@ void prepare(Flags& flags) {
 
 int main(int argc, char** argv) {
   qf::open_log("qf-sshd");
-  // what the caller left open is nobody's here, and would be inherited by every session's parent
+  // everything is about to be read: a reload has nothing to do before the listener takes its signals
+  ::signal(SIGHUP, SIG_IGN);
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");
-  if (::close_range(3, ~0U, 0) != 0) qf::die(qf::kExitSystem, "cannot close descriptors");
+  qf::Handed handed = qf::take_handed();
   qf::Flags flags;
   qf::parse(argc, argv, flags);
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
-  return qf::listener_role(flags.settings);
+  return qf::listener_role(flags.settings, std::move(handed));
 }

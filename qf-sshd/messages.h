@@ -29,6 +29,7 @@ enum class MessageType : uint32_t {
   kConnectRequest = 16,
   kListenRequest,
   kListenCancel,
+  kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
   kSessionReply,
@@ -37,10 +38,14 @@ enum class MessageType : uint32_t {
   kDisconnect,
   kConnectReply = 80,
   kListenReply,
+  kStatusRequest = 96,
   // monitor -> listener, listener -> monitor
   kKeysWanted = 128,
   kKeysReply,
   kLoggedIn,
+  kRegister = 140,
+  kConnectionQuery,
+  kConnectionReport,
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
@@ -243,6 +248,30 @@ struct Disconnect {
   static void fields(auto& self, auto& visit) { visit(self.reason); }
 };
 
+// How much has gone through the channels that net has? Asked for qf-up status, one question at a time; the
+// answer may take its time, nobody waits for it without a deadline.
+struct StatusRequest {
+  static constexpr MessageType kType = MessageType::kStatusRequest;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+struct ChannelTraffic {
+  uint32_t channel = 0;
+  uint64_t bytes_in = 0, bytes_out = 0;  // from the client, to the client
+  static void fields(auto& self, auto& visit) { visit(self.channel, self.bytes_in, self.bytes_out); }
+};
+
+inline constexpr size_t kMostChannelsTold = 4096;
+struct StatusReply {
+  static constexpr MessageType kType = MessageType::kStatusReply;
+  static constexpr size_t kMostBytes = 8 + 20 * kMostChannelsTold, kFds = 0;
+  uint32_t number = 0;
+  std::vector<ChannelTraffic> channels;
+  static void fields(auto& self, auto& visit) { visit(self.number, self.channels); }
+};
+
 // What net may say, by the state of its connection as the monitor sees it. Anything else ends the connection.
 enum class NetState : uint32_t {
   kStart = 1,        // nothing said yet
@@ -267,6 +296,7 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kConnectRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };
 
 [[nodiscard]] constexpr bool net_may_say(uint32_t type, NetState state) {
@@ -302,6 +332,67 @@ struct LoggedIn {
   static constexpr size_t kMostBytes = 16, kFds = 0;
   bool tunnel = false;
   static void fields(auto& self, auto& visit) { visit(self.tunnel); }
+};
+
+// The first message of a monitor that comes to a new listener (RUNTIME/sshd-monitors.sock), since the one
+// that has started it is gone. Its pid the kernel says.
+struct Register {
+  static constexpr MessageType kType = MessageType::kRegister;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t version = kMessageVersion;
+  std::string connection;  // as in the audit log
+  std::string address;     // of the source
+  uint32_t port = 0;
+  std::string peer;
+  uint64_t since = 0;  // milliseconds since the epoch
+  bool logged_in = false;
+  static void fields(auto& self, auto& visit) {
+    visit(self.version, self.connection, self.address, self.port, self.peer, self.since, self.logged_in);
+  }
+};
+
+// listener -> monitor: what happens on your connection?
+struct ConnectionQuery {
+  static constexpr MessageType kType = MessageType::kConnectionQuery;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+inline constexpr size_t kMostCommandName = 64;  // bytes
+struct SessionStatus {
+  uint32_t channel = 0;
+  SessionKind kind = SessionKind::kShell;
+  std::string command;  // its name only, never an argument
+  bool terminal = false;
+  uint32_t pid = 0;
+  uint64_t since = 0;  // milliseconds since the epoch
+  uint64_t bytes_in = 0, bytes_out = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.channel, self.kind, self.command, self.terminal, self.pid, self.since, self.bytes_in,
+          self.bytes_out);
+  }
+};
+
+inline constexpr size_t kMostSessionsTold = 256;
+inline constexpr size_t kMostStatusText = 1024;  // bytes of identity, OS user
+struct ConnectionReport {
+  static constexpr MessageType kType = MessageType::kConnectionReport;
+  static constexpr size_t kMostBytes = 48 * 1024, kFds = 0;
+  uint32_t number = 0;   // of the query
+  std::string identity;  // "corp:auth0|61"; empty: not logged in, or --disable-ssh-auth
+  std::string os_user;   // empty: not logged in as one
+  std::string method;
+  bool tunnel = false;
+  bool counted = true;  // net has answered: the byte counts are of now
+  uint64_t bytes_in = 0, bytes_out = 0;
+  uint32_t forwards = 0;
+  std::vector<SessionStatus> sessions;  // at most kMostSessionsTold
+  uint32_t more_sessions = 0;           // not in the list
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.identity, self.os_user, self.method, self.tunnel, self.counted, self.bytes_in,
+          self.bytes_out, self.forwards, self.sessions, self.more_sessions);
+  }
 };
 
 // ---- listener <-> keyfetch

@@ -10,11 +10,14 @@
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <list>
 #include <map>
 
 #include "libqf/log.h"
+#include "qf-sshd/connection_status.h"
 #include "qf-sshd/forwarding.h"
+#include "qf-sshd/listener_link.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/net.h"
@@ -34,7 +37,8 @@ constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's s
 // Key sets as the listener held them when this connection came, and those that it has fetched for us since.
 class MonitorKeySets : public KeySets {
  public:
-  MonitorKeySets(KeySetStore& store, MessageSocket& listener) : store_(store), listener_(listener) {}
+  MonitorKeySets(KeySetStore& store, ListenerLink& listener, std::function<void(const Message&)> other)
+      : store_(store), listener_(listener), other_(std::move(other)) {}
 
   const KeySet* find(const IssuerRecord& issuer) override {
     if (auto fresh = fresh_.find(issuer.name); fresh != fresh_.end()) return &fresh->second;
@@ -50,6 +54,11 @@ class MonitorKeySets : public KeySets {
     // an answer may also be a late one to an earlier question: its keys are as good
     for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
       auto message = listener_.receive(deadline);
+      if (message && message->type != static_cast<uint32_t>(MessageType::kKeysReply)) {
+        other_(*message);
+        if (!listener_) return;
+        continue;
+      }
       auto reply = message ? open_message<KeysReply>(*message) : Result<KeysReply>(message.error());
       if (!reply) return;
       auto issuer = wanted.find(reply->issuer);
@@ -69,7 +78,8 @@ class MonitorKeySets : public KeySets {
     return true;
   }
   KeySetStore& store_;
-  MessageSocket& listener_;
+  ListenerLink& listener_;
+  std::function<void(const Message&)> other_;  // what the listener says while keys are waited for
   std::map<std::string, KeySet> fresh_;
 };
 
@@ -94,10 +104,10 @@ struct LiveSession {
 
 class Monitor {
  public:
-  Monitor(const MonitorPlan& plan, MessageSocket listener)
+  Monitor(const MonitorPlan& plan, ListenerLink listener)
       : plan_(plan),
         listener_(std::move(listener)),
-        key_sets_(plan.key_sets, listener_),
+        key_sets_(plan.key_sets, listener_, [this](const Message& message) { hear_listener(message); }),
         connection_(plan.connection),
         forwarding_(plan.settings, plan.audit, connection_) {}
   [[noreturn]] void run(Fd connection);
@@ -122,14 +132,18 @@ class Monitor {
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
   [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
+  void read_listener();
+  void hear_listener(const Message& message);
+  void answer_listener();
   void reap(uint32_t channel, LiveSession& session);
   void record_end(uint32_t channel, const LiveSession& session);
   void turn();
   [[noreturn]] void end();
 
   const MonitorPlan& plan_;
-  MessageSocket listener_;
+  ListenerLink listener_;
   MonitorKeySets key_sets_;
+  ConnectionStatus status_;
   const AuditConnection& connection_;
   Forwarding forwarding_;
   std::list<NetLink> nets_;
@@ -244,6 +258,11 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       if (request) forwarding_.cancel(*request);
       return request ? Status(Done{}) : Status(request.error());
     }
+    case MessageType::kStatusReply: {
+      auto reply = checked<StatusReply>(message);
+      if (!reply) return reply.error();
+      return status_.counted(*reply) ? Status(Done{}) : peer_error("net answered what nobody has asked");
+    }
     case MessageType::kAuthReply:
     case MessageType::kSessionReply:
     case MessageType::kSessionExit:
@@ -252,6 +271,10 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     case MessageType::kKeysWanted:
     case MessageType::kKeysReply:
     case MessageType::kLoggedIn:
+    case MessageType::kStatusRequest:
+    case MessageType::kRegister:
+    case MessageType::kConnectionQuery:
+    case MessageType::kConnectionReport:
     case MessageType::kFetchRequest:
     case MessageType::kFetchReply:
     case MessageType::kConnectReply:
@@ -273,14 +296,17 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
   if (result.account || result.tunnel) {
     identity_ = result.identity;
     link.state = result.tunnel ? NetState::kOuter : NetState::kSession;
+    status_.identity = identity_ ? identity_->name() : "";
+    if (!link.inner) status_.method = result.method;
+    status_.tunnel = result.tunnel || link.inner;
     if (result.account) {
       account_ = std::move(result.account);
+      status_.os_user = account_->name;
       grace_ = Deadline::max();
       const Decision& decision = result.decision;
       forwarding_.allow(*account_, decision.permit_open, decision.permit_listen);
       if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
-      // the listener may be gone (restarted); it counts no longer then
-      if (listener_ && !listener_.send(LoggedIn{link.inner})) listener_.close();
+      listener_.logged_in(link.inner);
     }
   }
   if (result.reply.verdict == AuthVerdict::kEnd) {
@@ -354,6 +380,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
   sessions_[request.channel] = std::move(session);
+  status_.session_started(request.channel, request, spawned->pid);
   std::vector<int> fds;
   for (const auto& fd : spawned->fds) fds.push_back(fd.get());
   for (const auto& fd : sockets->fds) fds.push_back(fd.get());
@@ -420,6 +447,7 @@ Status Monitor::handle_close(const SessionClose& close) {
   forwarding_.release(close.channel);
   session.bytes_in = close.bytes_in;
   session.bytes_out = close.bytes_out;
+  status_.session_closed(close);
   if (session.ended) {
     record_end(close.channel, session);
     sessions_.erase(found);
@@ -453,9 +481,37 @@ void Monitor::record_end(uint32_t channel, const LiveSession& session) {
   plan_.audit.session_end(connection_, entry);
 }
 
+// ---- the listener -----------------------------------------------------------------------------------------
+
+void Monitor::read_listener() {
+  auto message = listener_.receive(Deadline::max());
+  if (message) return hear_listener(*message);
+  listener_.lost();
+}
+
+void Monitor::hear_listener(const Message& message) {
+  // a set of keys that came too late for the login that wanted it
+  if (message.type == static_cast<uint32_t>(MessageType::kKeysReply)) return;
+  auto query = open_message<ConnectionQuery>(message);
+  if (!query) return listener_.lost();
+  auto net = std::find_if(nets_.begin(), nets_.end(), [](const NetLink& link) {
+    return link.state == NetState::kSession && !link.ended;
+  });
+  bool ask = status_.asked(query->number, net != nets_.end(), Clock::now());
+  // one that does not read is dealt with when something has to be sent to it
+  if (ask && !net->socket.send(StatusRequest{query->number})) log_debug("net does not take a question");
+  answer_listener();
+}
+
+void Monitor::answer_listener() {
+  if (auto report = status_.take_due(Clock::now())) listener_.send(*report);
+}
+
 // ---- the loop ---------------------------------------------------------------------------------------------
 
 void Monitor::turn() {
+  listener_.turn(Clock::now());
+  answer_listener();
   std::vector<pollfd> polled;
   for (const auto& link : nets_) polled.push_back({link.ended ? -1 : link.socket.fd(), POLLIN, 0});
   std::vector<uint32_t> channels;
@@ -466,7 +522,9 @@ void Monitor::turn() {
   }
   size_t helper = polled.size();
   polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
-  int ready = ::poll(polled.data(), polled.size(), poll_timeout(std::min({grace_, end_by_, session_end_})));
+  polled.push_back({listener_.fd(), POLLIN, 0});
+  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try()});
+  int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) die(kExitSystem, "monitor: poll: " + std::string(std::strerror(errno)));
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
@@ -475,6 +533,7 @@ void Monitor::turn() {
   if (Clock::now() >= end_by_) end();
   if (Clock::now() >= session_end_) end_session_time();
   if (ready <= 0) return;
+  if (polled.back().revents != 0) read_listener();
   size_t index = nets_.size();
   for (uint32_t channel : channels) {
     auto found = sessions_.find(channel);
@@ -580,7 +639,11 @@ void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener
   ::signal(SIGHUP, SIG_IGN);
   auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());
-  Monitor monitor(plan, std::move(listener));
+  const AuditConnection& from = plan.connection;
+  std::string path =
+      plan.settings.socket_folder.empty() ? "" : plan.settings.socket_folder + "/" + kMonitorsSocket;
+  Register card{kMessageVersion, from.id, from.address, from.port, from.peer, system_milliseconds(), false};
+  Monitor monitor(plan, ListenerLink(std::move(listener), std::move(path), std::move(card)));
   monitor.run(std::move(connection));
 }
 

@@ -45,6 +45,7 @@ class Net : public SessionOwner {
   void open_channel(SshMessage message);
   void handle_channel_request(ssh_message message);
   void handle_monitor(const Message& message);
+  void tell_traffic(const Message& message);
   void sweep_sessions();
   void turn();
   [[nodiscard]] int patience() const;
@@ -263,6 +264,7 @@ void Net::handle_monitor(const Message& message) {
     if (!socket) std::_Exit(kExitBug);
     return forward_.connected(*reply, std::move(*socket));
   }
+  if (message.type == static_cast<uint32_t>(MessageType::kStatusRequest)) return tell_traffic(message);
   auto exit = open_message<SessionExit>(message);
   if (!exit) std::_Exit(kExitBug);
   auto session = sessions_.find(exit->channel);
@@ -281,6 +283,17 @@ void Net::keep_alive() {
     disconnect("the client does not answer");
   }
   ::ssh_send_keepalive(session_.get());
+}
+
+void Net::tell_traffic(const Message& message) {
+  auto request = open_message<StatusRequest>(message);
+  if (!request) std::_Exit(kExitBug);
+  StatusReply reply{request->number, {}};
+  for (const auto& [id, session] : sessions_) {
+    if (reply.channels.size() < kMostChannelsTold)
+      reply.channels.push_back({id, session->bytes_in(), session->bytes_out()});
+  }
+  monitor_.tell(reply);
 }
 
 int Net::patience() const {
@@ -347,26 +360,27 @@ void lock_in(const NetPlan& plan) {
 
 }  // namespace
 
-Result<SshPtr<ssh_bind>> make_bind(const Settings& settings) {
+Result<SshPtr<ssh_bind>> make_bind(const Settings& settings, SshPtr<ssh_key> host_key) {
   if (::ssh_init() != SSH_OK) return Error{ErrorKind::kSystem, 0, "cannot initialise libssh"};
   SshPtr<ssh_bind> bind(::ssh_bind_new());
   if (bind == nullptr) return Error{ErrorKind::kSystem, 0, "cannot initialise libssh"};
   bool process_config = false;
   std::string banner = server_identification(settings.auth);
-  std::string key = settings.folders.host_key();
   auto set = [&](ssh_bind_options_e option, const void* value) {
     return ::ssh_bind_options_set(bind.get(), option, value) == SSH_OK;
   };
   if (!set(SSH_BIND_OPTIONS_PROCESS_CONFIG, &process_config) ||
-      !set(SSH_BIND_OPTIONS_BANNER, banner.c_str()) || !set(SSH_BIND_OPTIONS_HOSTKEY, key.c_str()) ||
+      !set(SSH_BIND_OPTIONS_BANNER, banner.c_str()) ||
       !set(SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519") ||
       // no group exchange: it would read /etc/ssh/moduli, and net opens no files
       !set(SSH_BIND_OPTIONS_KEY_EXCHANGE,
            "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-"
            "nistp521,"
-           "diffie-hellman-group18-sha512,diffie-hellman-group16-sha512")) {
+           "diffie-hellman-group18-sha512,diffie-hellman-group16-sha512") ||
+      !set(SSH_BIND_OPTIONS_IMPORT_KEY, host_key.get())) {
     return input_error(std::string("cannot set up the SSH server: ") + ::ssh_get_error(bind.get()));
   }
+  static_cast<void>(host_key.release());  // the bind frees it
   return bind;
 }
 

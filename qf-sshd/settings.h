@@ -29,6 +29,12 @@ enum class GatewayPorts {
   kYes,              // on every address
 };
 
+// As sshd's PerSourceNetBlockSize: how many bits of an address make a source. Whoever has an IPv6 address
+// usually has the 64-bit network around it.
+struct NetBlocks {
+  unsigned v4 = 32, v6 = 64;
+};
+
 struct Settings {
   Folders folders;
   std::string self;                // this peer's name in the fabric document
@@ -44,7 +50,9 @@ struct Settings {
   unsigned login_grace = 120;          // seconds until a connection must be logged in
   unsigned most_connections = 1000;    // at once, all sources
   StartupLimit startups;               // --max-startups
-  unsigned most_source_startups = 20;  // not logged in at once, of one source address
+  unsigned most_source_startups = 20;  // not logged in at once, of one source network
+  NetBlocks net_blocks;                // --per-source-net-block-size
+  unsigned most_refusals_logged = 10;  // of one source in a minute; more are counted
   unsigned most_sessions = 64;         // at once, a connection
   unsigned most_channels = 512;        // forwarded connections at once, a connection
   unsigned alive_interval = 0;         // seconds of silence after which the client is asked; 0: never
@@ -60,6 +68,7 @@ struct Settings {
   rlim_t open_files = 0;        // soft limit that sessions get; the listener needs more for itself
   std::string xauth;            // absolute path; empty: not installed
   std::string sftp_server;      // OpenSSH's, absolute path; empty: not installed
+  std::string socket_folder;    // of the two sockets below; empty: there is none that is safe
 
   [[nodiscard]] std::chrono::seconds alive_wait() const { return std::chrono::seconds(alive_interval); }
 };

@@ -6,9 +6,7 @@
 #include <malloc.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,30 +76,6 @@ Result<Fd> take_lock(const std::string& path) {
   if (::flock(lock->get(), LOCK_EX | LOCK_NB) == 0) return std::move(*lock);
   if (errno == EWOULDBLOCK) return refused("another process holds " + path);
   return system_error("cannot lock " + path);
-}
-
-Result<Fd> listen_unix(const std::string& path, mode_t mode) {
-  std::string temporary = path + ".new";
-  sockaddr_un at = {};
-  at.sun_family = AF_UNIX;
-  if (temporary.size() >= sizeof at.sun_path) {
-    return input_error("the socket's path " + path + " is too long: at most " +
-                       std::to_string(sizeof at.sun_path - 5) + " bytes");
-  }
-  std::copy(temporary.begin(), temporary.end(), at.sun_path);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket");
-  ::unlink(temporary.c_str());
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) {
-    return system_error("cannot bind " + path);
-  }
-  if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), kMostClients) != 0 ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = system_error("cannot listen at " + path);
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  return fd;
 }
 
 void harden_process() {

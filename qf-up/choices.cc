@@ -6,6 +6,7 @@
 
 #include "libqf/fd.h"
 #include "libqf/json.h"
+#include "libqf/text.h"
 
 namespace qf {
 
@@ -14,8 +15,8 @@ namespace {
 constexpr size_t kMostChoicesBytes = 65536;
 
 // The key in choices.json: the flag, with underscores.
-std::string key_of(const BoolChoice& choice) {
-  std::string key = choice.flag;
+std::string key_of(const char* flag) {
+  std::string key = flag;
   std::replace(key.begin(), key.end(), '-', '_');
   return key;
 }
@@ -42,6 +43,27 @@ const std::vector<BoolChoice>& bool_choices() {
   return kAll;
 }
 
+const std::vector<ValueChoice>& value_choices() {
+  static const std::vector<ValueChoice> kAll = {
+      {"max-connections", &Choices::max_connections, "N", "connections of the SSH server at once"},
+      {"max-startups", &Choices::max_startups, "START:RATE:FULL",
+       "connections at once that are not logged in, see qf-sshd(8)"},
+      {"per-source-max-startups", &Choices::per_source_max_startups, "N", "the same of one source"},
+      {"per-source-net-block-size", &Choices::per_source_net_block_size, "V4:V6",
+       "bits of an address that make a source"},
+      {"refusals-logged", &Choices::refusals_logged, "N",
+       "refused connections of one source that are logged in a minute"},
+  };
+  return kAll;
+}
+
+bool valid_limit(std::string_view text) {
+  auto parts = split(text, ':');
+  return text.empty() || (parts.size() <= 3 && std::all_of(parts.begin(), parts.end(), [](const auto& part) {
+                            return parse_number(part, 1'000'000).has_value();
+                          }));
+}
+
 std::string choices_path(const Folders& folders) {
   return folders.state + "/choices.json";
 }
@@ -56,7 +78,12 @@ Result<Choices> load_choices(const Folders& folders) {
   if (!cJSON_IsObject(json->get())) return input_error(path + " is damaged: not an object");
   Choices choices;
   for (const auto& choice : bool_choices())
-    choices.*choice.member = json_bool(json->get(), key_of(choice).c_str()).value_or(false);
+    choices.*choice.member = json_bool(json->get(), key_of(choice.flag).c_str()).value_or(false);
+  for (const auto& choice : value_choices()) {
+    choices.*choice.member = json_string(json->get(), key_of(choice.flag).c_str()).value_or("");
+    if (!valid_limit(choices.*choice.member))
+      return input_error(path + " is damaged: " + key_of(choice.flag) + " is not a limit");
+  }
   choices.self = json_string(json->get(), "self").value_or("");
   choices.ssh_config_file = json_string(json->get(), "ssh_config_file").value_or("");
   auto ttl = json_integer(json->get(), "ssh_jwt_cache_ttl").value_or(0);
@@ -69,7 +96,10 @@ Result<Choices> load_choices(const Folders& folders) {
 std::string choices_text(const Choices& choices) {
   JsonWriter writer;
   writer.set("self", choices.self).set("ssh_config_file", choices.ssh_config_file);
-  for (const auto& choice : bool_choices()) writer.set(key_of(choice).c_str(), choices.*choice.member);
+  for (const auto& choice : bool_choices()) writer.set(key_of(choice.flag).c_str(), choices.*choice.member);
+  for (const auto& choice : value_choices()) {
+    if (!(choices.*choice.member).empty()) writer.set(key_of(choice.flag).c_str(), choices.*choice.member);
+  }
   writer.set("ssh_jwt_cache_ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
   return writer.text() + "\n";
 }
@@ -78,6 +108,10 @@ std::vector<std::string> server_flags(const Choices& choices) {
   std::vector<std::string> flags;
   for (const auto& choice : bool_choices()) {
     if (choice.for_server && choices.*choice.member) flags.push_back(std::string("--") + choice.flag);
+  }
+  for (const auto& choice : value_choices()) {
+    if (const std::string& value = choices.*choice.member; !value.empty())
+      flags.insert(flags.end(), {std::string("--") + choice.flag, value});
   }
   return flags;
 }

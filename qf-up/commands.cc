@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdio>
 
-#include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "qf-up/apply.h"
@@ -22,11 +21,6 @@ namespace qf {
 namespace {
 
 constexpr auto kStopTime = std::chrono::seconds(20);  // more than qf-sshd gets from its supervisor
-
-int fail(const Error& error, std::string_view hint = {}) {
-  say(error.text(), hint);
-  return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
-}
 
 std::string document_path(const Invocation& invocation) {
   return invocation.file.empty() ? invocation.folders.fabric_json() : invocation.file;
@@ -149,55 +143,12 @@ Status remove_ssh_config(const std::string& path) {
   return Done{};
 }
 
-std::string on_off(bool on) {
-  return on ? "on" : "off";
-}
-
-// Whether one runs is something that only the owner of the state folder can find out.
-using Running = Result<std::optional<pid_t>>;
-
-std::string running_text(const Running& running) {
-  if (!running) return "unknown";
-  return *running ? "yes, pid " + std::to_string(**running) : "no";
-}
-
-void print_status(const Running& running, const std::optional<PeersMeta>& meta, const Choices& choices,
-                  const std::string& config) {
-  std::printf("running: %s\n", running_text(running).c_str());
-  if (meta) {
-    std::printf("serial: %llu\ndomain: %s\npeers: %llu\n", static_cast<unsigned long long>(meta->serial),
-                meta->domain.c_str(), static_cast<unsigned long long>(meta->peers));
-  } else {
-    std::printf("serial: none applied\n");
-  }
-  std::printf("self: %s\n", meta && !meta->self.empty() ? meta->self.c_str() : "none");
-  std::printf("ssh server: %s (sftp %s, root %s, user identity %s)\n",
-              on_off(choices.allow_server_ssh).c_str(), on_off(choices.enable_ssh_sftp).c_str(),
-              on_off(choices.enable_ssh_root).c_str(), on_off(!choices.disable_ssh_auth).c_str());
-  std::printf("token cache: %u s\nssh_config: %s%s\n", choices.ssh_jwt_cache_ttl, config.c_str(),
-              ::access(config.c_str(), F_OK) == 0 ? "" : " (not there)");
-}
-
-void print_status_json(const Running& running, const std::optional<PeersMeta>& meta, const Choices& choices,
-                       const std::string& config) {
-  JsonWriter writer;
-  if (running) {
-    writer.set("running", running->has_value());
-    if (*running) writer.set("pid", static_cast<int64_t>(**running));
-  } else {
-    writer.set("running", JsonPtr(::cJSON_CreateNull()));
-  }
-  if (meta) {
-    writer.set("serial", static_cast<int64_t>(meta->serial)).set("domain", meta->domain);
-    writer.set("peers", static_cast<int64_t>(meta->peers)).set("self", meta->self);
-  }
-  for (const auto& choice : bool_choices()) writer.set(choice.flag, choices.*choice.member);
-  writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
-  writer.set("ssh-config-file", config);
-  std::printf("%s\n", writer.text().c_str());
-}
-
 }  // namespace
+
+int fail(const Error& error, std::string_view hint) {
+  say(error.text(), hint);
+  return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
+}
 
 Result<Choices> choose(const Invocation& invocation) {
   auto loaded = load_choices(invocation.folders);
@@ -207,6 +158,7 @@ Result<Choices> choose(const Invocation& invocation) {
   if (invocation.ssh_config_file) choices.ssh_config_file = *invocation.ssh_config_file;
   if (invocation.ssh_jwt_cache_ttl) choices.ssh_jwt_cache_ttl = *invocation.ssh_jwt_cache_ttl;
   for (const auto& [choice, on] : invocation.switches) choices.*choice->member = on;
+  for (const auto& [choice, value] : invocation.limits) choices.*choice->member = value;
   return choices;
 }
 
@@ -227,6 +179,8 @@ int command_apply(const Invocation& invocation) {
 }
 
 int command_up(const Invocation& invocation) {
+  auto handed = handed_descriptors();
+  if (!handed) return fail(handed.error());
   if (auto made = make_folder(invocation.folders.state, 0755); !made) return fail(made.error());
   auto instance = become_instance(invocation.folders);
   if (!instance)
@@ -239,14 +193,18 @@ int command_up(const Invocation& invocation) {
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
+  if (server->empty() && !handed->empty())
+    say("systemd has handed in sockets for an SSH server, and none runs here: clients will wait in vain",
+        "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
   again.force = false;
-  return supervise({*server, [&] {
-                      say("SIGHUP: reading the fabric document again");
-                      Choices now = *choices;
-                      // what is in force stays when this goes wrong; the reason has been said
-                      static_cast<void>(apply_with(again, now));
-                    }});
+  auto reload = [&] {
+    say("SIGHUP: reading the fabric document again");
+    Choices now = *choices;
+    // what is in force stays when this goes wrong; the reason has been said
+    static_cast<void>(apply_with(again, now));
+  };
+  return supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
 }
 
 int command_down(const Invocation& invocation) {
@@ -264,20 +222,6 @@ int command_down(const Invocation& invocation) {
   if (auto removed = remove_ssh_config(config); !removed) return fail(removed.error());
   say(*stopped ? "down" : "down; no qf-up was running");
   return kExitOk;
-}
-
-int command_status(const Invocation& invocation) {
-  auto choices = choose(invocation);
-  if (!choices) return fail(choices.error());
-  auto running = running_instance(invocation.folders);
-  std::optional<PeersMeta> meta;
-  if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
-    if (auto found = db->meta()) meta = *found;
-  }
-  std::string config = ssh_config_path(invocation.folders, *choices);
-  (invocation.json ? print_status_json : print_status)(running, meta, *choices, config);
-  if (!running) return fail(running.error(), "ask as the user whose qf-up it is");
-  return *running ? kExitOk : kExitNegative;
 }
 
 int command_host_key(const Invocation& invocation) {

@@ -41,11 +41,14 @@ po::options_description visible_options() {
   add("self", po::value<std::string>(), "which peer of the fabric document this machine is");
   for (const auto& choice : qf::bool_choices())
     add(choice.flag, po::value<bool>()->value_name("[=false]"), choice.help);
+  for (const auto& choice : qf::value_choices())
+    add(choice.flag, po::value<std::string>()->value_name(choice.value_name), choice.help);
   add("ssh-jwt-cache-ttl", po::value<std::string>(),
       "seconds that a login is good for; 0: each connection logs in");
   add("ssh-config-file", po::value<std::string>(), "where to write the ssh_config file");
   add("force", "apply also an older serial");
   add("json", "print the status as JSON");
+  add("detail,d", "with status: list the connections and sessions of the SSH server");
   add("config-dir", po::value<std::string>()->default_value("", "/etc/qufabric"), "folder of fabric.json");
   add("state-dir", po::value<std::string>()->default_value("", "/var/lib/qufabric"),
       "folder of the databases");
@@ -63,7 +66,7 @@ void print_help() {
       "       qf-up check [FILE]            say what is wrong with a fabric document\n"
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
-      "       qf-up status [--json]         say what runs and what is in force\n"
+      "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
@@ -120,6 +123,7 @@ qf::Invocation read_invocation(const po::variables_map& map) {
                        map["runtime-dir"].as<std::string>());
   invocation.force = map.contains("force");
   invocation.json = map.contains("json");
+  invocation.detail = map.contains("detail");
   if (map.contains("self")) invocation.self = map["self"].as<std::string>();
   if (map.contains("ssh-config-file")) {
     invocation.ssh_config_file = map["ssh-config-file"].as<std::string>();
@@ -134,6 +138,12 @@ qf::Invocation read_invocation(const po::variables_map& map) {
   }
   for (const auto& choice : qf::bool_choices()) {
     if (map.contains(choice.flag)) invocation.switches.emplace_back(&choice, map[choice.flag].as<bool>());
+  }
+  for (const auto& choice : qf::value_choices()) {
+    if (!map.contains(choice.flag)) continue;
+    invocation.limits.emplace_back(&choice, map[choice.flag].as<std::string>());
+    if (!qf::valid_limit(invocation.limits.back().second))
+      wrong_usage(std::string("--") + choice.flag + " wants " + choice.value_name);
   }
   return invocation;
 }

@@ -80,3 +80,23 @@ PY
   run -0 on_peer 'echo still here'
   exec 9>&-
 }
+
+@test "limits of qf-sshd are choices of qf-up, and a source that is refused again and again does not fill the log" {
+  server_restart --per-source-max-startups 2 --refusals-logged 3
+  mkfifo "$QF/hold"
+  silent 40 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
+  note_process $!
+  exec 9>"$QF/hold"
+  until_true 20 test -s "$QF/answered"
+  [ "$(cat "$QF/answered")" = 2 ]
+  [ "$(jq -s '[.[] | select(.event == "connection" and .allowed == false)] | length' "$AUDIT")" = 3 ]
+  exec 9>&-
+  until_true 10 on_peer true
+  # the rest is counted, and written at the latest when the server ends
+  server_stop
+  run -0 audit_says '.event == "connections-refused" and .count >= 35 and .source == "127.0.0.1" and
+    .peer == "client" and (.reason | test("one source"))'
+  # remembered, and wrong ones refused
+  [ "$(jq -r .per_source_max_startups "$QF/state/choices.json")" = 2 ]
+  run -64 "$BIN/qf-up" apply --self server $FOLDERS --max-startups lots
+}

@@ -162,12 +162,60 @@ Sample<FetchReply> sample(FetchReply) {
           "0000003c"};
 }
 
+Sample<StatusRequest> sample(StatusRequest) {
+  return {{3}, "00000003"};
+}
+Sample<StatusReply> sample(StatusReply) {
+  return {{3, {{7, 258, 1ULL << 40}}},
+          "00000003"
+          "00000001"
+          "00000007"
+          "0000000000000102"
+          "0000010000000000"};
+}
+Sample<Register> sample(Register) {
+  return {{1, "ab", "::1", 22, "p", 258, true},
+          "00000001"
+          "000000026162"
+          "000000033a3a31"
+          "00000016"
+          "0000000170"
+          "0000000000000102"
+          "01"};
+}
+Sample<ConnectionQuery> sample(ConnectionQuery) {
+  return {{3}, "00000003"};
+}
+Sample<ConnectionReport> sample(ConnectionReport) {
+  return {{3, "c:a", "u", "m", true, false, 1, 2, 4, {{7, SessionKind::kExec, "ls", true, 9, 258, 5, 6}}, 8},
+          "00000003"
+          "00000003633a61"
+          "0000000175"
+          "000000016d"
+          "01"
+          "00"
+          "0000000000000001"
+          "0000000000000002"
+          "00000004"
+          "00000001"
+          "00000007"
+          "00000001"
+          "000000026c73"
+          "01"
+          "00000009"
+          "0000000000000102"
+          "0000000000000005"
+          "0000000000000006"
+          "00000008"};
+}
+
 using AllMessages =
     ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
                      SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
                      FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
                      ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
-                     HelperConnected, HelperListening>;
+                     HelperConnected, HelperListening, StatusRequest, StatusReply, Register,
+                     ConnectionQuery, ConnectionReport>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -277,6 +325,18 @@ TEST(Messages, TheLongestCredentialsFit) {
   EXPECT_LE(encode(request).size(), AuthRequest::kMostBytes);
 }
 
+TEST(Messages, TheLongestReportsFit) {
+  StatusReply reply{1, std::vector<ChannelTraffic>(kMostChannelsTold)};
+  EXPECT_LE(encode(reply).size(), StatusReply::kMostBytes);
+  SessionStatus session;
+  session.command = std::string(kMostCommandName, 'c');
+  std::string text(kMostStatusText, 't');
+  ConnectionReport report;
+  report.identity = report.os_user = report.method = text;
+  report.sessions.assign(kMostSessionsTold, session);
+  EXPECT_LE(encode(report).size(), ConnectionReport::kMostBytes);
+}
+
 // ---- states -----------------------------------------------------------------------------------------------
 
 constexpr NetState kStates[] = {NetState::kStart, NetState::kUnknown,    NetState::kSession,
@@ -299,6 +359,11 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kConnectRequest, "..y.."}, {MessageType::kListenRequest, "..y.."},
     {MessageType::kListenCancel, "..y.."},   {MessageType::kConnectReply, "....."},
     {MessageType::kListenReply, "....."},    {MessageType::kHelperConnect, "....."},
+    {MessageType::kStatusReply, "..y.."},
+    {MessageType::kStatusRequest, "....."},
+    {MessageType::kRegister, "....."},
+    {MessageType::kConnectionQuery, "....."},
+    {MessageType::kConnectionReport, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {
@@ -318,12 +383,14 @@ TEST(Messages, WhatNetMaySayWhen) {
 }
 
 TEST(Messages, TypesAreDistinct) {
-  std::set<MessageType> types = {
-      Hello::kType,         AuthRequest::kType,   AuthReply::kType,    SessionRequest::kType,
-      SessionReply::kType,  SignalRequest::kType, SessionClose::kType, SessionExit::kType,
-      TunnelRequest::kType, TunnelReply::kType,   Disconnect::kType,   KeysWanted::kType,
-      KeysReply::kType,     LoggedIn::kType,      FetchRequest::kType, FetchReply::kType};
-  EXPECT_EQ(types.size(), 16U);
+  std::set<MessageType> types = {Hello::kType,          AuthRequest::kType,     AuthReply::kType,
+                                 SessionRequest::kType, SessionReply::kType,    SignalRequest::kType,
+                                 SessionClose::kType,   SessionExit::kType,     TunnelRequest::kType,
+                                 TunnelReply::kType,    Disconnect::kType,      KeysWanted::kType,
+                                 KeysReply::kType,      LoggedIn::kType,        FetchRequest::kType,
+                                 FetchReply::kType,     StatusRequest::kType,   StatusReply::kType,
+                                 Register::kType,       ConnectionQuery::kType, ConnectionReport::kType};
+  EXPECT_EQ(types.size(), 21U);
 }
 
 }  // namespace
