@@ -25,9 +25,10 @@ qf-token_OBJECTS := $(addprefix qf-tokend/, token_commands.o token_main.o)
 qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
 qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
-    account.o audit.o authenticate.o authorize.o host_key.o jail.o keysets.o listener.o \
-    login.o main.o memory_file.o message_socket.o monitor.o net.o net_channel.o session.o warm_up.o)
-qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB)
+    account.o audit.o authenticate.o authorize.o environment_file.o greeting.o host_key.o jail.o keysets.o listener.o \
+    login.o login_records.o main.o memory_file.o message_socket.o monitor.o net.o net_channel.o pam.o process_limits.o \
+    process_title.o session.o user_context.o warm_up.o)
+qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB) $(TITLE_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \
     memory_file.o message_socket.o)

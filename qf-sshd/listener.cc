@@ -25,6 +25,7 @@
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/pam.h"
 #include "qf-sshd/warm_up.h"
 
 namespace qf {
@@ -440,6 +441,12 @@ int listener_role(const Settings& settings) {
   auto audit = AuditLog::open(settings.folders.audit_log());
   if (!audit) die(kExitSystem, audit.error().text());
   warm_up();
+  // Loads PAM's modules once, for all monitors; nobody logs in with this.
+  std::optional<Result<PamLogin>> modules;
+  if (settings.pam) {
+    modules = PamLogin::start("root", "", "");
+    log_info(std::string("using PAM, service ") + kPamService);
+  }
   Listener listener(settings, std::move(*filter), std::move(*bind), std::move(*audit));
   if (auto started = listener.start(); !started) {
     bool config = started.error().kind == ErrorKind::kInput || started.error().kind == ErrorKind::kNotFound;

@@ -18,6 +18,8 @@
 #include "qf-sshd/account.h"
 #include "qf-sshd/host_key.h"
 #include "qf-sshd/listener.h"
+#include "qf-sshd/pam.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/settings.h"
 
 namespace po = boost::program_options;
@@ -31,7 +33,7 @@ constexpr const char* kSftpServers[] = {"/usr/lib/openssh/sftp-server", "/usr/li
 struct Flags {
   Settings settings;
   std::string config, state, runtime, startups;
-  bool no_auth = false;
+  bool no_auth = false, no_pam = false;
   bool verbose = false;
 };
 
@@ -48,6 +50,7 @@ po::options_description describe(Flags& flags) {
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
+  add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add("login-grace-time", po::value(&s.login_grace)->value_name("SECONDS"), "time to log in (default: 120)");
   add("max-connections", po::value(&s.most_connections)->value_name("N"),
       "connections at once (default: 1000)");
@@ -157,6 +160,7 @@ void prepare(Flags& flags) {
   settings.auth = !flags.no_auth;
   settings.folders = find_folders(flags.config, flags.state, flags.runtime);
   settings.privileged = ::geteuid() == 0;
+  settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {
     auto peers = PeersDb::open(settings.folders.peers_mdb());
     auto meta = peers ? peers->meta() : Result<PeersMeta>(peers.error());
@@ -191,5 +195,7 @@ int main(int argc, char** argv) {
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
+  // with its arguments, so that several servers on one machine can be told apart
+  qf::set_title(qf::join({argv, argv + argc}, " ") + " [listener]");
   return qf::listener_role(flags.settings);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "qf-sshd/login.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
 
 namespace qf {
@@ -89,6 +91,7 @@ struct LiveSession {
   bool channel_open = true;  // net still has the channel
   SessionExit exit;
   uint64_t bytes_in = 0, bytes_out = 0;
+  std::optional<LoginRecord> record;  // its logout is to be entered
 };
 
 class Monitor {
@@ -101,6 +104,7 @@ class Monitor {
   [[noreturn]] void run(Fd connection);
 
  private:
+  [[nodiscard]] Status watch_signals();
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
@@ -122,6 +126,9 @@ class Monitor {
   std::list<NetLink> nets_;
   std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
+  std::optional<UserLogin> login_;  // set with account_
+  Fd signals_;                      // SIGTERM, SIGINT: an orderly end
+  sigset_t old_mask_ = {};
   std::optional<Identity> identity_;
   Deadline grace_ = Deadline::max();   // to be logged in
   Deadline end_by_ = Deadline::max();  // the inner connection has ended: for the outer one to follow
@@ -169,7 +176,11 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   NetPlan plan{plan_.settings, plan_.filter, plan_.bind, inner, password_offered(plan_.settings)};
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) net_role(plan, std::move(connection), std::move(ends->second));
+  if (pid == 0) {
+    set_title(role_title("net"));
+    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
+    net_role(plan, std::move(connection), std::move(ends->second));
+  }
   NetLink link;
   link.socket = std::move(ends->first);
   link.pid = pid;
@@ -239,6 +250,8 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
     link.state = result.tunnel ? NetState::kOuter : NetState::kSession;
     if (result.account) {
       account_ = std::move(result.account);
+      login_ = std::move(result.login);
+      set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
       // the listener may be gone (restarted); it counts no longer then
       if (listener_ && !listener_.send(LoggedIn{link.inner})) listener_.close();
@@ -294,9 +307,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   if (sessions_.count(request.channel) != 0) return peer_error("net used a channel number twice");
   if (auto reason = judge_session(request); !reason.empty())
     return refuse_session(link, request.channel, reason);
-  ConnectionEnds ends{plan_.client.address(), plan_.server.address(), plan_.client.port(),
-                      plan_.server.port()};
-  auto spawned = spawn_session(plan_.settings, *account_, request, ends);
+  auto spawned = spawn_session({plan_.settings, *account_, login_->context(), plan_.ends(), ""}, request);
   if (!spawned) {
     log_error("cannot start a session for " + account_->name + ": " + spawned.error().text());
     return refuse_session(link, request.channel, "cannot start the session: " + spawned.error().text());
@@ -310,6 +321,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   session.pid = spawned->pid;
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
+  session.record = std::move(spawned->record);
   sessions_[request.channel] = std::move(session);
   const auto& fds = spawned->fds;
   return link.socket.send(SessionReply{request.channel, true, ""},
@@ -350,10 +362,17 @@ Status Monitor::handle_close(const SessionClose& close) {
   return Done{};
 }
 
+void enter_logout(LiveSession& session) {
+  if (session.record) record_logout(*session.record);
+  session.record.reset();
+}
+
 void Monitor::reap(uint32_t channel, LiveSession& session) {
   int status = 0;
   if (::waitpid(session.pid, &status, WNOHANG) != session.pid) return;
   session.ended = true;
+  // while net still holds the terminal, so that it is nobody else's yet
+  enter_logout(session);
   session.exit = {channel, 0, "", false};
   if (WIFSIGNALED(status)) {
     session.exit.signal = signal_name(WTERMSIG(status));
@@ -387,8 +406,13 @@ void Monitor::turn() {
     channels.push_back(channel);
     polled.push_back({session.pidfd.get(), POLLIN, 0});
   }
+  polled.push_back({signals_.get(), POLLIN, 0});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(std::min(grace_, end_by_)));
-  if (ready < 0 && errno != EINTR) die(kExitSystem, "monitor: poll: " + std::string(std::strerror(errno)));
+  if (ready < 0 && errno != EINTR) {
+    log_error(system_error("monitor: poll").text());
+    end();
+  }
+  if (polled.back().revents != 0) end();
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
@@ -458,12 +482,26 @@ void Monitor::end() {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(channel, session);
     // what goes on without its connection (nohup) is not ours to end
     if (!session.ended) session.exit.signal = "";
+    enter_logout(session);
     record_end(channel, session);
   }
+  if (login_) login_->close();
   std::_Exit(kExitOk);
 }
 
+// A session's scope of systemd is ended with SIGTERM, and PAM and utmp must then be told, too.
+Status Monitor::watch_signals() {
+  sigset_t ending;
+  sigemptyset(&ending);
+  for (int number : {SIGTERM, SIGINT}) sigaddset(&ending, number);
+  if (::sigprocmask(SIG_BLOCK, &ending, &old_mask_) != 0) return system_error("cannot block signals");
+  signals_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
+  if (!signals_) return system_error("cannot watch signals");
+  return Done{};
+}
+
 void Monitor::run(Fd connection) {
+  if (auto watched = watch_signals(); !watched) die(kExitSystem, "monitor: " + watched.error().text());
   grace_ = Clock::now() + std::chrono::seconds(plan_.settings.login_grace);
   if (auto spawned = spawn_net(std::move(connection), false); !spawned) {
     die(kExitSystem, "monitor: " + spawned.error().text());
@@ -476,6 +514,7 @@ void Monitor::run(Fd connection) {
 void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  set_title(role_title("monitor"));
   auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());
   Monitor monitor(plan, std::move(listener));

@@ -15,6 +15,7 @@
 #include "libqf/log.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/net_channel.h"
+#include "qf-sshd/process_title.h"
 
 namespace qf {
 
@@ -128,6 +129,7 @@ int Net::ask_login(const AuthRequest& request) {
   logged_in_ = !probe;
   outer_ = reply.tunnel;
   if (logged_in_ && !allow_more_memory()) std::_Exit(kExitSystem);
+  if (logged_in_ && !outer_) set_title(role_title("net", request.user));
   return SSH_AUTH_SUCCESS;
 }
 

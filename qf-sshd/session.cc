@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,6 +16,8 @@
 
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/greeting.h"
+#include "qf-sshd/process_title.h"
 
 namespace qf {
 
@@ -81,10 +82,13 @@ Result<Stdio> make_terminal(const Terminal& terminal, const Account& account, bo
 
 // ---- in the child, after fork: only exec or _exit leads out -----------------------------------------------
 
-[[noreturn]] void fail(const std::string& what) {
-  std::string line = "qf-sshd: " + what + ": " + std::strerror(errno) + "\n";
+[[noreturn]] void fail(const Error& error) {
+  std::string line = "qf-sshd: " + error.text() + "\n";
   static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
   ::_exit(255);
+}
+[[noreturn]] void fail(const std::string& what) {
+  fail(system_error(what));
 }
 
 // Until execve(2) this is a copy of the monitor, host key included, and soon it belongs to the user, who may
@@ -114,23 +118,6 @@ void reset_signals() {
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) fail("cannot reset signals");
 }
 
-void restore_limits(const Settings& settings) {
-  rlimit limit = {};
-  if (settings.open_files == 0 || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = settings.open_files;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("cannot restore the file limit");
-}
-
-void become_user(const Account& account) {
-  if (::initgroups(account.name.c_str(), account.gid) != 0) fail("cannot set groups");
-  if (::setresgid(account.gid, account.gid, account.gid) != 0) fail("cannot set the group");
-  if (::setresuid(account.uid, account.uid, account.uid) != 0) fail("cannot set the user");
-  if (account.uid != 0 && (::setuid(0) == 0 || ::seteuid(0) == 0)) {
-    errno = EPERM;
-    fail("root could be taken back");
-  }
-}
-
 void enter_home(const Account& account) {
   if (::chdir(account.home.c_str()) == 0) return;
   std::string line =
@@ -139,22 +126,58 @@ void enter_home(const Account& account) {
   if (::chdir("/") != 0) fail("cannot change to /");
 }
 
-[[noreturn]] void execute(const Settings& settings, const Account& account, const SessionRequest& request,
-                          std::vector<std::string>& environment) {
+// What a shell with a terminal says first; sshd(8) is silent when there is a command, or ~/.hushlogin.
+void greet(const SessionPlan& plan, const SessionRequest& request, const std::optional<LastLogin>& last) {
+  if (!request.terminal || request.kind != SessionKind::kShell || wants_silence(plan.account)) return;
+  std::string text = plan.context.greeting;
+  if (last) text += last_login_text(*last) + "\n";
+  if (!plan.context.pam) text += motd_text();
+  static_cast<void>(!write_all(STDOUT_FILENO, text));
+}
+
+std::vector<char*> pointers(std::vector<std::string>& environment) {
   std::vector<char*> variables;
   for (auto& variable : environment) variables.push_back(variable.data());
   variables.push_back(nullptr);
-  std::string base = account.shell.substr(account.shell.rfind('/') + 1);
+  return variables;
+}
+
+[[noreturn]] void execute(const SessionPlan& plan, const SessionRequest& request,
+                          const std::vector<char*>& variables) {
+  const std::string& path = plan.account.shell;
+  std::string base = path.substr(path.rfind('/') + 1);
   std::string login_name = "-" + base;
   std::string option = "-c";
   std::string command = request.command;
   // by the login shell, as sshd does: an account whose shell is nologin has no sftp either
-  if (request.kind == SessionKind::kSubsystem) command = "exec " + settings.sftp_server;
+  if (request.kind == SessionKind::kSubsystem) command = "exec " + plan.settings.sftp_server;
   char* shell[] = {login_name.data(), nullptr};
   char* with_command[] = {base.data(), option.data(), command.data(), nullptr};
-  ::execve(account.shell.c_str(), request.kind == SessionKind::kShell ? shell : with_command,
-           variables.data());
-  fail("cannot execute " + account.shell);
+  ::execve(path.c_str(), request.kind == SessionKind::kShell ? shell : with_command, variables.data());
+  fail("cannot execute " + path);
+}
+
+// The child of fork(2). `record`: of a login that is to be entered, its pid is this process.
+[[noreturn]] void run_session(const SessionPlan& plan, const SessionRequest& request, Stdio& stdio,
+                              std::optional<LoginRecord> record) {
+  hide_memory();
+  set_title(plan.account.name + "@" + (record ? record->terminal.substr(sizeof "/dev/" - 1) : "notty"));
+  // here and not in the monitor: a lock on utmp that somebody holds delays this session alone
+  std::optional<LastLogin> last;
+  if (record) {
+    record->pid = ::getpid();
+    last = record_login(*record);
+  }
+  auto environment = session_environment(plan, request, stdio.tty);
+  auto variables = pointers(environment);
+  take_stdio(stdio);
+  reset_signals();
+  auto became = become_user(plan.settings, plan.account, plan.context);
+  if (!became) fail(became.error());
+  enter_home(plan.account);
+  greet(plan, request, last);
+  run_rc_file({plan.account, request.kind == SessionKind::kSubsystem, plan.rc_input, variables});
+  execute(plan, request, variables);
 }
 
 }  // namespace
@@ -165,53 +188,54 @@ bool accepted_variable(const std::string& name) {
   return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string::npos;
 }
 
-std::vector<std::string> session_environment(const Account& account, const SessionRequest& request,
-                                             const ConnectionEnds& ends, const std::string& tty) {
+std::vector<std::string> session_environment(const SessionPlan& plan, const SessionRequest& request,
+                                             const std::string& tty) {
+  const Account& account = plan.account;
   std::map<std::string, std::string> variables;
   for (const auto& [name, value] : request.environment) {
     if (accepted_variable(name) && value.find('\0') == std::string::npos) variables[name] = value;
   }
+  for (const auto& variable : plan.context.environment) {
+    size_t equals = variable.find('=');
+    // what is about this connection is not for a file or a module to say
+    if (equals == std::string::npos || equals == 0 || variable.rfind("SSH_", 0) == 0) continue;
+    variables[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  variables.try_emplace("PATH", account.uid == 0 ? kRootPath : kUserPath);
+  variables.try_emplace("MAIL", std::string(_PATH_MAILDIR) + "/" + account.name);
+  if (const char* zone = ::getenv("TZ")) variables.try_emplace("TZ", zone);
   variables["USER"] = variables["LOGNAME"] = account.name;
   variables["HOME"] = account.home;
   variables["SHELL"] = account.shell;
-  variables["PATH"] = account.uid == 0 ? kRootPath : kUserPath;
-  variables["MAIL"] = std::string(_PATH_MAILDIR) + "/" + account.name;
-  std::string client = ends.client_address + " " + std::to_string(ends.client_port);
-  variables["SSH_CLIENT"] = client + " " + std::to_string(ends.server_port);
-  variables["SSH_CONNECTION"] = client + " " + ends.server_address + " " + std::to_string(ends.server_port);
+  variables["SSH_CLIENT"] = plan.ends.client_address + " " + std::to_string(plan.ends.client_port) + " " +
+                            std::to_string(plan.ends.server_port);
+  variables["SSH_CONNECTION"] = connection_text(plan.ends);
   if (!tty.empty()) {
     variables["SSH_TTY"] = tty;
     if (request.terminal && !request.terminal->type.empty()) variables["TERM"] = request.terminal->type;
   }
-  if (const char* zone = ::getenv("TZ")) variables["TZ"] = zone;
   std::vector<std::string> environment;
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
   return environment;
 }
 
-Result<SpawnedSession> spawn_session(const Settings& settings, const Account& account,
-                                     const SessionRequest& request, const ConnectionEnds& ends) {
-  auto stdio =
-      request.terminal ? make_terminal(*request.terminal, account, settings.privileged) : make_pipes();
+Result<SpawnedSession> spawn_session(const SessionPlan& plan, const SessionRequest& request) {
+  auto stdio = request.terminal ? make_terminal(*request.terminal, plan.account, plan.settings.privileged)
+                                : make_pipes();
   if (!stdio) return stdio.error();
-  // everything that allocates happens before fork
-  auto environment = session_environment(account, request, ends, stdio->tty);
+  std::optional<LoginRecord> record;
+  if (request.terminal && plan.settings.privileged) {
+    record = LoginRecord{plan.account.name, plan.account.uid, stdio->tty, plan.ends.client_address, 0};
+  }
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) {
-    hide_memory();
-    take_stdio(*stdio);
-    reset_signals();
-    restore_limits(settings);
-    if (settings.privileged) become_user(account);
-    ::umask(022);
-    enter_home(account);
-    execute(settings, account, request, environment);
-  }
+  if (pid == 0) run_session(plan, request, *stdio, std::move(record));
   SpawnedSession session;
   session.pid = pid;
   session.pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   for (auto& fd : stdio->outside) session.fds.push_back(std::move(fd));
+  if (record) record->pid = pid;
+  session.record = std::move(record);
   if (!session.pidfd) return system_error("cannot watch the process");
   return session;
 }

@@ -28,6 +28,7 @@ struct Settings {
   bool root_login = false;             // --enable-ssh-root
   bool auth = true;                    // false: --disable-ssh-auth
   bool use_syslog = false;             // --syslog
+  bool pam = true;                     // false: --disable-ssh-pam, or there is none
   unsigned login_grace = 120;          // seconds until a connection must be logged in
   unsigned most_connections = 1000;    // at once, all sources
   StartupLimit startups;               // --max-startups

@@ -14,6 +14,8 @@ namespace qf {
 namespace {
 
 const ConnectionEnds kEnds{"100.64.0.9", "100.64.0.1", 40000, 22022};
+const Settings kSettings;
+const UserContext kNothing;
 
 Account somebody() {
   return {"ann", 1234, 1234, "/home/ann", "/bin/sh"};
@@ -42,7 +44,7 @@ TEST(Session, AcceptsOnlyHarmlessVariables) {
 TEST(Session, EnvironmentOfACommand) {
   SessionRequest request{
       1, SessionKind::kExec, "true", {{"LANG", "de_DE.UTF-8"}, {"LD_PRELOAD", "/x.so"}}, {}};
-  auto environment = session_environment(somebody(), request, kEnds, "");
+  auto environment = session_environment({kSettings, somebody(), kNothing, kEnds}, request, "");
   EXPECT_TRUE(has(environment, "USER=ann"));
   EXPECT_TRUE(has(environment, "LOGNAME=ann"));
   EXPECT_TRUE(has(environment, "HOME=/home/ann"));
@@ -58,14 +60,42 @@ TEST(Session, EnvironmentOfACommand) {
 
 TEST(Session, EnvironmentOfATerminal) {
   SessionRequest request{1, SessionKind::kShell, "", {}, Terminal{"xterm-256color", 80, 24, 0, 0}};
-  auto environment = session_environment(somebody(), request, kEnds, "/dev/pts/7");
+  auto environment = session_environment({kSettings, somebody(), kNothing, kEnds}, request, "/dev/pts/7");
   EXPECT_TRUE(has(environment, "TERM=xterm-256color"));
   EXPECT_TRUE(has(environment, "SSH_TTY=/dev/pts/7"));
 }
 
+TEST(Session, EnvironmentOfTheSystemBeatsTheClientsAndTheDefaults) {
+  UserContext context;
+  context.environment = {"PATH=/opt/bin:/bin",
+                         "LANG=C",
+                         "XDG_SESSION_ID=4",
+                         "MAIL=/m",
+                         "HOME=/elsewhere",
+                         "USER=root",
+                         "SHELL=/bin/x",
+                         "SSH_TTY=/x",
+                         "SSH_CLIENT=x",
+                         "broken",
+                         "=x"};
+  SessionRequest request{1, SessionKind::kShell, "", {{"LANG", "de_DE.UTF-8"}}, {}};
+  auto environment = session_environment({kSettings, somebody(), context, kEnds}, request, "");
+  EXPECT_TRUE(has(environment, "PATH=/opt/bin:/bin"));
+  EXPECT_TRUE(has(environment, "LANG=C"));
+  EXPECT_TRUE(has(environment, "XDG_SESSION_ID=4"));
+  EXPECT_TRUE(has(environment, "MAIL=/m"));
+  // these are ours
+  EXPECT_TRUE(has(environment, "HOME=/home/ann"));
+  EXPECT_TRUE(has(environment, "USER=ann"));
+  EXPECT_TRUE(has(environment, "SHELL=/bin/sh"));
+  EXPECT_TRUE(has(environment, "SSH_CLIENT=100.64.0.9 40000 22022"));
+  EXPECT_FALSE(names(environment, "SSH_TTY"));
+  EXPECT_FALSE(names(environment, ""));
+}
+
 TEST(Session, RootHasTheAdministrationFoldersInItsPath) {
   Account root{"root", 0, 0, "/root", "/bin/sh"};
-  auto environment = session_environment(root, SessionRequest{}, kEnds, "");
+  auto environment = session_environment({kSettings, root, kNothing, kEnds}, SessionRequest{}, "");
   auto path = std::find_if(environment.begin(), environment.end(),
                            [](const std::string& variable) { return variable.rfind("PATH=", 0) == 0; });
   ASSERT_NE(path, environment.end());
@@ -78,7 +108,7 @@ std::pair<std::string, int> run(SessionRequest request, const std::string& input
   auto account = own_account();
   EXPECT_TRUE(account);
   account->shell = "/bin/sh";
-  auto spawned = spawn_session(settings, *account, request, kEnds);
+  auto spawned = spawn_session({settings, *account, kNothing, kEnds}, request);
   EXPECT_TRUE(spawned);
   if (!spawned) return {};
   EXPECT_TRUE(write_all(spawned->fds[0].get(), input));
@@ -123,7 +153,8 @@ TEST(Session, MissingHomeFolderIsSaidAndTheSessionStartsInTheRoot) {
   ASSERT_TRUE(account);
   account->shell = "/bin/sh";
   account->home = "/nonexistent/home";
-  auto spawned = spawn_session(settings, *account, {1, SessionKind::kExec, "pwd >&2", {}, {}}, kEnds);
+  auto spawned =
+      spawn_session({settings, *account, kNothing, kEnds}, {1, SessionKind::kExec, "pwd >&2", {}, {}});
   ASSERT_TRUE(spawned);
   std::string text;
   char buffer[4096];
