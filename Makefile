@@ -48,8 +48,6 @@ CRYPTO_LIB := -lcrypto
 SSH_LIB := -lssh
 CURL_LIB := -lcurl
 SECCOMP_LIB := -lseccomp
-# libbsd-ctor notes where the arguments are before main runs, as setproctitle(3bsd) needs it.
-TITLE_LIB := -Wl,-u,libbsd_init_func -Wl,-Bstatic -lbsd-ctor -lbsd -Wl,-Bdynamic
 # PAM=no builds without Linux-PAM (in a fresh BUILD: objects do not notice the change).
 PAM ?= yes
 ifneq ($(PAM),no)

@@ -28,7 +28,7 @@ qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
     account.o audit.o authenticate.o authorize.o environment_file.o greeting.o host_key.o jail.o keysets.o listener.o \
     login.o login_records.o main.o memory_file.o message_socket.o monitor.o net.o net_channel.o pam.o process_limits.o \
     process_title.o session.o user_context.o warm_up.o)
-qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB) $(TITLE_LIB)
+qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \
     memory_file.o message_socket.o)

@@ -184,6 +184,8 @@ void prepare(Flags& flags) {
 }  // namespace qf
 
 int main(int argc, char** argv) {
+  const std::string words = qf::join({argv, argv + argc}, " ");
+  qf::keep_title_space(argc, argv);
   qf::open_log("qf-sshd");
   // what the caller left open is nobody's here, and would be inherited by every session's parent
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
@@ -196,6 +198,6 @@ int main(int argc, char** argv) {
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
   // with its arguments, so that several servers on one machine can be told apart
-  qf::set_title(qf::join({argv, argv + argc}, " ") + " [listener]");
+  qf::set_title(words + " [listener]");
   return qf::listener_role(flags.settings);
 }

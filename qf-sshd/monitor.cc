@@ -514,6 +514,8 @@ void Monitor::run(Fd connection) {
 void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  // where a user's limit on file sizes holds for us too (restore_limits), a log that is too long is an error
+  ::signal(SIGXFSZ, SIG_IGN);
   set_title(role_title("monitor"));
   auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());

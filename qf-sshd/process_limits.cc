@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace qf {
@@ -38,6 +39,19 @@ Status apply_limits(const ProcessLimits& wanted) {
     return system_error("cannot set the niceness");
   }
   return Done{};
+}
+
+void restore_limits(const ProcessLimits& wanted) {
+  for (unsigned i = 0; i < wanted.limits.size(); ++i) {
+    auto resource = static_cast<__rlimit_resource>(i);
+    rlimit limit = wanted.limits[i];
+    rlimit now = {};
+    if (::setrlimit(resource, &limit) == 0 || ::getrlimit(resource, &now) != 0) continue;
+    limit = {std::min(limit.rlim_cur, now.rlim_max), now.rlim_max};
+    static_cast<void>(::setrlimit(resource, &limit));
+  }
+  ::umask(wanted.mask);
+  static_cast<void>(::setpriority(PRIO_PROCESS, 0, wanted.niceness));
 }
 
 }  // namespace qf

@@ -22,5 +22,8 @@ struct ProcessLimits {
 [[nodiscard]] Result<ProcessLimits> own_limits();
 // Sets those of this process; what is so already is not touched. Raising wants to be root.
 [[nodiscard]] Status apply_limits(const ProcessLimits& wanted);
+// The same, as far as it goes: root without CAP_SYS_RESOURCE, in a container, cannot raise what was lowered,
+// and lives with that.
+void restore_limits(const ProcessLimits& wanted);
 
 }  // namespace qf

@@ -7,7 +7,10 @@
 
 namespace qf {
 
-// "qf-sshd: TITLE", cut where the space of arguments and environment ends. Makes no system call.
+// Once, first in main: titles are written over the arguments and the environment that the kernel has put
+// there; the environment moves. Without this call there are no titles.
+void keep_title_space(int argc, char** argv);
+// "qf-sshd: TITLE", cut where that space ends. Makes no system call, so that net can do it.
 void set_title(const std::string& title);
 // "USER [ROLE]", or "[ROLE]" before a login.
 [[nodiscard]] std::string role_title(const std::string& role, const std::string& user = "");

@@ -40,7 +40,7 @@ class Borrowed {
   }
 
   Status give_back() {
-    if (auto applied = apply_limits(limits_); !applied) return applied.error();
+    restore_limits(limits_);
     if (privileged_ && ::setgroups(groups_.size(), groups_.data()) != 0) {
       return system_error("cannot restore groups");
     }
