@@ -445,6 +445,7 @@ int listener_role(const Settings& settings) {
   std::optional<Result<PamLogin>> modules;
   if (settings.pam) {
     modules = PamLogin::start("root", "", "");
+    if (!*modules) log_warning("cannot load PAM's modules ahead: " + modules->error().text());
     log_info(std::string("using PAM, service ") + kPamService);
   }
   Listener listener(settings, std::move(*filter), std::move(*bind), std::move(*audit));

@@ -28,7 +28,6 @@ struct Settings {
   bool root_login = false;             // --enable-ssh-root
   bool auth = true;                    // false: --disable-ssh-auth
   bool use_syslog = false;             // --syslog
-  bool pam = true;                     // false: --disable-ssh-pam, or there is none
   unsigned login_grace = 120;          // seconds until a connection must be logged in
   unsigned most_connections = 1000;    // at once, all sources
   StartupLimit startups;               // --max-startups
@@ -37,6 +36,7 @@ struct Settings {
   unsigned most_attempts = 6;          // logins that may fail, a connection
 
   // found at the start
+  bool pam = false;                  // PAM is asked: root, a service file, and no --disable-ssh-pam
   bool privileged = false;           // runs as root: users are switched, roles get users of their own
   uid_t net_uid = 0, fetch_uid = 0;  // of qufabric and qufabric-fetch; meaningful when privileged
   gid_t net_gid = 0, fetch_gid = 0;

@@ -2,6 +2,7 @@
 #include "qf-sshd/user_context.h"
 
 #include <grp.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "qf-sshd/environment_file.h"
@@ -101,6 +102,7 @@ Result<UserLogin> UserLogin::open(const Settings& settings, const Account& accou
   UserLogin login;
   Status opened = Done{};
   if (settings.pam) {
+    ::signal(SIGALRM, SIG_DFL);
     ::alarm(patience);
     opened = login.open_pam(account, ends);
     ::alarm(0);
