@@ -208,13 +208,13 @@ SH
   service_adds 'account required pam_exec.so /etc/hang'
   # the grace time has no switch of qf-up
   instance qf-up apply --self server $FOLDERS --force
-  server_start_by unshare --mount sh "$SYSTEM/enter" "$SYSTEM" "$BIN/qf-sshd" $FOLDERS --login-grace-time 3
+  server_start_by unshare --mount sh "$SYSTEM/enter" "$SYSTEM" "$BIN/qf-sshd" $FOLDERS --login-grace-time 8
   background_as "$CLIENT" "$QF/hang.log" sh -c "ssh -F '$CONF' -l '$TARGET' server true; echo exit=\$?"
   until_true 10 pgrep -f "^cat /run/never"
   run -0 qssh -l "$CLIENT" server id -un
   [ "$output" = "$CLIENT" ]
   run -1 grep exit= "$QF/hang.log"
-  until_true 10 grep exit=255 "$QF/hang.log"
+  until_true 20 grep exit=255 "$QF/hang.log"
   end_process "$(pgrep -f "^cat /run/never")"
   server_stop
 }
