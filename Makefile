@@ -48,6 +48,12 @@ CRYPTO_LIB := -lcrypto
 SSH_LIB := -lssh
 CURL_LIB := -lcurl
 SECCOMP_LIB := -lseccomp
+# PAM=no builds without Linux-PAM (in a fresh BUILD: objects do not notice the change).
+PAM ?= yes
+ifneq ($(PAM),no)
+CPPFLAGS += -DQF_PAM
+PAM_LIB := -lpam
+endif
 
 # ---- what each program is made of -------------------------------------------------------------------------------
 include objects.mk
@@ -222,6 +228,8 @@ SBIN_PROGRAMS := qf-sshd qf-up
 LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch qf-helper
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard conf/*.service conf/*.socket)
+# Where libpam looks, whatever the prefix.
+PAM_SERVICES := $(if $(PAM_LIB),$(wildcard conf/pam/*))
 USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)
 COMPLETIONS := $(wildcard conf/completions/*)
 ROOT := $(DESTDIR)$(PREFIX)
@@ -249,6 +257,7 @@ install: all
 	$(foreach u,$(USER_UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/user && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/user/$(notdir $(u))$(newline))
 	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
 	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
+	$(call put,644,$(DESTDIR)/etc/pam.d,$(PAM_SERVICES))
 	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
 
 uninstall:
@@ -258,6 +267,7 @@ uninstall:
 	rm -f $(UNITS:conf/%=$(DESTDIR)$(UNIT_FOLDER)/system/%) $(USER_UNITS:conf/user/%=$(DESTDIR)$(UNIT_FOLDER)/user/%)
 	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
 	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))
+	rm -f $(PAM_SERVICES:conf/pam/%=$(DESTDIR)/etc/pam.d/%)
 	rm -rf $(ROOT)/libexec/qufabric $(ROOT)/share/doc/qufabric
 
 clean:

@@ -30,7 +30,8 @@ std::string place(const std::string& host, uint32_t port) {
 }
 
 // In the child: only exec or _exit leads out.
-[[noreturn]] void execute_helper(const Settings& settings, const Account& account, int socket) {
+[[noreturn]] void execute_helper(const Settings& settings, const Account& account,
+                                 const UserContext& context, int socket) {
   std::string program = sibling_program("qf-helper");
   std::string number = std::to_string(socket);
   const char* words[] = {program.c_str(), "--fd", number.c_str(), nullptr};
@@ -41,7 +42,8 @@ std::string place(const std::string& host, uint32_t port) {
   environment.push_back(nullptr);
   hide_memory();
   reset_signals();
-  if (settings.privileged) become_user(account);
+  if (auto became = become_user(settings, account, context); !became) fail_child(became.error());
+  hide_memory();
   if (::fcntl(socket, F_SETFD, 0) == 0 && ::chdir("/") == 0) {
     ::execve(program.c_str(), const_cast<char**>(words), environment.data());
   }
@@ -61,8 +63,9 @@ std::string judge(bool enabled, const std::vector<std::string>& permitted, const
 
 }  // namespace
 
-void Forwarding::allow(Account account, std::vector<std::string> permit_open,
+void Forwarding::allow(Account account, const UserContext& context, std::vector<std::string> permit_open,
                        std::vector<std::string> permit_listen) {
+  context_ = &context;
   account_ = std::move(account);
   permit_open_ = std::move(permit_open);
   permit_listen_ = std::move(permit_listen);
@@ -78,7 +81,7 @@ Status Forwarding::start_helper() {
   if (!ends) return ends.error();
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) execute_helper(settings_, *account_, ends->second.fd());
+  if (pid == 0) execute_helper(settings_, *account_, *context_, ends->second.fd());
   ++starts_;
   helper_ = std::move(ends->first);
   helper_pid_ = pid;

@@ -12,6 +12,7 @@
 #include "qf-sshd/audit.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"
+#include "qf-sshd/user_context.h"
 
 namespace qf {
 
@@ -31,7 +32,8 @@ class Forwarding {
   Forwarding& operator=(const Forwarding&) = delete;
 
   // Before this nothing is forwarded. The lists are the policy's, empty: no restriction.
-  void allow(Account account, std::vector<std::string> permit_open, std::vector<std::string> permit_listen);
+  // `context` is borrowed.
+  void allow(Account account, const UserContext& context, std::vector<std::string> permit_open, std::vector<std::string> permit_listen);
 
   // Requests of net; answers go to `net`, now or from read_helper(). An error is net's fault and ends the
   // connection.
@@ -72,6 +74,7 @@ class Forwarding {
   AuditLog& audit_;
   const AuditConnection& connection_;
   std::optional<Account> account_;
+  const UserContext* context_ = nullptr;
   std::vector<std::string> permit_open_, permit_listen_;
   MessageSocket helper_;
   pid_t helper_pid_ = -1;

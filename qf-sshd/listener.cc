@@ -23,6 +23,7 @@
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/pam.h"
 #include "qf-sshd/refusals.h"
 #include "qf-sshd/roster.h"
 #include "qf-sshd/status_server.h"
@@ -448,6 +449,13 @@ int listener_role(const Settings& settings, Handed handed) {
   auto audit = AuditLog::open(settings.folders.audit_log());
   if (!audit) die(kExitSystem, audit.error().text());
   warm_up();
+  // Loads PAM's modules once, for all monitors; nobody logs in with this.
+  std::optional<Result<PamLogin>> modules;
+  if (settings.pam) {
+    modules = PamLogin::start("root", "", "");
+    if (!*modules) log_warning("cannot load PAM's modules ahead: " + modules->error().text());
+    log_info(std::string("using PAM, service ") + kPamService);
+  }
   Settings own = settings;
   own.own_fingerprint = key->fingerprint;
   Listener listener(std::move(own), std::move(*filter), std::move(*bind), std::move(*audit),

@@ -16,7 +16,8 @@ constexpr const char* kWanted =
     "Authentication failed: your ssh offered no sign-in token of this fabric\n"
     "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...";
 
-constexpr size_t kMostCertificates = 8;  // remembered a connection
+constexpr size_t kMostCertificates = 8;    // remembered a connection
+constexpr size_t kMostNoticeBytes = 4096;  // of PAM's modules, as a banner
 
 std::string hint_for(TokenFault fault) {
   switch (fault) {
@@ -191,6 +192,21 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   return result;
 }
 
+// Whether this server can and may run sessions as that user.
+Status Login::judge_account(const std::string& user, const Result<Account>& account) const {
+  const Settings& settings = plan_.settings;
+  if (!account) return account.error();
+  if (auto own = own_account(); !settings.privileged && (!own || own->uid != account->uid)) {
+    return refused("this server runs as OS user \"" + (own ? own->name : "?") + "\" and cannot switch to \"" +
+                   user + "\"");
+  }
+  if (settings.privileged && (account->uid == settings.net_uid || account->uid == settings.fetch_uid)) {
+    return refused("OS user \"" + user + "\" is the server's own and cannot be used");
+  }
+  auto shell = check_shell(*account);
+  return shell && settings.privileged ? check_open(*account) : shell;
+}
+
 LoginResult Login::judge_user(const std::string& user, const std::optional<Identity>& identity,
                               const char* method) {
   AuditLogin entry;
@@ -218,30 +234,28 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
     entry.refusal = refusal_text(decision, identity, user);
     return refuse(entry, entry.refusal);
   }
-  Status usable = Done{};
-  if (!account) {
-    usable = account.error();
-  } else if (auto own = own_account(); !plan_.settings.privileged && (!own || own->uid != account->uid)) {
-    usable = refused("this server runs as OS user \"" + (own ? own->name : "?") +
-                     "\" and cannot switch to \"" + user + "\"");
-  } else if (plan_.settings.privileged &&
-             (account->uid == plan_.settings.net_uid || account->uid == plan_.settings.fetch_uid)) {
-    usable = refused("OS user \"" + user + "\" is the server's own and cannot be used");
-  } else {
-    usable = check_shell(*account);
-    if (usable && plan_.settings.privileged) usable = check_open(*account);
+  Status usable = judge_account(user, account);
+  std::optional<UserLogin> login;
+  if (usable) {
+    auto opened = UserLogin::open(plan_.settings, *account, plan_.ends(), plan_.settings.login_grace);
+    if (opened) {
+      login = std::move(*opened);
+    } else {
+      usable = opened.error();
+    }
   }
   if (!usable) {
-    entry.refusal = usable.error().text();
+    entry.refusal = usable.error().text().substr(0, kMostNoticeBytes);
     return refuse(entry, entry.refusal);
   }
   entry.allowed = true;
   entry.tunnel = inherited_.has_value();
   plan_.audit.login(connection_, entry);
   LoginResult result;
-  result.reply.verdict = AuthVerdict::kAllowed;
+  result.reply = {AuthVerdict::kAllowed, login->notice().substr(0, kMostNoticeBytes), false};
   result.account = std::move(*account);
   result.decision = std::move(decision);
+  result.login = std::move(login);
   result.identity = identity;
   result.method = method;
   return result;

@@ -12,6 +12,7 @@
 #include "qf-sshd/authorize.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
+#include "qf-sshd/user_context.h"
 
 namespace qf {
 
@@ -21,6 +22,7 @@ inline constexpr const char* kTunnelUser = "qufabric-tunnel";
 struct LoginResult {
   AuthReply reply;
   std::optional<Account> account;    // logged in as this OS user
+  std::optional<UserLogin> login;    // set with account
   std::optional<Identity> identity;  // set with account or tunnel; none with --disable-ssh-auth
   Decision decision;                 // of the policy, with account
   bool tunnel = false;               // logged in as the outer connection of a tunnel
@@ -49,6 +51,7 @@ class Login {
   [[nodiscard]] LoginResult judge_password(const AuthRequest& request);
   [[nodiscard]] LoginResult judge_user(const std::string& user, const std::optional<Identity>& identity,
                                        const char* method);
+  [[nodiscard]] Status judge_account(const std::string& user, const Result<Account>& account) const;
   [[nodiscard]] LoginResult judge_outer(const Databases& databases, const Identity& identity,
                                         const char* method);
   [[nodiscard]] LoginResult judge_key(const AuthRequest& request);

@@ -18,6 +18,8 @@
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/listener.h"
+#include "qf-sshd/pam.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/settings.h"
 
 namespace po = boost::program_options;
@@ -35,6 +37,7 @@ struct Flags {
   std::string config, state, runtime, startups, net_blocks;
   std::string gateway = "no";
   bool no_auth = false;
+  bool no_pam = false;
   bool no_agent = false;
   bool verbose = false;
 };
@@ -60,6 +63,7 @@ po::options_description describe(Flags& flags) {
       "where ports of -R listen: no (loopback, the default), clientspecified, yes (everywhere)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
+  add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add("login-grace-time", po::value(&s.login_grace)->value_name("SECONDS"), "time to log in (default: 120)");
   add("max-connections", po::value(&s.most_connections)->value_name("N"),
       "connections at once (default: 1000)");
@@ -220,6 +224,7 @@ void prepare(Flags& flags) {
   settings.agent_forwarding = !flags.no_agent;
   settings.folders = find_folders(flags.config, flags.state, flags.runtime);
   settings.privileged = ::geteuid() == 0;
+  settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {
     auto peers = PeersDb::open(settings.folders.peers_mdb());
     auto meta = peers ? peers->meta() : Result<PeersMeta>(peers.error());
@@ -246,6 +251,8 @@ void prepare(Flags& flags) {
 }  // namespace qf
 
 int main(int argc, char** argv) {
+  const std::string words = qf::join({argv, argv + argc}, " ");
+  qf::keep_title_space(argc, argv);
   qf::open_log("qf-sshd");
   // everything is about to be read: a reload has nothing to do before the listener takes its signals
   ::signal(SIGHUP, SIG_IGN);
@@ -258,5 +265,7 @@ int main(int argc, char** argv) {
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
+  // with its arguments, so that several servers on one machine can be told apart
+  qf::set_title(words + " [listener]");
   return qf::listener_role(flags.settings, std::move(handed));
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@
 #include "qf-sshd/login.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
 
 namespace qf {
@@ -100,6 +102,7 @@ struct LiveSession {
   bool channel_open = true;  // net still has the channel
   SessionExit exit;
   uint64_t bytes_in = 0, bytes_out = 0;
+  std::optional<LoginRecord> record;  // its logout is to be entered
 };
 
 class Monitor {
@@ -113,6 +116,7 @@ class Monitor {
   [[noreturn]] void run(Fd connection);
 
  private:
+  [[nodiscard]] Status watch_signals();
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
@@ -128,7 +132,7 @@ class Monitor {
     uint32_t displays = 0;
   };
   [[nodiscard]] Result<SessionSockets> open_sockets(NetLink& link, const SessionRequest& request,
-                                                    SessionSurroundings& around);
+                                                    SessionForwards& forwards);
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
   [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
@@ -149,6 +153,9 @@ class Monitor {
   std::list<NetLink> nets_;
   std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
+  std::optional<UserLogin> login_;  // set with account_
+  Fd signals_;                      // SIGTERM, SIGINT: an orderly end
+  sigset_t old_mask_ = {};
   std::optional<Identity> identity_;
   Deadline grace_ = Deadline::max();        // to be logged in
   Deadline session_end_ = Deadline::max();  // "max_session" of the policy
@@ -197,7 +204,11 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   NetPlan plan{plan_.settings, plan_.filter, plan_.bind, inner, password_offered(plan_.settings)};
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) net_role(plan, std::move(connection), std::move(ends->second));
+  if (pid == 0) {
+    set_title(role_title("net"));
+    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
+    net_role(plan, std::move(connection), std::move(ends->second));
+  }
   NetLink link;
   link.socket = std::move(ends->first);
   link.pid = pid;
@@ -302,9 +313,11 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
     if (result.account) {
       account_ = std::move(result.account);
       status_.os_user = account_->name;
+      login_ = std::move(result.login);
+      set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
       const Decision& decision = result.decision;
-      forwarding_.allow(*account_, decision.permit_open, decision.permit_listen);
+      forwarding_.allow(*account_, login_->context(), decision.permit_open, decision.permit_listen);
       if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
       listener_.logged_in(link.inner);
     }
@@ -360,11 +373,11 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   if (sessions_.count(request.channel) != 0) return peer_error("net used a channel number twice");
   if (auto reason = judge_session(request); !reason.empty())
     return refuse_session(link, request.channel, reason);
-  SessionSurroundings around;
-  around.ends = {plan_.client.address(), plan_.server.address(), plan_.client.port(), plan_.server.port()};
-  auto sockets = open_sockets(link, request, around);
+  SessionForwards forwards;
+  auto sockets = open_sockets(link, request, forwards);
   if (!sockets) return sockets.error();
-  auto spawned = spawn_session(plan_.settings, *account_, request, around);
+  SessionPlan plan{plan_.settings, *account_, login_->context(), plan_.ends()};
+  auto spawned = spawn_session(plan, request, forwards);
   if (!spawned) {
     forwarding_.release(request.channel);
     log_error("cannot start a session for " + account_->name + ": " + spawned.error().text());
@@ -379,6 +392,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   session.pid = spawned->pid;
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
+  session.record = std::move(spawned->record);
   sessions_[request.channel] = std::move(session);
   status_.session_started(request.channel, request, spawned->pid);
   std::vector<int> fds;
@@ -390,7 +404,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
 // What the client asked to be forwarded for this session. What cannot be is left out, as sshd does: the
 // session is worth more.
 Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const SessionRequest& request,
-                                                      SessionSurroundings& around) {
+                                                      SessionForwards& forwards) {
   SessionSockets out;
   for (size_t i = 0; i < SessionReply::kFds - 3; ++i) {
     auto null = open_file("/dev/null", O_RDWR);
@@ -401,7 +415,7 @@ Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const Sessi
     auto agent = forwarding_.open_agent(link.socket, request.channel);
     plan_.audit.forward(connection_, "agent", "", agent ? "" : agent.error().text());
     if (agent) {
-      around.agent_socket = agent->path;
+      forwards.agent_socket = agent->path;
       out.agent = true;
       out.fds[0] = std::move(agent->fds[0]);
     }
@@ -410,8 +424,8 @@ Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const Sessi
     auto display = forwarding_.open_display(link.socket);
     plan_.audit.forward(connection_, "x11", "", display ? "" : display.error().text());
     if (display) {
-      around.display = display->display;
-      around.x11 = *request.x11;
+      forwards.display = display->display;
+      forwards.x11 = *request.x11;
       out.displays = static_cast<uint32_t>(display->fds.size());
       for (size_t i = 0; i < display->fds.size(); ++i) out.fds[1 + i] = std::move(display->fds[i]);
     }
@@ -455,10 +469,17 @@ Status Monitor::handle_close(const SessionClose& close) {
   return Done{};
 }
 
+void enter_logout(LiveSession& session) {
+  if (session.record) record_logout(*session.record);
+  session.record.reset();
+}
+
 void Monitor::reap(uint32_t channel, LiveSession& session) {
   int status = 0;
   if (::waitpid(session.pid, &status, WNOHANG) != session.pid) return;
   session.ended = true;
+  // while net still holds the terminal, so that it is nobody else's yet
+  enter_logout(session);
   session.exit = {channel, 0, "", false};
   if (WIFSIGNALED(status)) {
     session.exit.signal = signal_name(WTERMSIG(status));
@@ -522,10 +543,16 @@ void Monitor::turn() {
   }
   size_t helper = polled.size();
   polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
+  size_t signals = polled.size();
+  polled.push_back({signals_.get(), POLLIN, 0});
   polled.push_back({listener_.fd(), POLLIN, 0});
   Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
-  if (ready < 0 && errno != EINTR) die(kExitSystem, "monitor: poll: " + std::string(std::strerror(errno)));
+  if (ready < 0 && errno != EINTR) {
+    log_error(system_error("monitor: poll").text());
+    end();
+  }
+  if (polled[signals].revents != 0) end();
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
@@ -619,12 +646,26 @@ void Monitor::end() {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(channel, session);
     // what goes on without its connection (nohup) is not ours to end
     if (!session.ended) session.exit.signal = "";
+    enter_logout(session);
     record_end(channel, session);
   }
+  if (login_) login_->close();
   std::_Exit(kExitOk);
 }
 
+// A session's scope of systemd is ended with SIGTERM, and PAM and utmp must then be told, too.
+Status Monitor::watch_signals() {
+  sigset_t ending;
+  sigemptyset(&ending);
+  for (int number : {SIGTERM, SIGINT}) sigaddset(&ending, number);
+  if (::sigprocmask(SIG_BLOCK, &ending, &old_mask_) != 0) return system_error("cannot block signals");
+  signals_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
+  if (!signals_) return system_error("cannot watch signals");
+  return Done{};
+}
+
 void Monitor::run(Fd connection) {
+  if (auto watched = watch_signals(); !watched) die(kExitSystem, "monitor: " + watched.error().text());
   grace_ = Clock::now() + std::chrono::seconds(plan_.settings.login_grace);
   if (auto spawned = spawn_net(std::move(connection), false); !spawned) {
     die(kExitSystem, "monitor: " + spawned.error().text());
@@ -637,6 +678,9 @@ void Monitor::run(Fd connection) {
 void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  // where a user's limit on file sizes holds for us too (restore_limits), a log that is too long is an error
+  ::signal(SIGXFSZ, SIG_IGN);
+  set_title(role_title("monitor"));
   auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());
   const AuditConnection& from = plan.connection;

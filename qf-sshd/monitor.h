@@ -14,6 +14,7 @@
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/settings.h"
 #include "qf-sshd/ssh_handles.h"
+#include "qf-sshd/user_context.h"
 
 namespace qf {
 
@@ -26,6 +27,9 @@ struct MonitorPlan {
   PeerPolicyRecord source;  // the peer that the connection comes from
   AuditConnection connection;
   SocketAddress client, server;  // the connection's ends
+  [[nodiscard]] ConnectionEnds ends() const {
+    return {client.address(), server.address(), client.port(), server.port()};
+  }
 };
 
 [[noreturn]] void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener);

@@ -17,6 +17,7 @@
 #include "qf-sshd/net_forward.h"
 #include "qf-sshd/net_login.h"
 #include "qf-sshd/net_session.h"
+#include "qf-sshd/process_title.h"
 
 namespace qf {
 
@@ -134,6 +135,7 @@ void Net::handle_message(SshMessage message) {
       login_.handle(message.get());
       if (before || !login_.logged_in()) return;
       if (!allow_more_memory()) std::_Exit(kExitSystem);
+      if (!login_.tunnel()) set_title(role_title("net", login_.user()));
       if (plan_.settings.alive_interval > 0) alive_check_ = Clock::now() + plan_.settings.alive_wait();
       return;
     }

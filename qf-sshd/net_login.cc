@@ -106,6 +106,7 @@ void NetLogin::handle(ssh_message message) {
     return;
   }
   logged_in_ = true;
+  user_ = request.user;
   tunnel_ = reply.tunnel;
   ::ssh_message_auth_reply_success(message, 0);
 }

@@ -25,6 +25,7 @@ class NetLogin {
   // A service or authentication request. It is answered when this returns.
   void handle(ssh_message request);
   [[nodiscard]] bool logged_in() const { return logged_in_; }
+  [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
   [[nodiscard]] bool tunnel() const { return tunnel_; }  // as the outer connection of a tunnel
 
  private:
@@ -33,6 +34,7 @@ class NetLogin {
 
   Plan plan_;
   bool logged_in_ = false;
+  std::string user_;
   bool tunnel_ = false;
 };
 

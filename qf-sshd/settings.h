@@ -60,6 +60,7 @@ struct Settings {
   unsigned most_attempts = 6;          // logins that may fail, a connection
 
   // found at the start
+  bool pam = false;                  // PAM is asked: root, a service file, and no --disable-ssh-pam
   bool privileged = false;           // runs as root: users are switched, roles get users of their own
   uid_t net_uid = 0, fetch_uid = 0;  // of qufabric and qufabric-fetch; meaningful when privileged
   gid_t net_gid = 0, fetch_gid = 0;

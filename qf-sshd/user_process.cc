@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/user_process.h"
 
-#include <grp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 namespace qf {
 
-void fail_child(const std::string& what) {
-  std::string line = "qf-sshd: " + what + ": " + std::strerror(errno) + "\n";
+void fail_child(const Error& error) {
+  std::string line = "qf-sshd: " + error.text() + "\n";
   static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
   ::_exit(255);
+}
+
+void fail_child(const std::string& what) {
+  fail_child(system_error(what));
 }
 
 void hide_memory() {
@@ -29,18 +29,6 @@ void reset_signals() {
   sigset_t none;
   sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) fail_child("cannot reset signals");
-}
-
-void become_user(const Account& account) {
-  if (::initgroups(account.name.c_str(), account.gid) != 0) fail_child("cannot set groups");
-  if (::setresgid(account.gid, account.gid, account.gid) != 0) fail_child("cannot set the group");
-  if (::setresuid(account.uid, account.uid, account.uid) != 0) fail_child("cannot set the user");
-  if (account.uid != 0 && (::setuid(0) == 0 || ::seteuid(0) == 0)) {
-    errno = EPERM;
-    fail_child("root could be taken back");
-  }
-  // where fs.suid_dumpable is not 0, the change of user has made the process dumpable
-  hide_memory();
 }
 
 }  // namespace qf

@@ -5,12 +5,13 @@
 
 #include <string>
 
-#include "qf-sshd/account.h"
+#include "libqf/result.h"
 
 namespace qf {
 
 // Says what went wrong, with errno, on standard error (the user's) and ends the child with status 255.
 [[noreturn]] void fail_child(const std::string& what);
+[[noreturn]] void fail_child(const Error& error);
 
 // Until execve(2) the child is a copy of the monitor, host key included, and soon it belongs to the user, who
 // may stop and look at processes of that uid. What is not dumpable cannot be looked at; execve makes it
@@ -19,8 +20,5 @@ void hide_memory();
 
 // Dispositions and mask as a fresh process has them.
 void reset_signals();
-
-// The user's groups, gid and uid, saved ones included; checks that root cannot be taken back.
-void become_user(const Account& account);
 
 }  // namespace qf

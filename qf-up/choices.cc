@@ -30,6 +30,8 @@ const std::vector<BoolChoice>& bool_choices() {
       {"enable-ssh-root", &Choices::enable_ssh_root, "let policies allow logins as root", true},
       {"disable-ssh-auth", &Choices::disable_ssh_auth,
        "let in every peer that the network policies allow, without user identity", true},
+      {"disable-ssh-pam", &Choices::disable_ssh_pam,
+       "do without PAM, also where its service qf-sshd is set up", true},
       {"enable-ssh-local-port-forwarding", &Choices::enable_ssh_local_port_forwarding,
        "let clients connect to other places through this machine (ssh -L, -D, -W, -J)", true},
       {"enable-ssh-remote-port-forwarding", &Choices::enable_ssh_remote_port_forwarding,

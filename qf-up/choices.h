@@ -21,6 +21,7 @@ struct Choices {
   bool enable_ssh_sftp = false;
   bool enable_ssh_root = false;
   bool disable_ssh_auth = false;
+  bool disable_ssh_pam = false;
   bool enable_ssh_local_port_forwarding = false;
   bool enable_ssh_remote_port_forwarding = false;
   bool disable_ssh_agent_forwarding = false;

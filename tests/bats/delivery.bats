@@ -37,6 +37,8 @@ teardown() { fabric_end; }
   [ -s "$QF/root/usr/share/man/man8/qf-sshd.8" ]
   [ -s "$QF/root/usr/share/man/man5/fabric.json.5" ]
   [ -s "$QF/root/usr/lib/systemd/system/qufabric.service" ]
+  # libpam looks there whatever the prefix
+  [ -s "$QF/root/etc/pam.d/qf-sshd" ]
   run -1 grep -r @PREFIX@ "$QF/root"
   # a session through the installed programs, in the tunnel, which needs the one in libexec
   BIN=$QF/installed
@@ -50,6 +52,13 @@ teardown() { fabric_end; }
   # and away again
   make -C "$TOP" DESTDIR="$QF/root" PREFIX=/usr uninstall >"$QF/install.log"
   [ -z "$(find "$QF/root" -type f)" ]
+}
+
+@test "PAM=no builds without libpam, and installs no service for it" {
+  run -0 make -C "$TOP" -n BUILD="$QF/none" DESTDIR="$QF/root" PAM=no install
+  [[ $output == *qf-sshd* && $output != *lpam* && $output != *QF_PAM* && $output != *pam.d* ]]
+  cd "$TOP"
+  g++ -std=c++20 -I. -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror qf-sshd/pam.cc
 }
 
 @test "the benchmark measures every figure (small sizes)" {

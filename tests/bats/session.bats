@@ -57,7 +57,7 @@ teardown_file() { fabric_end; }
   chmod 4755 "$QF/rooted"
   mkfifo -m 666 "$QF/never"
   run timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" \
-    "'$QF/rooted' --reuid 0 --regid 0 --clear-groups cat '$QF/never' & until pgrep -f '^cat $QF/never' >/dev/null; do :; done; echo started; wait" "$QF/subject" TERM
+    "'$QF/rooted' --reuid 0 --regid 0 --clear-groups sh -c 'echo started; exec cat $QF/never' & wait" "$QF/subject" TERM
   [[ $output == started* ]]
   [ "$status" != 0 ]
   rooted=$(pgrep -f "^cat $QF/never")

@@ -13,7 +13,9 @@
 namespace qf {
 namespace {
 
-const SessionSurroundings kAround{{"100.64.0.9", "100.64.0.1", 40000, 22022}, "", std::nullopt, {}};
+const ConnectionEnds kEnds{"100.64.0.9", "100.64.0.1", 40000, 22022};
+const Settings kSettings;
+const UserContext kNothing;
 
 SessionRequest request_of(SessionKind kind, const std::string& command,
                           std::optional<Terminal> terminal = std::nullopt) {
@@ -51,7 +53,7 @@ TEST(Session, AcceptsOnlyHarmlessVariables) {
 TEST(Session, EnvironmentOfACommand) {
   auto request = request_of(SessionKind::kExec, "true");
   request.environment = {{"LANG", "de_DE.UTF-8"}, {"LD_PRELOAD", "/x.so"}};
-  auto environment = session_environment(somebody(), request, kAround, "");
+  auto environment = session_environment({kSettings, somebody(), kNothing, kEnds}, request, {}, "");
   EXPECT_TRUE(has(environment, "USER=ann"));
   EXPECT_TRUE(has(environment, "LOGNAME=ann"));
   EXPECT_TRUE(has(environment, "HOME=/home/ann"));
@@ -68,25 +70,54 @@ TEST(Session, EnvironmentOfACommand) {
 }
 
 TEST(Session, EnvironmentNamesTheAgentAndTheDisplay) {
-  auto around = kAround;
-  around.agent_socket = "/tmp/ssh-x/agent.1";
-  around.display = 10;
-  around.x11.screen = 1;
-  auto environment = session_environment(somebody(), request_of(SessionKind::kShell, ""), around, "");
+  SessionForwards forwards;
+  forwards.agent_socket = "/tmp/ssh-x/agent.1";
+  forwards.display = 10;
+  forwards.x11.screen = 1;
+  auto environment = session_environment({kSettings, somebody(), kNothing, kEnds},
+                                         request_of(SessionKind::kShell, ""), forwards, "");
   EXPECT_TRUE(has(environment, "SSH_AUTH_SOCK=/tmp/ssh-x/agent.1"));
   EXPECT_TRUE(has(environment, "DISPLAY=localhost:10.1"));
 }
 
 TEST(Session, EnvironmentOfATerminal) {
   auto request = request_of(SessionKind::kShell, "", Terminal{"xterm-256color", 80, 24, 0, 0});
-  auto environment = session_environment(somebody(), request, kAround, "/dev/pts/7");
+  auto environment = session_environment({kSettings, somebody(), kNothing, kEnds}, request, {}, "/dev/pts/7");
   EXPECT_TRUE(has(environment, "TERM=xterm-256color"));
   EXPECT_TRUE(has(environment, "SSH_TTY=/dev/pts/7"));
 }
 
+TEST(Session, EnvironmentOfTheSystemBeatsTheClientsAndTheDefaults) {
+  UserContext context;
+  context.environment = {"PATH=/opt/bin:/bin",
+                         "LANG=C",
+                         "XDG_SESSION_ID=4",
+                         "MAIL=/m",
+                         "HOME=/elsewhere",
+                         "USER=root",
+                         "SHELL=/bin/x",
+                         "SSH_TTY=/x",
+                         "SSH_CLIENT=x",
+                         "broken",
+                         "=x"};
+  SessionRequest request{1, SessionKind::kShell, "", {{"LANG", "de_DE.UTF-8"}}, {}};
+  auto environment = session_environment({kSettings, somebody(), context, kEnds}, request, "");
+  EXPECT_TRUE(has(environment, "PATH=/opt/bin:/bin"));
+  EXPECT_TRUE(has(environment, "LANG=C"));
+  EXPECT_TRUE(has(environment, "XDG_SESSION_ID=4"));
+  EXPECT_TRUE(has(environment, "MAIL=/m"));
+  // these are ours
+  EXPECT_TRUE(has(environment, "HOME=/home/ann"));
+  EXPECT_TRUE(has(environment, "USER=ann"));
+  EXPECT_TRUE(has(environment, "SHELL=/bin/sh"));
+  EXPECT_TRUE(has(environment, "SSH_CLIENT=100.64.0.9 40000 22022"));
+  EXPECT_FALSE(names(environment, "SSH_TTY"));
+  EXPECT_FALSE(names(environment, ""));
+}
+
 TEST(Session, RootHasTheAdministrationFoldersInItsPath) {
   Account root{"root", 0, 0, "/root", "/bin/sh"};
-  auto environment = session_environment(root, SessionRequest{}, kAround, "");
+  auto environment = session_environment({kSettings, root, kNothing, kEnds}, SessionRequest{}, {}, "");
   auto path = std::find_if(environment.begin(), environment.end(),
                            [](const std::string& variable) { return variable.rfind("PATH=", 0) == 0; });
   ASSERT_NE(path, environment.end());
@@ -99,7 +130,7 @@ std::pair<std::string, int> run(SessionRequest request, const std::string& input
   auto account = own_account();
   EXPECT_TRUE(account);
   account->shell = "/bin/sh";
-  auto spawned = spawn_session(settings, *account, request, kAround);
+  auto spawned = spawn_session({settings, *account, kNothing, kEnds}, request);
   EXPECT_TRUE(spawned);
   if (!spawned) return {};
   EXPECT_TRUE(write_all(spawned->fds[0].get(), input));
@@ -144,7 +175,7 @@ TEST(Session, MissingHomeFolderIsSaidAndTheSessionStartsInTheRoot) {
   ASSERT_TRUE(account);
   account->shell = "/bin/sh";
   account->home = "/nonexistent/home";
-  auto spawned = spawn_session(settings, *account, request_of(SessionKind::kExec, "pwd >&2"), kAround);
+  auto spawned = spawn_session({settings, *account, kNothing, kEnds}, request_of(SessionKind::kExec, "pwd >&2"));
   ASSERT_TRUE(spawned);
   std::string text;
   char buffer[4096];
