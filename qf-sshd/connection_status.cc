@@ -69,6 +69,9 @@ bool ConnectionStatus::counted(const StatusReply& reply) {
     session->second.bytes_in = channel.bytes_in;
     session->second.bytes_out = channel.bytes_out;
   }
+  forwards_ = reply.forwards;
+  forwarded_in_ = reply.forwarded_in;
+  forwarded_out_ = reply.forwarded_out;
   counted_ = true;
   return true;
 }
@@ -88,9 +91,9 @@ ConnectionReport ConnectionStatus::report() const {
   out.method = method.substr(0, kMostStatusText);
   out.tunnel = tunnel;
   out.counted = counted_;
-  out.bytes_in = closed_in_;
-  out.bytes_out = closed_out_;
-  out.forwards = forwards;
+  out.bytes_in = closed_in_ + forwarded_in_;
+  out.bytes_out = closed_out_ + forwarded_out_;
+  out.forwards = forwards_;
   for (const auto& [channel, session] : sessions_) {
     out.bytes_in += session.bytes_in;
     out.bytes_out += session.bytes_out;

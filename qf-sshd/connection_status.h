@@ -22,10 +22,9 @@ namespace qf {
 
 class ConnectionStatus {
  public:
-  // Who is logged in; forwards; set as they become known.
+  // Who is logged in; set as they become known.
   std::string identity, os_user, method;
   bool tunnel = false;
-  uint32_t forwards = 0;
 
   void session_started(uint32_t channel, const SessionRequest& request, pid_t pid);
   // Its bytes still count for the connection.
@@ -48,6 +47,8 @@ class ConnectionStatus {
   std::optional<uint32_t> open_;                // number of the query to be answered
   std::optional<uint32_t> net_asked_;           // number that net has not answered yet, however late it is
   bool counted_ = true;
+  uint32_t forwards_ = 0;                          // as net has counted them
+  uint64_t forwarded_in_ = 0, forwarded_out_ = 0;  // bytes of all of them
   Deadline answer_by_;
 };
 

@@ -266,10 +266,14 @@ struct ChannelTraffic {
 inline constexpr size_t kMostChannelsTold = 4096;
 struct StatusReply {
   static constexpr MessageType kType = MessageType::kStatusReply;
-  static constexpr size_t kMostBytes = 8 + 20 * kMostChannelsTold, kFds = 0;
+  static constexpr size_t kMostBytes = 28 + 20 * kMostChannelsTold, kFds = 0;
   uint32_t number = 0;
   std::vector<ChannelTraffic> channels;
-  static void fields(auto& self, auto& visit) { visit(self.number, self.channels); }
+  uint32_t forwards = 0;                         // connections that stand, and sockets that are listened on
+  uint64_t forwarded_in = 0, forwarded_out = 0;  // bytes of all forwards, ended ones too
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.channels, self.forwards, self.forwarded_in, self.forwarded_out);
+  }
 };
 
 // What net may say, by the state of its connection as the monitor sees it. Anything else ends the connection.

@@ -290,7 +290,8 @@ void Net::keep_alive() {
 void Net::tell_traffic(const Message& message) {
   auto request = open_message<StatusRequest>(message);
   if (!request) std::_Exit(kExitBug);
-  StatusReply reply{request->number, {}};
+  StatusReply reply{request->number, {}, 0, forward_.bytes_in(), forward_.bytes_out()};
+  reply.forwards = static_cast<uint32_t>(forward_.streams() + forward_.listening());
   for (const auto& [id, session] : sessions_) {
     if (reply.channels.size() < kMostChannelsTold)
       reply.channels.push_back({id, session->bytes_in(), session->bytes_out()});

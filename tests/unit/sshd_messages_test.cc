@@ -166,12 +166,15 @@ Sample<StatusRequest> sample(StatusRequest) {
   return {{3}, "00000003"};
 }
 Sample<StatusReply> sample(StatusReply) {
-  return {{3, {{7, 258, 1ULL << 40}}},
+  return {{3, {{7, 258, 1ULL << 40}}, 2, 1, 5},
           "00000003"
           "00000001"
           "00000007"
           "0000000000000102"
-          "0000010000000000"};
+          "0000010000000000"
+          "00000002"
+          "0000000000000001"
+          "0000000000000005"};
 }
 Sample<Register> sample(Register) {
   return {{1, "ab", "::1", 22, "p", 258, true},
