@@ -112,7 +112,9 @@ harmless() {
 
 @test "channels of unknown types are refused; 1,000 of them harm nobody" {
   client login_open_unknown_type
-  [[ $SAID =~ ^channel\ 1\ refused:\ [13]$'\n'goes\ on$ ]]
+  # 3 is the code for it, 1 what libssh says for all
+  grep -qxE 'channel 1 refused: [13]' <<<"$SAID"
+  [[ $SAID == *"goes on" ]]
   goes_on login_open_1000 '64 open, 936 refused'
   harmless login_open_truncated login_open_direct_truncated
 }

@@ -183,21 +183,21 @@ class Connection:
         self.expect(SERVICE_ACCEPT)
         self.has_service = True
 
-    def auth_request(self, user, key_file, service="ssh-connection"):
-        """The signed request with the certificate beside key_file."""
+    def auth_request(self, user, key_file, service="ssh-connection", certificate=True):
+        """The signed request, with the certificate beside key_file or the key alone."""
         with open(key_file, "rb") as text:
             key = load_ssh_private_key(text.read(), None)
-        with open(f"{key_file}-cert.pub", "rb") as text:
-            certificate = base64.b64decode(text.read().split()[1])
-        name = b"ssh-ed25519-cert-v01@openssh.com"
+        name = b"ssh-ed25519-cert-v01@openssh.com" if certificate else b"ssh-ed25519"
+        with open(f"{key_file}-cert.pub" if certificate else f"{key_file}.pub", "rb") as text:
+            blob = base64.b64decode(text.read().split()[1])
         request = (byte(USERAUTH_REQUEST) + string(user) + string(service) + string("publickey") + byte(1) +
-                   string(name) + string(certificate))
+                   string(name) + string(blob))
         signature = key.sign(string(self.session_id) + request)
         return request + string(string("ssh-ed25519") + string(signature))
 
-    def login(self, user, key_file):
+    def login(self, user, key_file, **how):
         self.ask_service()
-        self.send(self.auth_request(user, key_file))
+        self.send(self.auth_request(user, key_file, **how))
         self.expect(USERAUTH_SUCCESS)
 
     # ---- channels
