@@ -21,6 +21,7 @@ import time
 SSHD_SHIPPED = "/usr/share/openssh/sshd_config"
 KEX = "curve25519-sha256"
 CIPHER = "aes128-gcm@openssh.com"
+LIGHT_CIPHER = "aes128-ctr"  # of the client that keeps a thousand connections (tests/bats/raw_ssh.py)
 FABRIC_PORT = 22022
 
 
@@ -110,7 +111,7 @@ class Stage:
             rest = "".join(line for line in shipped if not line.startswith("Include"))
         with open(f"{self.folder}/sshd_config", "w") as out:
             out.write(f"Port {self.sshd_port}\nListenAddress {self.address}\nHostKey {key}\nPidFile none\n"
-                      f"KexAlgorithms {KEX}\nCiphers {CIPHER}\nMaxStartups 200\n")
+                      f"KexAlgorithms {KEX}\nCiphers {CIPHER},{LIGHT_CIPHER}\nMaxStartups 200\n")
             if pam:
                 out.write(f"UsePAM {pam}\n")
             out.write(rest)
