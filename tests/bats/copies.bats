@@ -48,7 +48,7 @@ for i in range(10000):
   same_tree many many
 }
 
-@test "rsync in the tunnel, and as a daemon's protocol over ssh with compression" {
+@test "rsync with compression, in the tunnel" {
   run -0 in_home "export QF_SSH=tunnel; rsync -az -e \"\$ssh\" tree $TARGET@server:by-tunnel/"
   same_tree tree by-tunnel/tree
   diff <(kinds "$(here tree)") <(kinds "$(there by-tunnel/tree)")

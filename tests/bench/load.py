@@ -46,21 +46,17 @@ def crowd(stage, table):
     count = 20 if QUICK else 1000
     seconds = 1 if QUICK else 10
     memory, busy = [], []
-    for root, port, login in ((stage.qf_up.pid, FABRIC_PORT, lambda c: c.login(stage.user, credential_key)),
-                              (stage.sshd.pid, stage.sshd_port,
-                               lambda c: c.login(stage.user, f"{stage.home}/.ssh/id_ed25519", certificate=False))):
-        credential_key = credential(stage)
-        resting = 3 if root == stage.qf_up.pid else 0
+    for ours, root, port in ((True, stage.qf_up.pid, FABRIC_PORT), (False, stage.sshd.pid, stage.sshd_port)):
+        resting = 3 if ours else 0
         until("the server is idle", lambda: len(descendants(root)) <= resting)
-        before = descendants(root)
-        clients = []
+        before, clients, key = descendants(root), [], ""
         for i in range(count):
-            if i % 200 == 199:
-                credential_key = credential(stage)
+            if i % 100 == 0:
+                key = credential(stage) if ours else f"{stage.home}/.ssh/id_ed25519"
             clients.append(Connection(stage.address, port))
             clients[-1].hello()
             clients[-1].exchange_keys()
-            login(clients[-1])
+            clients[-1].login(stage.user, key, certificate=ours)
         until(f"{count} idle connections", lambda: len(descendants(root) - before) == 2 * count, 60)
         start = cpu_seconds(descendants(root))
         # time in which nothing must happen

@@ -219,6 +219,9 @@ class Stage:
 
     # ---- the end
     def close(self):
+        # timeout(1) sends its signal twice, to the process and to its group
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
         for child in reversed(self.children):
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
