@@ -37,12 +37,22 @@ client() {
   SAID=$(tail -n +2 <<<"$output")
 }
 
-# ends CASE…: each ends the connection.
+# ends CASE…: each ends the connection, and the audit log says why.
 ends() {
   local each
   for each in "$@"; do
     client "$each"
     [[ $SAID == *"ended: "* ]] || { echo "$each: $SAID" && false; }
+    until_true 5 says_why || { echo "$each: no reason in the audit log" && false; }
+  done
+}
+says_why() { audit_says ".event == \"violation\" and .port == $PORT and (.reason | length) > 0"; }
+# leaves CASE…: the client itself ends it; nothing to blame anybody for.
+leaves() {
+  local each
+  for each in "$@"; do
+    client "$each"
+    [[ $SAID == "ended: "* ]] || { echo "$each: $SAID" && false; }
   done
 }
 # goes_on CASE [WORDS]: the connection goes on, and before that the case has said these words.
@@ -80,7 +90,36 @@ harmless() {
 }
 
 @test "a client that leaves in the middle of the key exchange" {
-  ends plain_disconnect_mid_exchange plain_end_mid_exchange
+  leaves plain_disconnect_mid_exchange plain_end_mid_exchange
+}
+
+@test "packets whose length is a lie or whose MAC is wrong, once there are keys" {
+  ends keys_length_0 keys_length_huge keys_padding_longer_than_packet keys_mac_wrong login_length_huge login_mac_wrong
+}
+
+@test "services that do not exist, or that nobody may have yet" {
+  ends keys_service_unknown keys_service_connection
+}
+
+@test "a login before its service was asked for" { ends keys_auth_without_service; }
+
+@test "channels, requests and answers before anybody is logged in" {
+  ends keys_channel_open keys_global_request keys_channel_request keys_auth_success keys_info_response
+}
+
+@test "a login after a login: nothing comes of it" { harmless login_auth_again login_service_again; }
+
+@test "key exchange messages out of order after login, and a new exchange of garbage" {
+  ends login_newkeys_unasked login_exchange_unasked login_kexinit_of_noise login_data_while_rekeying
+}
+
+@test "what only a server says, after login" { ends login_server_messages; }
+
+@test "a packet size of 0 for a channel: refused, or the connection ends; nothing hangs" { harmless login_open_packet_size_0; }
+
+@test "a command with a NUL in it is not run in part" {
+  client login_exec_with_nul
+  [ "$SAID" = $'refused\ngoes on' ] || [[ $SAID == "ended: "* ]]
 }
 
 @test "a message of an unknown number is answered as unimplemented, before and after login" {
@@ -129,7 +168,7 @@ harmless() {
 }
 
 @test "a client that says goodbye, in one piece or not" {
-  ends login_disconnect login_disconnect_truncated
+  leaves login_disconnect login_disconnect_truncated
 }
 
 @test "1,000 environment variables: as many as there is room for, and never those of the loader" {

@@ -442,7 +442,7 @@ def login_env_forbidden(c):
 
 def login_exec_with_nul(c):
     channel = c.open()
-    granted = c.request(channel, "exec", string(b"id > stolen; \0rm -rf x"))
+    granted = c.request(channel, "exec", string(b"id > not-whole; \0id > stolen"))
     say("granted" if granted else "refused")
 
 
