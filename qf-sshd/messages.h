@@ -29,6 +29,7 @@ enum class MessageType : uint32_t {
   kConnectRequest = 16,
   kListenRequest,
   kListenCancel,
+  kProtocolError,
   kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
@@ -241,6 +242,14 @@ struct ListenCancel {
   static void fields(auto& self, auto& visit) { visit(self.id); }
 };
 
+// The client has broken the protocol, and the connection ends by it: the last message of a net.
+struct ProtocolError {
+  static constexpr MessageType kType = MessageType::kProtocolError;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  std::string reason;  // for the audit log
+  static void fields(auto& self, auto& visit) { visit(self.reason); }
+};
+
 struct Disconnect {
   static constexpr MessageType kType = MessageType::kDisconnect;
   static constexpr size_t kMostBytes = 1024, kFds = 0;
@@ -286,6 +295,8 @@ enum class NetState : uint32_t {
   kRefused = 32,     // told to end the connection: nothing more to say
 };
 
+inline constexpr uint32_t kAnyState = 63;
+
 struct NetRule {
   MessageType type;
   uint32_t states;  // NetState values, or-ed
@@ -300,6 +311,7 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kConnectRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kProtocolError, kAnyState & ~static_cast<uint32_t>(NetState::kStart)},
     {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };
 

@@ -269,6 +269,11 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       if (request) forwarding_.cancel(*request);
       return request ? Status(Done{}) : Status(request.error());
     }
+    case MessageType::kProtocolError: {
+      auto last = checked<ProtocolError>(message);
+      return peer_error(last ? "the client broke the protocol: " + printable(last->reason)
+                             : last.error().text());
+    }
     case MessageType::kStatusReply: {
       auto reply = checked<StatusReply>(message);
       if (!reply) return reply.error();

@@ -26,6 +26,7 @@ namespace {
 // How long a client that was sent away may take to hang up, so that our last words are not lost in a reset.
 constexpr auto kFarewell = std::chrono::seconds(2);
 constexpr int kFlushMilliseconds = 2000;
+constexpr size_t kMostReasonBytes = 400;
 constexpr size_t kMostNotices = 32;  // different ones, a connection
 
 // The connection: libssh's session, what the client asks for (its messages), and the channels that came of
@@ -55,6 +56,8 @@ class Net : public SessionOwner {
   void say_notices();
   [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
+  [[noreturn]] void break_off(const std::string& reason);
+  [[noreturn]] void leave();
 
   const NetPlan& plan_;
   int connection_ = -1;  // libssh owns it
@@ -83,7 +86,8 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
       session_(::ssh_new()),
       event_(::ssh_event_new()),
       login_({session_.get(), monitor_, plan.password_offered || plan.inside_tunnel,
-              [this](const std::string& banner) { refuse(banner); }}),
+              [this](const std::string& banner) { refuse(banner); },
+              [this](const std::string& reason) { break_off(reason); }}),
       forward_({session_.get(), event_.get(), monitor_, plan.settings.most_channels,
                 [this](const std::string& text) { notice(text); }}) {
   if (session_ == nullptr || event_ == nullptr) die(kExitSystem, "out of memory");
@@ -123,6 +127,21 @@ void Net::disconnect(const std::string& reason) {
     while (wait_for(line->get(), POLLIN, deadline) && ::read(line->get(), rest, sizeof rest) > 0) continue;
   }
   std::_Exit(kExitNegative);
+}
+
+// The client has broken the protocol: it is told, and the audit log too.
+void Net::break_off(const std::string& reason) {
+  monitor_.tell(ProtocolError{printable(reason).substr(0, kMostReasonBytes)});
+  disconnect(reason);
+}
+
+// The library gives the connection up: the client has hung up, or what it sent was no SSH.
+void Net::leave() {
+  std::string reason = ::ssh_get_error(session_.get());
+  bool hung_up = reason.empty() || reason.starts_with("Socket error") ||
+                 reason.starts_with("Received SSH_MSG_DISCONNECT");
+  if (!hung_up) break_off(reason);
+  std::_Exit(kExitOk);
 }
 
 // ---- what the client asks for -----------------------------------------------------------------------------
@@ -324,13 +343,13 @@ void Net::turn() {
   keep_alive();
   bool overrun = std::any_of(sessions_.begin(), sessions_.end(),
                              [](const auto& session) { return session.second->overrun(); });
-  if (overrun || forward_.overrun()) disconnect("more data than the channel's window allows");
+  if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
 }
 
 void Net::run() {
   monitor_.tell(Hello{});
   // The monitor ends a client that takes too long (login grace), so waiting here may block.
-  if (::ssh_handle_key_exchange(session_.get()) != SSH_OK) std::_Exit(kExitNegative);
+  if (::ssh_handle_key_exchange(session_.get()) != SSH_OK) leave();
   ::ssh_set_blocking(session_.get(), 0);
   ::ssh_event_add_session(event_.get(), session_.get());
   auto monitor_fd = duplicate(monitor_.fd());
@@ -339,12 +358,15 @@ void Net::run() {
   monitor_ready_->want(POLLIN);
   // what came with the key exchange
   turn();
-  while (::ssh_is_connected(session_.get()) != 0) {
+  // after an error the library says "connected" and does nothing more
+  constexpr int kOver = SSH_CLOSED | SSH_CLOSED_ERROR;
+  while (::ssh_is_connected(session_.get()) != 0 && (::ssh_get_status(session_.get()) & kOver) == 0) {
     // packets that were read inside of a turn (libssh reads where it writes) want another one at once
     bool more = seen_packets_ != received_.in_packets;
     if (::ssh_event_dopoll(event_.get(), more ? 0 : patience()) == SSH_ERROR) break;
     turn();
   }
+  leave();
 }
 
 void lock_in(const NetPlan& plan) {

@@ -74,11 +74,11 @@ NetLogin::NetLogin(Plan plan) : plan_(std::move(plan)) {
 }
 
 void NetLogin::accept_service(ssh_message request) {
-  if (text_of(::ssh_message_service_service(request)) == "ssh-userauth") {
-    ::ssh_message_service_reply_success(request);
-    return;
-  }
-  plan_.refuse("the client asked for a service that this server does not have");
+  std::string service = text_of(::ssh_message_service_service(request));
+  // RFC 4253 section 10: what is not available ends the connection
+  if (service != "ssh-userauth") return plan_.break_off("there is no service \"" + service + "\" here");
+  service_accepted_ = true;
+  ::ssh_message_service_reply_success(request);
 }
 
 void NetLogin::show(const std::string& banner) {
@@ -89,6 +89,7 @@ void NetLogin::show(const std::string& banner) {
 
 void NetLogin::handle(ssh_message message) {
   if (::ssh_message_type(message) == SSH_REQUEST_SERVICE) return accept_service(message);
+  if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");
   AuthRequest request;
   if (logged_in_ || !read_request(message, request)) {
     ::ssh_message_reply_default(message);

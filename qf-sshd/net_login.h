@@ -18,7 +18,8 @@ class NetLogin {
     ssh_session session;  // borrowed
     MonitorClient& monitor;
     bool password_offered = false;
-    std::function<void(const std::string& banner)> refuse;  // shows it and ends the connection
+    std::function<void(const std::string& banner)> refuse;     // shows it and ends the connection
+    std::function<void(const std::string& reason)> break_off;  // for a client that breaks the protocol
   };
   explicit NetLogin(Plan plan);
 
@@ -26,13 +27,14 @@ class NetLogin {
   void handle(ssh_message request);
   [[nodiscard]] bool logged_in() const { return logged_in_; }
   [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
-  [[nodiscard]] bool tunnel() const { return tunnel_; }  // as the outer connection of a tunnel
+  [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
 
  private:
   void accept_service(ssh_message request);
   void show(const std::string& banner);
 
   Plan plan_;
+  bool service_accepted_ = false;
   bool logged_in_ = false;
   std::string user_;
   bool tunnel_ = false;

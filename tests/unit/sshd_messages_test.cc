@@ -112,6 +112,9 @@ Sample<ListenReply> sample(ListenReply) {
 Sample<ListenCancel> sample(ListenCancel) {
   return {{5}, "00000005"};
 }
+Sample<ProtocolError> sample(ProtocolError) {
+  return {{"no"}, "000000026e6f"};
+}
 Sample<HelperConnect> sample(HelperConnect) {
   return {{5, "h", 80}, "00000005000000016800000050"};
 }
@@ -217,7 +220,7 @@ using AllMessages =
                      SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
                      FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
                      ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
-                     HelperConnected, HelperListening, StatusRequest, StatusReply, Register,
+                     HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
                      ConnectionQuery, ConnectionReport>;
 
 // A message of this type as it comes from a socket.
@@ -351,22 +354,20 @@ struct StateRow {
   const char* legal;
 };
 constexpr StateRow kStateTable[] = {
-    {MessageType::kHello, "y...."},          {MessageType::kAuthRequest, ".y..."},
-    {MessageType::kSessionRequest, "..y.."}, {MessageType::kSignalRequest, "..y.."},
-    {MessageType::kSessionClose, "..y.."},   {MessageType::kTunnelRequest, "...y."},
-    {MessageType::kAuthReply, "....."},      {MessageType::kSessionReply, "....."},
-    {MessageType::kSessionExit, "....."},    {MessageType::kTunnelReply, "....."},
-    {MessageType::kDisconnect, "....."},     {MessageType::kKeysWanted, "....."},
-    {MessageType::kKeysReply, "....."},      {MessageType::kLoggedIn, "....."},
-    {MessageType::kFetchRequest, "....."},   {MessageType::kFetchReply, "....."},
-    {MessageType::kConnectRequest, "..y.."}, {MessageType::kListenRequest, "..y.."},
-    {MessageType::kListenCancel, "..y.."},   {MessageType::kConnectReply, "....."},
-    {MessageType::kListenReply, "....."},    {MessageType::kHelperConnect, "....."},
-    {MessageType::kStatusReply, "..y.."},
-    {MessageType::kStatusRequest, "....."},
-    {MessageType::kRegister, "....."},
-    {MessageType::kConnectionQuery, "....."},
-    {MessageType::kConnectionReport, "....."},
+    {MessageType::kHello, "y...."},           {MessageType::kAuthRequest, ".y..."},
+    {MessageType::kSessionRequest, "..y.."},  {MessageType::kSignalRequest, "..y.."},
+    {MessageType::kSessionClose, "..y.."},    {MessageType::kTunnelRequest, "...y."},
+    {MessageType::kAuthReply, "....."},       {MessageType::kSessionReply, "....."},
+    {MessageType::kSessionExit, "....."},     {MessageType::kTunnelReply, "....."},
+    {MessageType::kDisconnect, "....."},      {MessageType::kKeysWanted, "....."},
+    {MessageType::kKeysReply, "....."},       {MessageType::kLoggedIn, "....."},
+    {MessageType::kFetchRequest, "....."},    {MessageType::kFetchReply, "....."},
+    {MessageType::kConnectRequest, "..y.."},  {MessageType::kListenRequest, "..y.."},
+    {MessageType::kListenCancel, "..y.."},    {MessageType::kConnectReply, "....."},
+    {MessageType::kListenReply, "....."},     {MessageType::kHelperConnect, "....."},
+    {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyy"},
+    {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
+    {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {

@@ -100,8 +100,9 @@ TEST(Session, EnvironmentOfTheSystemBeatsTheClientsAndTheDefaults) {
                          "SSH_CLIENT=x",
                          "broken",
                          "=x"};
-  SessionRequest request{1, SessionKind::kShell, "", {{"LANG", "de_DE.UTF-8"}}, {}};
-  auto environment = session_environment({kSettings, somebody(), context, kEnds}, request, "");
+  auto request = request_of(SessionKind::kShell, "");
+  request.environment = {{"LANG", "de_DE.UTF-8"}};
+  auto environment = session_environment({kSettings, somebody(), context, kEnds}, request, {}, "");
   EXPECT_TRUE(has(environment, "PATH=/opt/bin:/bin"));
   EXPECT_TRUE(has(environment, "LANG=C"));
   EXPECT_TRUE(has(environment, "XDG_SESSION_ID=4"));
