@@ -26,6 +26,7 @@ namespace {
 // How long a client that was sent away may take to hang up, so that our last words are not lost in a reset.
 constexpr auto kFarewell = std::chrono::seconds(2);
 constexpr int kFlushMilliseconds = 2000;
+constexpr int kGone[] = {0, ECONNRESET, EPIPE, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ECONNABORTED};
 constexpr size_t kMostReasonBytes = 400;
 constexpr size_t kMostNotices = 32;  // different ones, a connection
 
@@ -135,13 +136,21 @@ void Net::break_off(const std::string& reason) {
   disconnect(reason);
 }
 
-// The library gives the connection up: the client has hung up, or what it sent was no SSH.
+// Whether the library gave the connection up because the client has gone, by what it says.
+bool is_farewell(const std::string& error) {
+  if (error.starts_with("Received SSH_MSG_DISCONNECT")) return true;
+  return std::any_of(std::begin(kGone), std::end(kGone), [&](int code) {
+    return error == std::string("Socket error: ") + (code == 0 ? "disconnected" : std::strerror(code));
+  });
+}
+
+// The client has hung up, or what it sent was no SSH. For much of that the library has no words, or an errno
+// of long ago.
 void Net::leave() {
-  std::string reason = ::ssh_get_error(session_.get());
-  bool hung_up = reason.empty() || reason.starts_with("Socket error") ||
-                 reason.starts_with("Received SSH_MSG_DISCONNECT");
-  if (!hung_up) break_off(reason);
-  std::_Exit(kExitOk);
+  std::string error = ::ssh_get_error(session_.get());
+  if (is_farewell(error)) std::_Exit(kExitOk);
+  bool words = !error.empty() && !error.starts_with("Socket error");
+  break_off(words ? error : "a message that is malformed or out of order");
 }
 
 // ---- what the client asks for -----------------------------------------------------------------------------

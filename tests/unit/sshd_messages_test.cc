@@ -365,7 +365,7 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kConnectRequest, "..y.."},  {MessageType::kListenRequest, "..y.."},
     {MessageType::kListenCancel, "..y.."},    {MessageType::kConnectReply, "....."},
     {MessageType::kListenReply, "....."},     {MessageType::kHelperConnect, "....."},
-    {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyy"},
+    {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyyy"},
     {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
     {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
 };
