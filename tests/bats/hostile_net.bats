@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# run first
 # SPDX-License-Identifier: Apache-2.0
+# run first
 # The jail, tried from inside: a server whose net is taken over on request (tests/hostile/attack.cc) by a client, before
 # and after the login. Everything that it tries fails, and costs its own connection at most.
 
