@@ -107,13 +107,22 @@ $(BUILD)/tests/unit-$(1): $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit
 endef
 $(foreach g,$(UNIT_GROUPS),$(eval $(call unit_group,$(g))))
 
+# The server with a net that attacks it (tests/hostile/attack.cc), for tests/bats/hostile_net.bats.
+HOSTILE := $(BUILD)/tests/qf-sshd-hostile
+HOSTILE_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/hostile/*.cc))
+HOSTILE_WRAPPED := ssh_message_get ssh_bind_accept_fd sendmsg
+$(HOSTILE): $(HOSTILE_OBJECTS) $(qf-sshd_OBJECTS:%=$(BUILD)/obj/%) $(BUILD)/libqf.a
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $(HOSTILE_WRAPPED:%=-Wl,--wrap=%) $(filter %.o,$^) $(BUILD)/libqf.a $(qf-sshd_LIBS) -o $@
+
 TEST_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit/*_test.cc))
 # The targets that test: check, unit, bats, lint, asan, fuzz, bench, demo; and format. Included by the Makefile.
 
 CLANG := clang++-14
 SOURCES = $(sort $(OBJECTS:%.o=%.cc))
-TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc)
-HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h)
+TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc tests/hostile/*.cc)
+HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h tests/hostile/*.h)
 SCRIPTS := $(shell find .ci conf tests -name node_modules -prune -o -type f -print0 | \
   xargs -0 awk 'FNR == 1 && /^.!.*(\/sh|bash)$$/ { print FILENAME } { nextfile }')
 BATS_HELPERS := $(wildcard tests/bats/*.bash)
@@ -138,13 +147,13 @@ RUN := BUILD=$(abspath $(BUILD)) tests/run
 .PHONY: check-deps
 check-deps: $(BUILD)/.deps-test idp
 
-check: all $(UNIT_BINARIES) check-deps
+check: all $(UNIT_BINARIES) $(HOSTILE) check-deps
 	@$(RUN) $(UNIT_BINARIES) $(BATS)
 
 unit: $(UNIT_BINARIES)
 	@$(RUN) $(UNIT_BINARIES)
 
-bats: all check-deps
+bats: all $(HOSTILE) check-deps
 	@$(RUN) $(BATS)
 
 # The OpenID provider of the tests; once, and quickly when it is there.

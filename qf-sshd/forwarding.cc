@@ -44,9 +44,15 @@ std::string place(const std::string& host, uint32_t port) {
   reset_signals();
   if (auto became = become_user(settings, account, context); !became) fail_child(became.error());
   hide_memory();
-  if (::fcntl(socket, F_SETFD, 0) == 0 && ::chdir("/") == 0) {
+  // Its user may take what it holds out of it by ptrace(2), so the server's log is not among that.
+  int log = ::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (log >= 0 && ::dup2(STDOUT_FILENO, STDERR_FILENO) >= 0 && ::fcntl(socket, F_SETFD, 0) == 0 &&
+      ::chdir("/") == 0) {
     ::execve(program.c_str(), const_cast<char**>(words), environment.data());
   }
+  int error = errno;
+  static_cast<void>(::dup2(log, STDERR_FILENO));
+  errno = error;
   fail_child("cannot run " + program);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -29,22 +30,35 @@ using FilterContext = std::unique_ptr<void, decltype(&::seccomp_release)>;
 
 // Calls that need no look at their arguments.
 constexpr int kAllowed[] = {
-    SCMP_SYS(read),         SCMP_SYS(write),
-    SCMP_SYS(readv),        SCMP_SYS(writev),
-    SCMP_SYS(recvfrom),     SCMP_SYS(sendto),
-    SCMP_SYS(recvmsg),      SCMP_SYS(sendmsg),
-    SCMP_SYS(poll),         SCMP_SYS(ppoll),
-    SCMP_SYS(close),        SCMP_SYS(shutdown),
-    SCMP_SYS(accept4),      SCMP_SYS(brk),
-    SCMP_SYS(munmap),       SCMP_SYS(mremap),
-    SCMP_SYS(madvise),      SCMP_SYS(futex),
-    SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday), SCMP_SYS(time),
-    SCMP_SYS(exit),         SCMP_SYS(exit_group),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigaction), SCMP_SYS(getpid),
-    SCMP_SYS(gettid),       SCMP_SYS(restart_syscall),
-    SCMP_SYS(sched_yield),  SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(read),
+    SCMP_SYS(write),
+    SCMP_SYS(readv),
+    SCMP_SYS(writev),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(close),
+    SCMP_SYS(shutdown),
+    SCMP_SYS(accept4),
+    SCMP_SYS(brk),
+    SCMP_SYS(munmap),
+    SCMP_SYS(madvise),
+    SCMP_SYS(futex),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(time),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(clock_nanosleep),
 };
 
 // Calls that libraries try on their own and that may simply not work.
@@ -55,8 +69,40 @@ constexpr int kRefused[] = {
     SCMP_SYS(lseek),       SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(uname),
     SCMP_SYS(getuid),      SCMP_SYS(geteuid),     SCMP_SYS(getgid),     SCMP_SYS(getegid),
     SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(sysinfo),    SCMP_SYS(prctl),
-    SCMP_SYS(socket),
+    SCMP_SYS(socket),      SCMP_SYS(mremap),
 };
+
+// Calls that are allowed when all of these conditions on their arguments hold.
+struct Narrow {
+  int call;
+  std::vector<scmp_arg_cmp> conditions;
+};
+
+std::vector<Narrow> narrow_calls() {
+  return {
+      // Memory, but never code; and none that RLIMIT_DATA does not count: shared, or a stack's (which mremap
+      // would
+      // make of the one that there is).
+      {SCMP_SYS(mmap),
+       {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_GROWSDOWN, 0)}},
+      {SCMP_SYS(mprotect), {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
+      // Only to who is connected. MSG_FASTOPEN connects: a listening socket that is shut down is as good as a
+      // new
+      // one.
+      {SCMP_SYS(sendto), {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0), SCMP_A4(SCMP_CMP_EQ, 0)}},
+      {SCMP_SYS(sendmsg), {SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_GETFL)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_SETFL)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_GETFD)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_SETFD)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC)}},
+      {SCMP_SYS(prlimit64), {SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA)}},
+      {SCMP_SYS(setitimer), {SCMP_A0(SCMP_CMP_EQ, ITIMER_PROF)}},
+      // a terminal's size is all that net may set
+      {SCMP_SYS(ioctl), {SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ)}},
+  };
+}
 
 int add_rules(scmp_filter_ctx context) {
   for (int call : kAllowed) {
@@ -65,24 +111,12 @@ int add_rules(scmp_filter_ctx context) {
   for (int call : kRefused) {
     if (int code = ::seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), call, 0); code != 0) return code;
   }
-  // memory, but never code
-  for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    int code =
-        ::seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  for (const auto& [call, conditions] : narrow_calls()) {
+    auto count = static_cast<unsigned>(conditions.size());
+    int code = ::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, call, count, conditions.data());
     if (code != 0) return code;
   }
-  for (scmp_datum_t command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC}) {
-    int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, command));
-    if (code != 0) return code;
-  }
-  int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
-                                SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA));
-  if (code != 0) return code;
-  code =
-      ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 1, SCMP_A0(SCMP_CMP_EQ, ITIMER_PROF));
-  if (code != 0) return code;
-  // a terminal's size is all that net may set
-  return ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ));
+  return 0;
 }
 
 }  // namespace

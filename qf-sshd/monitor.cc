@@ -592,14 +592,16 @@ void Monitor::turn() {
   for (size_t i = 0; i < count; ++i, ++link) {
     if (polled[index++].revents == 0) continue;
     auto message = link->socket.receive();
-    if (!message && link->inner) {
+    bool malformed = !message && message.error().kind == ErrorKind::kPeer;
+    if (!message && !malformed && link->inner) {
       // what it sent last is still on its way through the outer connection, which ends by itself
       link->ended = true;
       end_by_ = Clock::now() + kLastWords;
       continue;
     }
-    if (!message) end();
-    if (auto handled = handle(*link, *message); !handled) {
+    if (!message && !malformed) end();
+    auto handled = message ? handle(*link, *message) : Status(peer_error("net sent a malformed message"));
+    if (!handled) {
       plan_.audit.violation(connection_, handled.error().text());
       log_warning("connection from " + connection_.address + " ended: " + handled.error().text());
       end();

@@ -98,6 +98,19 @@ TEST(MessageSocket, TooShortForAType) {
   }
 }
 
+// The end of the socket is read the same way.
+TEST(MessageSocket, AnEmptyPacketIsNoEnd) {
+  auto [a, b] = new_pair();
+  ASSERT_EQ(send_raw(a.fd(), ""), 0);
+  auto message = b.receive(soon());
+  ASSERT_FALSE(message);
+  EXPECT_EQ(message.error().kind, ErrorKind::kPeer);
+  a.close();
+  message = b.receive(soon());
+  ASSERT_FALSE(message);
+  EXPECT_EQ(message.error().kind, ErrorKind::kNotFound);
+}
+
 TEST(MessageSocket, DescriptorsArriveCloseOnExec) {
   auto [a, b] = new_pair();
   auto pipe = make_pipe();
