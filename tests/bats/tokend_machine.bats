@@ -17,7 +17,7 @@ system_issuer() {
   mkdir -p "$SYSTEM" && chmod 755 "$SYSTEM"
   background "$QF/system.log" "$BIN/qf-tokend" --machine-issuer --foreground --runtime-dir "$SYSTEM" \
     --state-dir "$QF/system-state" "$@"
-  until_true 5 test -S "$SYSTEM/machine-issuer.sock"
+  until_true 60 test -S "$SYSTEM/machine-issuer.sock"
 }
 # issue_as USER [COMMAND…]: asks the system's as USER
 issue_as() {

@@ -33,7 +33,7 @@ teardown() {
 
 # until COMMAND...: polls for it, 15 s at most
 until_true() {
-  local end=$((SECONDS + 15))
+  local end=$((SECONDS + 60))
   until "$@"; do
     [ $SECONDS -lt $end ] && sleep 0.02 && continue
     echo "still not: $*"
