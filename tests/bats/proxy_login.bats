@@ -105,7 +105,9 @@ ends_with() {
   run -0 timeout 60 bash -c "$(declare -f as as_words as_client home_of qssh on_peer); on_peer 'echo through' </dev/null 2>&1 | cat"
   [ "$output" = through ]
   as_client test -S "$(runtime)/tokend.sock"
-  pid=$(pgrep -u "$CLIENT" -x qf-tokend | while read -r p; do tr '\0' ' ' <"/proc/$p/cmdline" | grep -q machine || echo "$p"; done)
+  # the process itself, as it says: the one that started it may not be quite gone
+  pid=$(token status --json | jq .pid)
+  [ "$(cat "/proc/$pid/comm")" = qf-tokend ]
   for fd in 0 1; do [ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ]; done
 }
 
