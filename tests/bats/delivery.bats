@@ -61,6 +61,7 @@ interrupted_at() {
   done
   [ -s "$QF/root/usr/share/man/man8/qf-sshd.8" ]
   [ -s "$QF/root/usr/share/man/man5/fabric.json.5" ]
+  [ -d "$QF/root/etc/qufabric" ]
   [ -s "$QF/root/usr/lib/systemd/system/qufabric.service" ]
   run -1 grep -r @PREFIX@ "$QF/root"
   # a session through the installed programs, in the tunnel, which needs the one in libexec
