@@ -71,6 +71,7 @@ refused() {
 
 @test "wrong audience" {
   refused '{"claims": {"aud": "another-client"}}' "the token is for another audience"
+  [[ $output == *'hint: '*'"client_id" and "audiences"'* ]]
 }
 
 @test "unknown key" {
@@ -181,7 +182,7 @@ refused() {
   for batch in no yes; do
     run -255 timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/plain" -o StrictHostKeyChecking=no \
       -o UserKnownHostsFile=/dev/null -o BatchMode=$batch -l "$TARGET" "$ADDRESS" true </dev/null
-    [[ $output == *"offered no sign-in token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
+    [[ $output == *"offered no login token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
   done
 }
 

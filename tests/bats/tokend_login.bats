@@ -56,6 +56,7 @@ teardown() { fabric_end; }
   wait "$pid"
   [ "$(last "$QF/answer" -r .error)" = access_denied ]
   [[ $(last "$QF/answer" -r .message) == *corp* ]]
+  [[ $(last "$QF/answer" -r .hint) == "run the command again"* ]]
 }
 
 @test "a login that nobody finishes expires" {
@@ -198,6 +199,11 @@ gone_without_trace() { [ -z "$(descendants "$1")" ]; }
   run -0 ask "$LOGIN"
   [ "$(jq -r .error <<<"$output")" = provider ]
   [[ $output == *"cannot reach ${ISSUER_URL#https://}"*certificate* ]]
+  [[ $(jq -r .hint <<<"$output") == *"no authority that is trusted on this machine"*'"ca_file"'* ]]
+  fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/none.pem\""
+  apply 3600
+  run -0 ask "$LOGIN"
+  [[ $(jq -r .hint <<<"$output") == *'"ca_file" of the issuer names '"$QF/none.pem"* ]]
   fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/tls.pem\""
   apply 3600
   export CA_FILE=$QF/tls.pem

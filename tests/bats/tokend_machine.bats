@@ -66,6 +66,7 @@ claims() { jq -r .token | cut -d. -f2 | basenc -d --base64url 2>/dev/null || :; 
   system_issuer
   run -0 issue_as root
   [[ $(jq -r .message <<<"$output") == *"no token to root"* ]]
+  [[ $(jq -r .hint <<<"$output") == *"--allow-root"* ]]
   end_process "$PID"
   system_issuer --allow-root
   run -0 issue_as root
