@@ -140,7 +140,7 @@ server_start_refused() {
   server_start --disable-ssh-auth
   run -0 in_terminal "$QF/shown" -- ssh -F "$CONF" -l "$TARGET" server echo plain
   grep -q plain "$QF/shown"
-  run grep -c 'sign in' "$QF/shown"
+  run grep -c 'to log in' "$QF/shown"
   [ "$output" = 0 ]
   [ ! -S "$(runtime_of "$CLIENT")/tokend.sock" ]
 }
@@ -156,4 +156,24 @@ server_start_refused() {
     tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q qf-sshd && kill -KILL "$pid"
   done
   ends_with 255 "$ssh_pid"
+}
+
+@test "after a peer that refuses connections the next ssh asks it again, whatever qf-tokend remembers" {
+  fabric_write
+  server_start
+  warm
+  run -0 on_peer true
+  MATCH="$BIN/qf-detect --config-dir $QF/config --state-dir $QF/state --match --verbose server 22"
+  run -0 as_client $MATCH
+  [[ $output == *"remembered by qf-tokend"* ]]
+  server_stop
+  # it does not know yet
+  run -0 as_client $MATCH
+  run -255 on_peer true
+  [[ $output == *"qf-proxy: peer server cannot be reached"* ]]
+  run -1 as_client $MATCH
+  # and what is up again is found at once when the short memory of a failure is over
+  server_start
+  until_true 60 as_client $MATCH
+  run -0 on_peer true
 }
