@@ -89,7 +89,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 15 - "TCP:$1:$2"; }
   until_true 60 grep -q 'Connection refused' "$QF/err"
   echo >"$QF/home/fifo"
   wait $pid
-  [ "$(cat "$QF/out")" = done ]
+  [ "$(cat "$QF/out")" = "done" ]
 }
 
 @test "a slow reader costs the server no memory, and holds up nothing else" {
