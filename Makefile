@@ -240,7 +240,8 @@ UNITS := $(wildcard conf/*.service conf/*.socket)
 # Where libpam looks, whatever the prefix.
 PAM_SERVICES := $(if $(PAM_LIB),$(wildcard conf/pam/*))
 USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)
-COMPLETIONS := $(wildcard conf/completions/*)
+# One file; bash looks for it under the name of each command.
+COMPLETED := $(BIN_PROGRAMS) $(SBIN_PROGRAMS)
 ROOT := $(DESTDIR)$(PREFIX)
 # Where Debian's systemd looks for what a local administrator or a package brings.
 ifeq ($(PREFIX),/usr)
@@ -261,7 +262,9 @@ install: all
 	$(call put,755,$(ROOT)/sbin,$(SBIN_PROGRAMS:%=$(BUILD)/bin/%))
 	$(call put,755,$(ROOT)/libexec/qufabric,$(LIBEXEC_PROGRAMS:%=$(BUILD)/bin/%))
 	$(foreach s,1 5 7 8,$(call put,644,$(ROOT)/share/man/man$(s),$(filter %.$(s),$(MAN_PAGES)))$(newline))
-	$(call put,644,$(ROOT)/share/bash-completion/completions,$(COMPLETIONS))
+	install -d $(ROOT)/share/bash-completion/completions
+	$(foreach c,$(COMPLETED),install -m 644 conf/completions/qufabric $(ROOT)/share/bash-completion/completions/$(c)$(newline))
+	install -d $(DESTDIR)/etc/qufabric
 	$(foreach u,$(UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/system && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/system/$(notdir $(u))$(newline))
 	$(foreach u,$(USER_UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/user && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/user/$(notdir $(u))$(newline))
 	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
@@ -272,7 +275,7 @@ install: all
 uninstall:
 	rm -f $(BIN_PROGRAMS:%=$(ROOT)/bin/%) $(SBIN_PROGRAMS:%=$(ROOT)/sbin/%)
 	rm -f $(foreach p,$(MAN_PAGES),$(ROOT)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-	rm -f $(COMPLETIONS:conf/completions/%=$(ROOT)/share/bash-completion/completions/%)
+	rm -f $(COMPLETED:%=$(ROOT)/share/bash-completion/completions/%)
 	rm -f $(UNITS:conf/%=$(DESTDIR)$(UNIT_FOLDER)/system/%) $(USER_UNITS:conf/user/%=$(DESTDIR)$(UNIT_FOLDER)/user/%)
 	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
 	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))

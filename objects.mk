@@ -9,11 +9,11 @@ LIBQF_OBJECTS := $(addprefix libqf/, \
 qf-detect_OBJECTS := $(addprefix qf-detect/, main.o ask.o exclude.o host_keys.o match.o probe.o report.o resolve.o)
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
-qf-proxy_OBJECTS := $(addprefix qf-proxy/, main.o hostkey_guard.o non_blocking.o options.o peer.o proxy.o pump.o relay.o \
-   )
+qf-proxy_OBJECTS := $(addprefix qf-proxy/, main.o farewell.o hostkey_guard.o non_blocking.o options.o peer.o proxy.o \
+    pump.o relay.o)
 qf-proxy_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
-qf-tunnel_OBJECTS := $(addprefix qf-proxy/, tunnel_main.o channel_relay.o client_watch.o hostkey_guard.o login.o \
+qf-tunnel_OBJECTS := $(addprefix qf-proxy/, tunnel_main.o channel_relay.o client_watch.o farewell.o hostkey_guard.o login.o \
     non_blocking.o options.o outer_session.o peer.o pump.o tunnel.o)
 qf-tunnel_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(CRYPTO_LIB)
 

@@ -38,7 +38,8 @@ Status check_private(const std::string& path) {
   if (st.st_uid != ::geteuid())
     return belongs_to("the runtime folder " + path, st.st_uid, "uid " + std::to_string(::geteuid()));
   if ((st.st_mode & 07777) != 0700) {
-    return input_error("the runtime folder " + path + " must have mode 0700; run: chmod 0700 " + path);
+    return with_hint(input_error("the runtime folder " + path + " must have mode 0700"),
+                     "run: chmod 0700 " + path);
   }
   return Done{};
 }
@@ -54,7 +55,7 @@ Status own_folder(const std::string& path, bool create) {
   if (!S_ISDIR(st.st_mode)) return input_error(path + " is not a folder");
   if (st.st_uid != ::geteuid()) return belongs_to(path, st.st_uid, "uid " + std::to_string(::geteuid()));
   if ((st.st_mode & 022) != 0)
-    return input_error("others may write to " + path + "; run: chmod go-w " + path);
+    return with_hint(input_error("others may write to " + path), "run: chmod go-w " + path);
   return Done{};
 }
 
@@ -67,8 +68,8 @@ Status check_step(const std::string& path, const struct stat& st) {
   if (S_ISLNK(st.st_mode)) return Done{};
   if (!S_ISDIR(st.st_mode)) return input_error(path + " is not a folder");
   if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-    return input_error("others may write to " + path +
-                       ", which is above the runtime folder; run: chmod go-w " + path);
+    return with_hint(input_error("others may write to " + path + ", which is above the runtime folder"),
+                     "run: chmod go-w " + path);
   return Done{};
 }
 

@@ -18,8 +18,10 @@ int main(int argc, char** argv) {
     std::printf("qf-helper %s\n", QF_VERSION);
     return qf::kExitOk;
   }
-  if (first == "--help") {
-    std::printf("usage: qf-helper --fd N    (qf-sshd starts it; see qf-helper(8))\n");
+  if (first == "--help" || first == "-h") {
+    std::printf(
+        "usage: qf-helper --fd N    (qf-sshd starts it; see qf-helper(8))\n"
+        "       qf-helper --help | --version\n");
     return qf::kExitOk;
   }
   auto fd = argc == 3 && first == "--fd" ? qf::parse_number(argv[2], 1024) : std::nullopt;

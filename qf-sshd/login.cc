@@ -13,7 +13,7 @@ namespace qf {
 namespace {
 
 constexpr const char* kWanted =
-    "Authentication failed: your ssh offered no sign-in token of this fabric\n"
+    "Authentication failed: your ssh offered no login token of this fabric\n"
     "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...";
 
 constexpr size_t kMostCertificates = 8;    // remembered a connection
@@ -34,16 +34,21 @@ std::string hint_for(TokenFault fault) {
              "both have; "
              "the peer's audit log says what is wrong";
     case TokenFault::kBearer:
-      return "\nhint: sign in with a flow that binds tokens to a key, or ask the admin to set "
+      return "\nhint: log in by a flow that binds tokens to a key, or ask the admin to set "
              "\"accept_bearer\" for the issuer";
     case TokenFault::kNoKeySet:
       return "\nhint: the identity provider cannot be reached from this peer; try again later";
+    case TokenFault::kIssuer:
+      return "\nhint: your fabric document and this peer's must have the same \"issuer\" for the issuer that "
+             "you "
+             "log in at: compare their serials";
+    case TokenFault::kAudience:
+      return "\nhint: the admin should compare \"client_id\" and \"audiences\" of the issuer in the fabric "
+             "document: the token is for somebody else";
     case TokenFault::kTooLarge:
     case TokenFault::kMalformed:
     case TokenFault::kAlgorithm:
     case TokenFault::kType:
-    case TokenFault::kIssuer:
-    case TokenFault::kAudience:
     case TokenFault::kSubject:
     case TokenFault::kClaims:
       return "";

@@ -131,11 +131,18 @@ void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
   po::variables_map values;
   try {
-    auto parsed = po::command_line_parser(argc, argv).options(options).positional({}).run();
+    po::options_description all;
+    all.add(options).add_options()("word", po::value<std::string>());
+    po::positional_options_description words;
+    words.add("word", 1);
+    auto parsed = po::command_line_parser(argc, argv).options(all).positional(words).run();
     po::store(parsed, values);
     po::notify(values);
   } catch (const po::error& error) {
     die(kExitUsage, error.what(), "run qf-sshd --help");
+  }
+  if (values.count("word") != 0) {
+    die(kExitUsage, "unexpected word \"" + values["word"].as<std::string>() + "\"", "run qf-sshd --help");
   }
   if (values.count("help") != 0) {
     std::cout << options;

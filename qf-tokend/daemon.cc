@@ -78,7 +78,7 @@ int run_daemon(const DaemonOptions& options) {
   harden_process();
   Background background = Background::begin(options.foreground);
   auto runtime = user_runtime(options.folders, true);
-  if (!runtime) die(kExitSystem, runtime.error().text());
+  if (!runtime) die(kExitSystem, runtime.error().text(), runtime.error().hint);
   auto lock = take_lock(*runtime + "/tokend.lock");
   if (!lock && lock.error().kind == ErrorKind::kRefused) leave_to_other(options);
   if (!lock) die(kExitSystem, lock.error().text());

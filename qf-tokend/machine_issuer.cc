@@ -91,7 +91,7 @@ SigningKey load_or_make_key(const Folders& folders) {
 std::string issuer_runtime(const Folders& folders) {
   if (::geteuid() != 0) {
     auto runtime = user_runtime(folders, true);
-    if (!runtime) die(kExitSystem, runtime.error().text());
+    if (!runtime) die(kExitSystem, runtime.error().text(), runtime.error().hint);
     return *runtime;
   }
   std::string runtime = system_runtime(folders);
@@ -117,17 +117,18 @@ MachineIssuer::MachineIssuer(MachineIssuerOptions options, SigningKey key)
 
 // Judged when the client connects: its process is still the one that connected.
 std::optional<Refusal> MachineIssuer::admit(const ucred& who) {
-  auto refuse = [&](const std::string& why) {
+  auto refuse = [&](const std::string& why, const std::string& hint = "") {
     log_warning("uid " + std::to_string(who.uid) + ", process " + std::to_string(who.pid) +
                 " is refused: " + why);
-    return Refusal{"refused", why, ""};
+    return Refusal{"refused", why, hint};
   };
   bool system = ::geteuid() == 0;
   if (!system && who.uid != ::geteuid()) {
     return refuse("this machine issuer serves uid " + std::to_string(::geteuid()) + " only");
   }
   if (system && who.uid == 0 && !options_.allow_root) {
-    return refuse("the machine issuer gives no token to root (its --allow-root would)");
+    return refuse("the machine issuer gives no token to root",
+                  "become an ordinary user, or run it with --allow-root");
   }
   if (who.pid <= 0) return refuse("the caller is in another pid namespace");
   // Only root may look at a process that is not dumpable, which qf-tokend is.

@@ -9,6 +9,7 @@
 
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
+#include "libqf/policy_db.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
 #include "qf-up/instance.h"
@@ -24,6 +25,10 @@ constexpr auto kStopTime = std::chrono::seconds(20);  // more than qf-sshd gets 
 
 std::string document_path(const Invocation& invocation) {
   return invocation.file.empty() ? invocation.folders.fabric_json() : invocation.file;
+}
+
+std::string count_of(size_t count, const char* one, const char* many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
 }
 
 // The document, or nothing after all its faults were said.
@@ -60,8 +65,9 @@ void say_consequences(const Document& document, const Choices& choices) {
 }
 
 void say_applied(const Document& document, const Applied& applied) {
-  say("serial " + std::to_string(document.serial) + " is in force: " + std::to_string(document.peers.size()) +
-      " peers, " + std::to_string(document.policies.size()) + " policies; ssh reads " + applied.ssh_config);
+  say("serial " + std::to_string(document.serial) +
+      " is in force: " + count_of(document.peers.size(), "peer", "peers") + ", " +
+      count_of(document.policies.size(), "policy", "policies") + "; ssh reads " + applied.ssh_config);
   if (applied.include_missing) {
     say(std::string(kSystemSshConfig) + " does not include " + kSystemSshConfigFolder +
             ", so ssh ignores the file",
@@ -78,9 +84,7 @@ Status settle_self(const Document& document, Choices& choices) {
   return Done{};
 }
 
-// Exit code; `choices` gets what is in force afterwards.
-int apply_with(const Invocation& invocation, Choices& choices) {
-  auto document = load_document(document_path(invocation));
+int apply_loaded(const std::optional<Document>& document, const Invocation& invocation, Choices& choices) {
   if (!document) return kExitConfig;
   if (auto settled = settle_self(*document, choices); !settled)
     return fail(settled.error(), "name one of its peers with --self, or correct the document");
@@ -99,6 +103,35 @@ int apply_with(const Invocation& invocation, Choices& choices) {
   }
   say_applied(*document, *applied);
   say_consequences(*document, choices);
+  return kExitOk;
+}
+
+// Exit code; `choices` gets what is in force afterwards.
+int apply_with(const Invocation& invocation, Choices& choices) {
+  return apply_loaded(load_document(document_path(invocation)), invocation, choices);
+}
+
+// The document that was applied before, whole in both databases.
+std::optional<PeersMeta> document_in_force(const Folders& folders) {
+  auto peers = PeersDb::open(folders.peers_mdb());
+  auto policy = PolicyDb::open(folders.policy_mdb());
+  if (!peers || !policy) return std::nullopt;
+  auto meta = peers->meta();
+  auto policy_meta = policy->meta();
+  if (!meta || !policy_meta || meta->serial != policy_meta->serial) return std::nullopt;
+  return *meta;
+}
+
+// At the start: an error in the document changes nothing, so the one in force stays in force, after a reboot
+// too. Exit code; kExitConfig when there is none.
+int apply_at_start(const Invocation& invocation, Choices& choices) {
+  auto document = load_document(document_path(invocation));
+  if (document) return apply_loaded(document, invocation, choices);
+  auto now = document_in_force(invocation.folders);
+  if (!now) return kExitConfig;
+  if (choices.self.empty()) choices.self = now->self;
+  say("going on with serial " + std::to_string(now->serial) + ", which is in force",
+      "correct the document, then run: qf-up apply");
   return kExitOk;
 }
 
@@ -146,6 +179,12 @@ Status remove_ssh_config(const std::string& path) {
 }  // namespace
 
 int fail(const Error& error, std::string_view hint) {
+  // what only root may do goes wrong for others in the system's own folders
+  if (::geteuid() != 0 && (error.sys == EACCES || error.sys == EPERM || error.sys == EROFS)) {
+    hint = "run it as root (sudo), or with folders of your own: --config-dir, --state-dir, --runtime-dir";
+  } else if (!error.hint.empty()) {
+    hint = error.hint;
+  }
   say(error.text(), hint);
   return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
 }
@@ -166,9 +205,11 @@ int command_check(const Invocation& invocation) {
   std::string path = document_path(invocation);
   auto document = load_document(path);
   if (!document) return kExitNegative;
-  std::printf("%s: good; serial %llu, %zu issuers, %zu peers, %zu policies\n", path.c_str(),
-              static_cast<unsigned long long>(document->serial), document->issuers.size(),
-              document->peers.size(), document->policies.size());
+  std::printf("%s: good; serial %llu, %s, %s, %s\n", path.c_str(),
+              static_cast<unsigned long long>(document->serial),
+              count_of(document->issuers.size(), "issuer", "issuers").c_str(),
+              count_of(document->peers.size(), "peer", "peers").c_str(),
+              count_of(document->policies.size(), "policy", "policies").c_str());
   return kExitOk;
 }
 
@@ -189,7 +230,7 @@ int command_up(const Invocation& invocation) {
                 "kill -HUP");
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  if (int code = apply_with(invocation, *choices); code != kExitOk) return code;
+  if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");

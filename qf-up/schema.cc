@@ -136,6 +136,7 @@ std::optional<int64_t> ObjectReader::integer(const char* key, Need need, int64_t
   if (typed(key, need, cJSON_Number) == nullptr) return std::nullopt;
   auto number = json_integer(object_, key);
   if (number && *number >= least && *number <= most) return number;
+  if (least == most) return fault(key, "must be " + std::to_string(least)), std::nullopt;
   fault(key, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
   return std::nullopt;
 }

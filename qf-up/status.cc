@@ -25,6 +25,7 @@ std::string on_off(bool on) {
 using Running = Result<std::optional<pid_t>>;
 
 std::string running_text(const Running& running) {
+  if (!running && running.error().sys == EACCES) return "unknown (it is another user's)";
   if (!running) return "unknown";
   return *running ? "yes, pid " + std::to_string(**running) : "no";
 }
@@ -104,6 +105,12 @@ int command_status(const Invocation& invocation) {
   }
   if (invocation.detail) state.live.emplace(ask_server(invocation.folders));
   (invocation.json ? print_status_json : print_status)(state);
+  // what others cannot see is no failure of theirs
+  if (!state.running && state.running.error().sys == EACCES) {
+    say("whether a qf-up runs is for the owner of " + invocation.folders.state + " to see",
+        "run: sudo qf-up status");
+    return kExitNegative;
+  }
   if (!state.running) return fail(state.running.error(), "ask as the user whose qf-up it is");
   return *state.running ? kExitOk : kExitNegative;
 }

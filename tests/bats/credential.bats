@@ -33,7 +33,7 @@ offer() {
   local all
   all=$(jq -n --argjson changes "$1" --arg fingerprint "$FINGERPRINT" '{peer: "server", fingerprints: [$fingerprint]} + $changes')
   "$PYTHON" "$TOP/tests/bats/mint.py" credential "$QF/mint" key "$all" || return 99
-  timeout 30 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/key" -o CertificateFile="$QF/mint/key-cert.pub" \
+  timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/key" -o CertificateFile="$QF/mint/key-cert.pub" \
     -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=INFO -o BatchMode=yes \
     -l "$TARGET" "$ADDRESS" 'echo logged-in' </dev/null
 }
@@ -41,7 +41,7 @@ offer() {
 # offer_blindly CHANGES: the same from a client that checks no certificate itself, as ssh does.
 offer_blindly() {
   offer "$1" >/dev/null 2>&1 || :
-  timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" 'echo logged-in' "$QF/mint/key"
+  timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" 'echo logged-in' "$QF/mint/key"
 }
 
 # refused CHANGES WORDS [DETAIL]: says these words, exits 255, and notes the refusal with the detail.
@@ -71,6 +71,7 @@ refused() {
 
 @test "wrong audience" {
   refused '{"claims": {"aud": "another-client"}}' "the token is for another audience"
+  [[ $output == *'hint: '*'"client_id" and "audiences"'* ]]
 }
 
 @test "unknown key" {
@@ -179,9 +180,9 @@ refused() {
 @test "a plain key is told what is wanted" {
   ssh-keygen -q -t ed25519 -N '' -f "$QF/mint/plain"
   for batch in no yes; do
-    run -255 timeout 30 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/plain" -o StrictHostKeyChecking=no \
+    run -255 timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/plain" -o StrictHostKeyChecking=no \
       -o UserKnownHostsFile=/dev/null -o BatchMode=$batch -l "$TARGET" "$ADDRESS" true </dev/null
-    [[ $output == *"offered no sign-in token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
+    [[ $output == *"offered no login token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
   done
 }
 
@@ -194,7 +195,7 @@ refused() {
 
 password_login() {
   "$PYTHON" "$TOP/tests/bats/mint.py" token "$QF/mint" "$1" |
-    timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" password "$ADDRESS" "$TARGET" id
+    timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" password "$ADDRESS" "$TARGET" id
 }
 
 @test "a JWT as password: only where the issuer's bearer tokens are accepted" {
@@ -222,7 +223,7 @@ password_login() {
   "$PYTHON" "$TOP/tests/bats/mint.py" token "$QF/mint" '{}' >"$QF/mint/token"
   printf '#!/bin/sh\ncat %s\n' "$QF/mint/token" >"$QF/mint/askpass"
   chmod 755 "$QF/mint/askpass"
-  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 30 ssh -F none -p 22022 \
+  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 60 ssh -F none -p 22022 \
     -o PreferredAuthentications=password -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
     -l "$TARGET" "$ADDRESS" id -un
   [ "$output" = "$TARGET" ]

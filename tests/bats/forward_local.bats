@@ -11,7 +11,7 @@ setup_file() {
   server_start --enable-ssh-local-port-forwarding
   # who connects can be seen: the echo server tells the uid of the other end
   background "$QF/echo.log" "$PYTHON" "$TOP/tests/bats/servers/echo.py" "$QF/echo.port" 127.0.0.1 ::1
-  until_true 10 test -s "$QF/echo.port"
+  until_true 60 test -s "$QF/echo.port"
 }
 teardown_file() { fabric_end; }
 setup() { ECHO=$(cat "$QF/echo.port"); }
@@ -21,12 +21,12 @@ forwarded() {
   rm -f "$QF/control"
   background_as "$CLIENT" "$QF/ssh.log" ssh -F "$CONF" -l "$TARGET" -o ExitOnForwardFailure=yes -S "$QF/home/control" -M -N "$@" server
   FORWARD=$PID
-  until_true 20 as_client ssh -F "$CONF" -S "$QF/home/control" -O check server
+  until_true 60 as_client ssh -F "$CONF" -S "$QF/home/control" -O check server
 }
 setup_home() { chmod 777 "$QF/home"; }
 free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # say HOST PORT TEXT: what comes back
-say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
+say() { printf '%s' "$3" | timeout 60 socat -t 15 - "TCP:$1:$2"; }
 
 @test "-L carries bytes both ways, to a name that the peer resolves, and the user's own rights hold" {
   setup_home
@@ -52,7 +52,7 @@ say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
   setup_home
   port=$(free_port)
   forwarded -D "$port"
-  run -0 bash -c "printf 'by socks' | timeout 20 socat -t 15 - SOCKS4A:127.0.0.1:localhost:$ECHO,socksport=$port"
+  run -0 bash -c "printf 'by socks' | timeout 60 socat -t 15 - SOCKS4A:127.0.0.1:localhost:$ECHO,socksport=$port"
   [[ $output == *": by socks" ]]
   end_process "$FORWARD"
 }
@@ -85,11 +85,11 @@ say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
   mkfifo -m 666 "$QF/home/fifo"
   qssh -l "$TARGET" -L "$local_port:127.0.0.1:$port" server "read -r x <'$QF/home/fifo'; echo done" >"$QF/out" 2>"$QF/err" 3>&- &
   pid=$!
-  until_true 20 bash -c "echo | timeout 5 socat - TCP:127.0.0.1:$local_port"
-  until_true 10 grep -q 'Connection refused' "$QF/err"
+  until_true 60 bash -c "echo | timeout 5 socat - TCP:127.0.0.1:$local_port"
+  until_true 60 grep -q 'Connection refused' "$QF/err"
   echo >"$QF/home/fifo"
   wait $pid
-  [ "$(cat "$QF/out")" = done ]
+  [ "$(cat "$QF/out")" = "done" ]
 }
 
 @test "a slow reader costs the server no memory, and holds up nothing else" {
@@ -131,7 +131,7 @@ say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
 
 @test "the helper is the user's own process, without the server's memory, and its death ends no session" {
   setup_home
-  until_true 10 no_helper
+  until_true 60 no_helper
   port=$(free_port)
   forwarded -L "$port:127.0.0.1:$ECHO"
   run -0 say 127.0.0.1 "$port" one
@@ -143,6 +143,6 @@ say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
   run -0 say 127.0.0.1 "$port" two
   [[ $output == *": two" ]]
   end_process "$FORWARD"
-  until_true 10 no_helper
+  until_true 60 no_helper
 }
 no_helper() { ! pgrep -u "$TARGET" -x qf-helper; }

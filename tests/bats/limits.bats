@@ -26,19 +26,19 @@ sys.stdin.read()' "$ADDRESS" "$1"
   silent 25 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
-  until_true 20 test -s "$QF/answered"
+  until_true 60 test -s "$QF/answered"
   [ "$(cat "$QF/answered")" = 20 ]
   run -255 on_peer true
   run -0 audit_says '.event == "connection" and .allowed == false and (.reason | test("not logged in"))'
   exec 9>&-
-  until_true 10 on_peer true
+  until_true 60 on_peer true
 }
 
 @test "what is logged in does not count" {
   mkfifo "$QF/hold"
   for _ in $(seq 25); do
     background_as "$CLIENT" "$QF/session.log" ssh -F "$CONF" -l "$TARGET" server "cat '$QF/hold'"
-    until_true 10 on_peer true
+    until_true 60 on_peer true
   done
   run -0 on_peer 'echo in'
   [ "$output" = in ]

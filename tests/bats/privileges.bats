@@ -12,11 +12,11 @@ setup_file() {
   # one connection that stands, with a session that waits, and a forward, so that there is a helper
   mkfifo -m 666 "$QF/hold"
   background_as "$CLIENT" "$QF/session.log" sh -c "exec ssh -F '$CONF' -l '$TARGET' -R 0:127.0.0.1:1 server 'echo up; cat' <>'$QF/hold'"
-  until_true 10 grep -q up "$QF/session.log"
+  until_true 60 grep -q up "$QF/session.log"
   # and a tunnel
   mkfifo -m 666 "$QF/hold2"
   background_as "$CLIENT" "$QF/tunnel.log" sh -c "exec env QF_SSH=tunnel ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold2'"
-  until_true 10 grep -q up "$QF/tunnel.log"
+  until_true 60 grep -q up "$QF/tunnel.log"
   roles >"$QF/roles"
 }
 teardown_file() { fabric_end; }
@@ -233,7 +233,7 @@ only_open() {
   # also when the folder and the socket were open to all
   chmod o+x "$QF/home/$CLIENT" "$QF/home/$CLIENT/.qufabric" "$QF/home/$CLIENT/.qufabric/run" "$(runtime_of "$CLIENT")"
   chmod 666 "$(runtime_of "$CLIENT")/tokend.sock"
-  run bash -c "echo '{\"version\":1,\"op\":\"show\"}' | runuser -u $TARGET -- timeout 5 socat - UNIX-CONNECT:$(runtime_of "$CLIENT")/tokend.sock"
+  run bash -c "echo '{\"version\":1,\"op\":\"show\"}' | runuser -u $TARGET -- timeout 60 socat - UNIX-CONNECT:$(runtime_of "$CLIENT")/tokend.sock"
   [[ $output != *eyJ* ]]
   chmod 700 "$(runtime_of "$CLIENT")"
 }
@@ -241,13 +241,13 @@ only_open() {
 @test "when the monitor is killed, its net ends, and ssh exits 255" {
   mkfifo -m 666 "$QF/hold3"
   background_as "$CLIENT" "$QF/killed.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold3'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed.log"
+  until_true 60 grep -q up "$QF/killed.log"
   listener=$(pids_of listener)
   monitor=$(pgrep -n -P "$listener")
   net=$(pgrep -P "$monitor" -u qufabric)
   kill -KILL "$monitor"
-  until_true 5 grep -q 'exit=255' "$QF/killed.log"
-  until_true 5 test ! -d "/proc/$net"
+  until_true 60 grep -q 'exit=255' "$QF/killed.log"
+  until_true 60 test ! -d "/proc/$net"
   # the others stand
   for pid in $(pids_of net); do [ -d "/proc/$pid" ]; done
 }
@@ -255,29 +255,29 @@ only_open() {
 @test "qf-sshd killed in mid-session: ssh exits 255 with a message" {
   mkfifo -m 666 "$QF/hold4"
   background_as "$CLIENT" "$QF/killed2.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold4'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed2.log"
+  until_true 60 grep -q up "$QF/killed2.log"
   monitor=$(pgrep -n -P "$(pids_of listener)")
   kill -KILL "$(pgrep -P "$monitor" -u qufabric)"
-  until_true 5 grep -q 'exit=255' "$QF/killed2.log"
+  until_true 60 grep -q 'exit=255' "$QF/killed2.log"
   grep -qiE 'closed|reset|broken|lost' "$QF/killed2.log"
 }
 
 @test "field note 2: a peer killed in mid-command exits 255, not 0" {
   mkfifo -m 666 "$QF/hold5"
   background_as "$CLIENT" "$QF/killed3.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold5'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed3.log"
+  until_true 60 grep -q up "$QF/killed3.log"
   for pid in $(descendants "$(pids_of listener)"); do kill -KILL "$pid" 2>/dev/null || :; done
-  until_true 5 grep -q 'exit=255' "$QF/killed3.log"
+  until_true 60 grep -q 'exit=255' "$QF/killed3.log"
 }
 
 @test "when the listener is restarted, live sessions go on" {
   server_restart
   mkfifo -m 666 "$QF/hold6" "$QF/answer6"
   background_as "$CLIENT" "$QF/alive.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold6'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/alive.log"
+  until_true 60 grep -q up "$QF/alive.log"
   kill -KILL "$(pgrep -P "$(qf_up)")"
-  until_true 10 server_answers
+  until_true 60 server_answers
   echo still-here >"$QF/hold6"
-  until_true 5 grep -q still-here "$QF/alive.log"
+  until_true 60 grep -q still-here "$QF/alive.log"
   run -0 on_peer true
 }

@@ -56,7 +56,7 @@ teardown_file() { fabric_end; }
   cp "$(command -v setpriv)" "$QF/rooted"
   chmod 4755 "$QF/rooted"
   mkfifo -m 666 "$QF/never"
-  run timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" \
+  run timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" \
     "'$QF/rooted' --reuid 0 --regid 0 --clear-groups sh -c 'echo started; exec cat $QF/never' & wait" "$QF/subject" TERM
   [[ $output == started* ]]
   [ "$status" != 0 ]
@@ -123,7 +123,7 @@ teardown_file() { fabric_end; }
   in_terminal "$QF/shown$BATS_TEST_NUMBER" 'expect=[$] ' 'send=echo $$ > shell-pid; echo noted-$((4+4))\r' 'expect=noted-8' 'send=~.' -- \
     ssh -F "$CONF" -l "$TARGET" server || true
   pid=$(cat "$QF/home/$TARGET/shell-pid")
-  until_true 5 test ! -d "/proc/$pid"
+  until_true 60 test ! -d "/proc/$pid"
 }
 
 @test "100 MB arrive unchanged, down and up at the same time" {
@@ -201,7 +201,7 @@ test_count() { [ "$(ls "$2"* 2>/dev/null | wc -l)" = "$1" ]; }
   secret=token-$RANDOM$RANDOM
   background_as "$CLIENT" "$QF/long.log" ssh -F "$CONF" -l "$TARGET" server ": $secret; cat /dev/zero | grep -q x"
   # who shows it, but the client's own ssh and what runs as the target user
-  until_true 10 pgrep -u "$TARGET" -f "$secret"
+  until_true 60 pgrep -u "$TARGET" -f "$secret"
   for pid in $(pgrep -f "$secret"); do
     owner=$(stat -c %U "/proc/$pid") || continue
     case $owner in
