@@ -49,7 +49,7 @@ TokenRefusal refusal(TokenFault fault, std::string detail = {}) {
 }
 
 std::string shown(std::string_view text) {
-  return "\"" + printable(text.substr(0, kMostShown)) + (text.size() > kMostShown ? "…\"" : "\"");
+  return quoted(text, kMostShown);
 }
 
 struct Compact {

@@ -78,6 +78,15 @@ std::string printable(std::string_view text, bool keep_newlines) {
     bool harmful =
         n == 0 || (n == 1 && (c < 0x20 || c == 0x7f)) ||
         (n == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) ||
+std::string quoted(std::string_view text, size_t most) {
+  std::string out = "\"";
+  for (char c : printable(text.substr(0, most))) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + (text.size() > most ? "…\"" : "\"");
+}
+
         (n == 3 && text.substr(0, 2) == "\xe2\x80" && static_cast<unsigned char>(text[2]) >= 0xa8 &&
          static_cast<unsigned char>(text[2]) <= 0xae) ||
         (n == 3 && text.substr(0, 2) == "\xe2\x81" && static_cast<unsigned char>(text[2]) >= 0xa6 &&

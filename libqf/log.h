@@ -48,3 +48,6 @@ void say(std::string_view text, std::string_view hint = {});
 [[nodiscard]] std::string printable(std::string_view text, bool keep_newlines = false);
 
 }  // namespace qf
+// printable, in double quotes, with a backslash before each quote and backslash, so that a text from outside
+// ends where it seems to; cut after `most` bytes, so that a message stays readable.
+[[nodiscard]] std::string quoted(std::string_view text, size_t most = 120);

@@ -22,7 +22,7 @@ TokenRefusal refusal(TokenFault fault, std::string detail) {
 }
 
 std::string shown(std::string_view text) {
-  return "\"" + printable(text.substr(0, kMostShown)) + "\"";
+  return quoted(text, kMostShown);
 }
 
 // ---- the certificate --------------------------------------------------------------------------------------

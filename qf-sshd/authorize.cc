@@ -221,7 +221,7 @@ Decision no_grant(const PairRules& rules, const LoginRequest& request) {
 }
 
 std::string shown(const std::string& name) {
-  return "\"" + printable(std::string_view(name).substr(0, kMostShownName)) + "\"";
+  return quoted(name, kMostShownName);
 }
 
 }  // namespace
