@@ -46,6 +46,18 @@ void open_log(std::string_view program, bool use_syslog, LogLevel least) {
   if (use_syslog) ::openlog(sink.program.c_str(), LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
+void release_log() {
+  if (!sink.use_syslog) return;
+  ::closelog();
+  // closelog(3) forgets the name, too
+  ::openlog(sink.program.c_str(), LOG_PID, LOG_AUTHPRIV);
+}
+
+void log_to_standard_error() {
+  release_log();
+  sink.use_syslog = false;
+}
+
 void log_message(LogLevel level, std::string_view text) {
   if (level < sink.least) return;
   std::string clean = printable(text);
@@ -66,6 +78,15 @@ void die(int exit_code, std::string_view text, std::string_view hint) {
   std::exit(exit_code);
 }
 
+std::string quoted(std::string_view text, size_t most) {
+  std::string out = "\"";
+  for (char c : printable(text.substr(0, most))) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + (text.size() > most ? "…\"" : "\"");
+}
+
 std::string printable(std::string_view text, bool keep_newlines) {
   std::string out;
   out.reserve(text.size());
@@ -78,15 +99,6 @@ std::string printable(std::string_view text, bool keep_newlines) {
     bool harmful =
         n == 0 || (n == 1 && (c < 0x20 || c == 0x7f)) ||
         (n == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) ||
-std::string quoted(std::string_view text, size_t most) {
-  std::string out = "\"";
-  for (char c : printable(text.substr(0, most))) {
-    if (c == '"' || c == '\\') out.push_back('\\');
-    out.push_back(c);
-  }
-  return out + (text.size() > most ? "…\"" : "\"");
-}
-
         (n == 3 && text.substr(0, 2) == "\xe2\x80" && static_cast<unsigned char>(text[2]) >= 0xa8 &&
          static_cast<unsigned char>(text[2]) <= 0xae) ||
         (n == 3 && text.substr(0, 2) == "\xe2\x81" && static_cast<unsigned char>(text[2]) >= 0xa6 &&
