@@ -27,7 +27,7 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
     account.o audit.o authenticate.o authorize.o forwarding.o host_key.o jail.o keysets.o listener.o \
     login.o main.o memory_file.o message_socket.o monitor.o monitor_client.o net.o net_forward.o net_login.o \
-    net_pump.o net_session.o net_stream.o session.o user_process.o warm_up.o x11_cookie.o)
+    net_pump.o net_session.o net_stream.o session.o signal_sender.o user_process.o warm_up.o x11_cookie.o)
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \

@@ -39,7 +39,7 @@ constexpr auto kKeyfetchPause = std::chrono::seconds(5);   // before a keyfetch 
 struct Connection {
   MessageSocket monitor;
   pid_t pid = -1;
-  std::string source;  // address
+  AuditConnection audit;
   bool logged_in = false;
 };
 
@@ -277,11 +277,15 @@ std::string Listener::judge_load(const std::string& source) const {
   if (connections_.size() >= settings_.most_connections) return "too many connections";
   unsigned all = 0;
   unsigned of_source = 0;
+  unsigned whole_source = 0;  // logged in as well
   for (const auto& connection : connections_) {
+    bool same = connection.audit.address == source;
+    if (same) ++whole_source;
     if (connection.logged_in) continue;
     ++all;
-    if (connection.source == source) ++of_source;
+    if (same) ++of_source;
   }
+  if (whole_source >= settings_.most_source_connections) return "too many connections of one source";
   if (of_source >= settings_.most_source_startups)
     return "too many connections of one source that are not logged in";
   if (drop_startup(settings_.startups, all, random_percent()))
@@ -336,11 +340,11 @@ void Listener::start_monitor(Fd connection, const SocketAddress& client, PeerPol
   if (pid < 0) return log_error("cannot take a connection: " + system_error("fork").text());
   if (pid == 0) {
     ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    MonitorPlan plan{settings_,         filter_,          bind_.get(), key_sets_, audit_,
-                     std::move(source), std::move(audit), client,      *server};
+    MonitorPlan plan{settings_,         filter_, bind_.get(), key_sets_, audit_,
+                     std::move(source), audit,   client,      *server};
     monitor_role(plan, std::move(connection), std::move(ends->second));
   }
-  connections_.push_back({std::move(ends->first), pid, client.address(), false});
+  connections_.push_back({std::move(ends->first), pid, std::move(audit), false});
 }
 
 // False when the monitor is gone.
@@ -378,10 +382,20 @@ void Listener::reap() {
   pid_t pid = 0;
   while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
     if (pid == keyfetch_pid_) keyfetch_pid_ = -1;
-    if (WIFSIGNALED(status)) {
-      log_warning("process " + std::to_string(pid) + " was ended by signal " +
-                  std::to_string(WTERMSIG(status)));
+    auto ended = std::find_if(connections_.begin(), connections_.end(),
+                              [&](const Connection& connection) { return connection.pid == pid; });
+    if (ended == connections_.end()) {
+      if (WIFSIGNALED(status)) {
+        log_warning("process " + std::to_string(pid) + " was ended by signal " +
+                    std::to_string(WTERMSIG(status)));
+      }
+      continue;
     }
+    // it could not write its own last lines: net dies with it, its sessions hang up
+    if (WIFSIGNALED(status)) {
+      audit_.violation(ended->audit, "monitor was ended by signal " + std::to_string(WTERMSIG(status)));
+    }
+    connections_.erase(ended);
   }
 }
 
@@ -411,13 +425,13 @@ void Listener::turn() {
   size_t first_monitor = polled.size();
   for (const auto& connection : connections_) polled.push_back({connection.monitor.fd(), POLLIN, 0});
   if (::poll(polled.data(), polled.size(), poll_timeout(policy_check_)) <= 0) return;
-  if (polled[0].revents != 0) read_signal();
   if (polled[1].revents != 0) read_keyfetch();
   size_t index = first_monitor;
-  for (auto connection = connections_.begin(); connection != connections_.end();) {
-    bool gone = polled[index++].revents != 0 && !read_monitor(*connection);
-    connection = gone ? connections_.erase(connection) : std::next(connection);
+  for (auto& connection : connections_) {
+    // it counts until it is reaped, which is when we learn how it ended
+    if (polled[index++].revents != 0 && !read_monitor(connection)) connection.monitor.close();
   }
+  if (polled[0].revents != 0) read_signal();
   for (size_t i = 0; i < listening_.size(); ++i) {
     if (polled[2 + i].revents != 0) accept_from(listening_[i].get());
   }
@@ -442,9 +456,12 @@ int listener_role(const Settings& settings) {
   warm_up();
   Listener listener(settings, std::move(*filter), std::move(*bind), std::move(*audit));
   if (auto started = listener.start(); !started) {
-    bool config = started.error().kind == ErrorKind::kInput || started.error().kind == ErrorKind::kNotFound;
-    die(config ? kExitConfig : kExitSystem, started.error().text(),
-        "check the fabric document, then run qf-up apply");
+    const Error& error = started.error();
+    bool config = error.kind == ErrorKind::kInput || error.kind == ErrorKind::kNotFound;
+    die(config ? kExitConfig : kExitSystem, error.text(),
+        error.sys == EADDRINUSE ? "another qf-sshd runs here already, perhaps one of qf-up: see qf-up status"
+        : config                ? "check the fabric document, then run qf-up apply"
+                                : "");
   }
   while (!listener.stopping()) listener.turn();
   log_info("stopped; sessions that stand go on");

@@ -32,6 +32,7 @@ class NetLogin {
   void show(const std::string& banner);
 
   Plan plan_;
+  unsigned unreadable_ = 0;
   bool logged_in_ = false;
   bool tunnel_ = false;
 };
