@@ -30,7 +30,7 @@ qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
     greeting.o host_key.o jail.o key_service.o keysets.o listener.o listener_link.o listening_sockets.o login.o \
     login_records.o main.o memory_file.o message_socket.o monitor.o monitor_client.o net.o net_forward.o net_login.o \
     net_pump.o net_session.o net_stream.o pam.o process_limits.o process_title.o refusals.o roster.o session.o \
-    status_server.o user_context.o user_process.o warm_up.o x11_cookie.o)
+    signal_sender.o status_server.o user_context.o user_process.o warm_up.o x11_cookie.o)
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB)
 
 qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \

@@ -33,6 +33,7 @@ std::string source_network(std::string_view address, const NetBlocks& blocks) {
 
 std::string judge_load(const Settings& settings, const Load& load, unsigned chance) {
   if (load.all >= settings.most_connections) return "too many connections";
+  if (load.of_source >= settings.most_source_connections) return "too many connections of one source";
   if (load.startups_of_source >= settings.most_source_startups)
     return "too many connections of one source that are not logged in";
   if (drop_startup(settings.startups, load.startups, chance))

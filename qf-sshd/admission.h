@@ -13,6 +13,7 @@ namespace qf {
 // Connections that stand when another one comes.
 struct Load {
   size_t all = 0;
+  size_t of_source = 0;             // of the same source network, logged in or not
   unsigned startups = 0;            // not logged in
   unsigned startups_of_source = 0;  // of the same source network
 };

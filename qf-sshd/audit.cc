@@ -37,9 +37,10 @@ std::string clean(std::string_view text) {
   return printable(text.substr(0, kMostFieldBytes));
 }
 
-// For the line that people read: `corp:auth0|61`, or what stands for nobody.
+// For the line that people read: `"corp:auth0|61"`, or what stands for nobody. Quoted, since a subject may
+// hold anything, the rest of such a line as well.
 std::string who(const AuditLogin& login) {
-  return login.identity ? clean(login.identity->name()) : "unknown user";
+  return login.identity ? quoted(login.identity->name(), kMostFieldBytes) : "unknown user";
 }
 
 std::string from(const AuditConnection& connection) {
@@ -52,14 +53,16 @@ std::string also(const char* label, const std::string& text) {
 }
 
 void log_login(const AuditConnection& connection, const AuditLogin& login) {
-  std::string target = login.os_user.empty() ? "a tunnel" : "\"" + clean(login.os_user) + "\"";
+  std::string target = login.os_user.empty() ? "a tunnel" : quoted(login.os_user, kMostFieldBytes);
   std::string text = std::string(login.allowed ? "login allowed: " : "login refused: ") + who(login) +
                      " as " + target + " from " + from(connection) + also("method ", login.method) +
                      also("policy ", login.policy);
   if (login.allowed) {
     log_info(text);
   } else {
-    log_warning(text + also("", login.refusal) + also("", login.reason));
+    // the words for the user often hold the reason already
+    bool said = login.refusal.find(login.reason) != std::string::npos;
+    log_warning(text + also("", login.refusal) + also("", said ? "" : login.reason));
   }
 }
 
@@ -145,10 +148,13 @@ void AuditLog::session_start(const AuditConnection& connection, const AuditSessi
 void AuditLog::session_refused(const AuditConnection& connection, const std::string& os_user,
                                const std::string& reason) {
   JsonWriter fields;
+  // without the hint, which is for the user
+  std::string why = reason.substr(0, reason.find('\n'));
   set_text(fields, "os_user", os_user);
-  set_text(fields, "reason", reason);
+  set_text(fields, "reason", why);
   append("session-refused", connection, std::move(fields));
-  log_warning("session refused: \"" + clean(os_user) + "\" from " + from(connection) + also("", reason));
+  log_warning("session refused: " + quoted(os_user, kMostFieldBytes) + " from " + from(connection) +
+              also("", why));
 }
 
 void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& end) {

@@ -85,6 +85,8 @@ Status Forwarding::start_helper() {
   if (starts_ >= kMostStarts) return refused("the forwarding helper of this connection ended too often");
   auto ends = MessageSocket::pair();
   if (!ends) return ends.error();
+  // Its user may stop it: what it does not read must not hold us up.
+  if (auto set = set_nonblocking(ends->first.fd(), true); !set) return set;
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
   if (pid == 0) execute_helper(settings_, *account_, *context_, ends->second.fd());

@@ -14,7 +14,9 @@ struct HostKey {
   std::string fingerprint;  // "SHA256:…"
 };
 
-// From this private key file. kInput when the file can be read by others or is no Ed25519 key.
+// From this private key file. kRefused when the file can be read by others, kInput when it is no Ed25519 key.
 [[nodiscard]] Result<HostKey> load_host_key(const std::string& path);
+// What to do about such an error.
+[[nodiscard]] std::string host_key_hint(const Error& error, const std::string& path);
 
 }  // namespace qf

@@ -21,6 +21,7 @@
 #include <memory>
 
 #include "libqf/fd.h"
+#include "libqf/log.h"
 
 namespace qf {
 
@@ -143,6 +144,7 @@ Result<SyscallFilter> make_net_filter() {
 }
 
 Status keep_only(const std::vector<int>& kept) {
+  release_log();
   auto null = open_file("/dev/null", O_RDWR);
   if (!null) return null.error();
   if (::dup2(null->get(), STDIN_FILENO) < 0 || ::dup2(null->get(), STDOUT_FILENO) < 0) {

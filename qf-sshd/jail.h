@@ -22,7 +22,8 @@ using SyscallFilter = std::vector<sock_filter>;
 // process.
 [[nodiscard]] Result<SyscallFilter> make_net_filter();
 
-// Closes all descriptors but 0, 1, 2 and `kept`; 0 and 1 become /dev/null.
+// Closes all descriptors but 0, 1, 2 and `kept`; 0 and 1 become /dev/null. The log finds its way to syslog
+// again.
 [[nodiscard]] Status keep_only(const std::vector<int>& kept);
 // Supplementary groups, gid and uid, saved ones included; checks that there is no way back.
 [[nodiscard]] Status become(uid_t uid, gid_t gid);

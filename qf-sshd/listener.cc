@@ -363,10 +363,12 @@ void Listener::reap() {
   pid_t pid = 0;
   while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
     if (keys_.reaped(pid)) log_debug("keyfetch has ended");
-    if (WIFSIGNALED(status)) {
-      log_warning("process " + std::to_string(pid) + " was ended by signal " +
-                  std::to_string(WTERMSIG(status)));
-    }
+    auto ended = roster_.reaped(pid);
+    if (!WIFSIGNALED(status)) continue;
+    std::string signal = std::to_string(WTERMSIG(status));
+    log_warning("process " + std::to_string(pid) + " was ended by signal " + signal);
+    // a monitor could not write its own last lines: net dies with it, its sessions hang up
+    if (ended) audit_.violation(*ended, "monitor was ended by signal " + signal);
   }
 }
 
@@ -420,7 +422,7 @@ void Listener::turn() {
   auto connection = roster_.connections().begin();
   for (size_t i = 0; i < monitors; ++i) {
     bool gone = polled[first_monitor + i].revents != 0 && !read_monitor(*connection);
-    connection = gone ? roster_.connections().erase(connection) : std::next(connection);
+    connection = gone ? roster_.remove(connection) : std::next(connection);
   }
   roster_.settle(polled, first_newcomer);
   status_.serve(polled, first_client, roster_);
@@ -443,7 +445,7 @@ int listener_role(const Settings& settings, Handed handed) {
   auto filter = make_net_filter();
   if (!filter) die(kExitSystem, filter.error().text());
   auto key = load_host_key(settings.folders.host_key());
-  if (!key) die(kExitConfig, key.error().text(), "run qf-up host-key to make the host key");
+  if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
   auto bind = make_bind(settings, std::move(key->key));
   if (!bind) die(kExitConfig, bind.error().text());
   auto audit = AuditLog::open(settings.folders.audit_log());
@@ -461,9 +463,12 @@ int listener_role(const Settings& settings, Handed handed) {
   Listener listener(std::move(own), std::move(*filter), std::move(*bind), std::move(*audit),
                     std::move(handed));
   if (auto started = listener.start(); !started) {
-    bool config = started.error().kind == ErrorKind::kInput || started.error().kind == ErrorKind::kNotFound;
-    die(config ? kExitConfig : kExitSystem, started.error().text(),
-        "check the fabric document, then run qf-up apply");
+    const Error& error = started.error();
+    bool config = error.kind == ErrorKind::kInput || error.kind == ErrorKind::kNotFound;
+    die(config ? kExitConfig : kExitSystem, error.text(),
+        error.sys == EADDRINUSE ? "another qf-sshd runs here already, perhaps one of qf-up: see qf-up status"
+        : config                ? "check the fabric document, then run qf-up apply"
+                                : "");
   }
   while (!listener.stopping()) listener.turn();
   listener.stop();

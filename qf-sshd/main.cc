@@ -9,11 +9,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
-#include <iostream>
 
 #include "libqf/fd.h"
 #include "libqf/log.h"
+#include "libqf/options.h"
 #include "libqf/peers_db.h"
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
@@ -34,7 +33,8 @@ constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/u
 
 struct Flags {
   Settings settings;
-  std::string config, state, runtime, startups, net_blocks;
+  FolderOptions folders;
+  std::string startups, net_blocks;
   std::string gateway = "no";
   bool no_auth = false;
   bool no_pam = false;
@@ -42,16 +42,61 @@ struct Flags {
   bool verbose = false;
 };
 
+// Options that are a number.
+struct Limit {
+  const char* name;
+  unsigned Settings::*member;
+  unsigned least, most;
+  const char* argument;
+  const char* help;
+};
+constexpr unsigned kMostCount = 1'000'000, kMostSeconds = 86'400;
+constexpr Limit kLimits[] = {
+    {"login-grace-time", &Settings::login_grace, 1, kMostSeconds, "SECONDS", "time to log in (default: 120)"},
+    {"max-connections", &Settings::most_connections, 1, kMostCount, "N",
+     "connections at once (default: 1000)"},
+    {"per-source-max-connections", &Settings::most_source_connections, 1, kMostCount, "N",
+     "of them of one source (default: 200)"},
+    {"per-source-max-startups", &Settings::most_source_startups, 1, kMostCount, "N",
+     "connections of one source that are not logged in (default: 20)"},
+    {"refusals-logged", &Settings::most_refusals_logged, 0, kMostCount, "N",
+     "refused connections of one source that are logged in a minute; more are counted (default: 10)"},
+    {"max-sessions", &Settings::most_sessions, 1, kMostCount, "N",
+     "sessions at once on a connection (default: 64)"},
+    {"max-channels", &Settings::most_channels, 1, kMostCount, "N",
+     "forwarded connections at once on a connection (default: 512)"},
+    {"client-alive-interval", &Settings::alive_interval, 0, kMostSeconds, "SECONDS",
+     "of silence after which the client is asked whether it lives (default: 0, never)"},
+    {"client-alive-count-max", &Settings::alive_count_max, 0, kMostCount, "N",
+     "times that it may not answer (default: 3)"},
+    {"max-auth-tries", &Settings::most_attempts, 1, kMostCount, "N",
+     "failed logins on a connection (default: 6)"},
+};
+
+void add_limits(po::options_description& options, Settings& settings) {
+  for (const auto& limit : kLimits) {
+    auto take = [&settings, &limit](const std::string& text) {
+      auto number = parse_number(text, limit.most);
+      if (!number || *number < limit.least) {
+        wrong_usage("qf-sshd", std::string("--") + limit.name + " must be a number from " +
+                                   std::to_string(limit.least) + " to " + std::to_string(limit.most) +
+                                   ", not " + quoted(text));
+      }
+      settings.*limit.member = static_cast<unsigned>(*number);
+    };
+    options.add_options()(limit.name, po::value<std::string>()->value_name(limit.argument)->notifier(take),
+                          limit.help);
+  }
+}
+
 po::options_description describe(Flags& flags) {
   Settings& s = flags.settings;
-  po::options_description options("qf-sshd: the SSH server of a peer of the fabric\n\noptions");
+  po::options_description options("options");
   auto add = options.add_options();
   add("help,h", "show this text");
   add("version,V", "show the version");
   add("self", po::value(&s.self)->value_name("NAME"), "this machine's peer name (default: what qf-up noted)");
-  add("config-dir", po::value(&flags.config)->value_name("DIR"), "configuration (default: /etc/qufabric)");
-  add("state-dir", po::value(&flags.state)->value_name("DIR"), "state (default: /var/lib/qufabric)");
-  add("runtime-dir", po::value(&flags.runtime)->value_name("DIR"), "runtime files (default: /run/qufabric)");
+  add_folder_options(options, flags.folders);
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
   add("enable-ssh-local-port-forwarding", po::bool_switch(&s.local_forwarding),
       "let clients connect to other places through this peer (-L, -D, -W)");
@@ -64,29 +109,13 @@ po::options_description describe(Flags& flags) {
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
   add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
-  add("login-grace-time", po::value(&s.login_grace)->value_name("SECONDS"), "time to log in (default: 120)");
-  add("max-connections", po::value(&s.most_connections)->value_name("N"),
-      "connections at once (default: 1000)");
   add("max-startups", po::value(&flags.startups)->value_name("START:RATE:FULL"),
       "connections that are not logged in: from START on RATE percent of new ones are dropped, all from FULL "
       "on "
       "(default: 30:30:100)");
-  add("per-source-max-startups", po::value(&s.most_source_startups)->value_name("N"),
-      "such connections of one source (default: 20)");
   add("per-source-net-block-size", po::value(&flags.net_blocks)->value_name("V4:V6"),
       "bits of an address that make a source (default: 32:64)");
-  add("refusals-logged", po::value(&s.most_refusals_logged)->value_name("N"),
-      "refused connections of one source that are logged in a minute; more are counted (default: 10)");
-  add("max-sessions", po::value(&s.most_sessions)->value_name("N"),
-      "sessions at once on a connection (default: 64)");
-  add("max-channels", po::value(&s.most_channels)->value_name("N"),
-      "forwarded connections at once on a connection (default: 512)");
-  add("client-alive-interval", po::value(&s.alive_interval)->value_name("SECONDS"),
-      "of silence after which the client is asked whether it lives (default: 0, never)");
-  add("client-alive-count-max", po::value(&s.alive_count_max)->value_name("N"),
-      "times that it may not answer (default: 3)");
-  add("max-auth-tries", po::value(&s.most_attempts)->value_name("N"),
-      "failed logins on a connection (default: 6)");
+  add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
   add("verbose,v", po::bool_switch(&flags.verbose), "log more");
   return options;
@@ -129,43 +158,16 @@ bool read_net_blocks(const std::string& text, NetBlocks& blocks) {
 // Ends the program for --help, --version and wrong usage.
 void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
-  po::variables_map values;
-  try {
-    po::options_description all;
-    all.add(options).add_options()("word", po::value<std::string>());
-    po::positional_options_description words;
-    words.add("word", 1);
-    auto parsed = po::command_line_parser(argc, argv).options(all).positional(words).run();
-    po::store(parsed, values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    die(kExitUsage, error.what(), "run qf-sshd --help");
-  }
-  if (values.count("word") != 0) {
-    die(kExitUsage, "unexpected word \"" + values["word"].as<std::string>() + "\"", "run qf-sshd --help");
-  }
-  if (values.count("help") != 0) {
-    std::cout << options;
-    std::exit(kExitOk);
-  }
-  if (values.count("version") != 0) {
-    std::cout << "qf-sshd " QF_VERSION "\n";
-    std::exit(kExitOk);
-  }
+  parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
   if (!read_startups(flags.startups, flags.settings.startups)) {
-    die(kExitUsage, "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100",
-        "run qf-sshd --help");
+    wrong_usage("qf-sshd",
+                "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100");
   }
   if (!read_gateway_ports(flags.gateway, flags.settings.gateway_ports)) {
-    die(kExitUsage, "--gateway-ports wants no, clientspecified or yes", "run qf-sshd --help");
+    wrong_usage("qf-sshd", "--gateway-ports wants no, clientspecified or yes");
   }
   if (!read_net_blocks(flags.net_blocks, flags.settings.net_blocks)) {
-    die(kExitUsage, "--per-source-net-block-size wants V4:V6, at most 32 and 128", "run qf-sshd --help");
-  }
-  if (flags.settings.most_sessions == 0 || flags.settings.most_channels == 0 ||
-      flags.settings.most_connections == 0 || flags.settings.login_grace == 0 ||
-      flags.settings.most_source_startups == 0) {
-    die(kExitUsage, "limits must be at least 1", "run qf-sshd --help");
+    wrong_usage("qf-sshd", "--per-source-net-block-size wants V4:V6, at most 32 and 128");
   }
 }
 
@@ -229,7 +231,7 @@ void prepare(Flags& flags) {
   Settings& settings = flags.settings;
   settings.auth = !flags.no_auth;
   settings.agent_forwarding = !flags.no_agent;
-  settings.folders = find_folders(flags.config, flags.state, flags.runtime);
+  settings.folders = flags.folders.folders();
   settings.privileged = ::geteuid() == 0;
   settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {

@@ -24,6 +24,7 @@
 #include "qf-sshd/net.h"
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
+#include "qf-sshd/signal_sender.h"
 
 namespace qf {
 
@@ -112,7 +113,8 @@ class Monitor {
         listener_(std::move(listener)),
         key_sets_(plan.key_sets, listener_, [this](const Message& message) { hear_listener(message); }),
         connection_(plan.connection),
-        forwarding_(plan.settings, plan.audit, connection_) {}
+        forwarding_(plan.settings, plan.audit, connection_),
+        signals_(plan.settings.privileged) {}
   [[noreturn]] void run(Fd connection);
 
  private:
@@ -150,28 +152,18 @@ class Monitor {
   ConnectionStatus status_;
   const AuditConnection& connection_;
   Forwarding forwarding_;
+  SignalSender signals_;
   std::list<NetLink> nets_;
   std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
   std::optional<UserLogin> login_;  // set with account_
-  Fd signals_;                      // SIGTERM, SIGINT: an orderly end
+  Fd ending_;                       // SIGTERM, SIGINT: an orderly end
   sigset_t old_mask_ = {};
   std::optional<Identity> identity_;
   Deadline grace_ = Deadline::max();        // to be logged in
   Deadline session_end_ = Deadline::max();  // "max_session" of the policy
   Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
 };
-
-bool password_offered(const Settings& settings) {
-  auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  if (!policy || !settings.auth) return false;
-  auto meta = policy->meta();
-  if (!meta) return false;
-  return std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
-    auto issuer = policy->issuer(name);
-    return issuer && issuer->accept_bearer;
-  });
-}
 
 // RFC 4254 section 6.10 names these without SIG; others get OpenSSH's suffix.
 std::string signal_name(int signal) {
@@ -442,19 +434,8 @@ Status Monitor::handle_signal(const SignalRequest& request) {
   auto session = sessions_.find(request.channel);
   int number = signal_number(request.name);
   if (session == sessions_.end() || session->second.ended || number == 0) return Done{};
-  // The session leads a process group of its own (setsid), and is not reaped, so the number is still its own.
-  // The signal is sent with the user's rights: the group may hold setuid programs that the user must not be
-  // able to end. What the user may not do is no fault of the connection.
-  pid_t sender = ::fork();
-  if (sender < 0) return system_error("cannot start a process");
-  if (sender == 0) {
-    bool user =
-        !plan_.settings.privileged || (::setresgid(account_->gid, account_->gid, account_->gid) == 0 &&
-                                       ::setresuid(account_->uid, account_->uid, account_->uid) == 0);
-    ::_exit(user && ::kill(-session->second.pid, number) == 0 ? 0 : 1);
-  }
-  int status = 0;
-  while (::waitpid(sender, &status, 0) < 0 && errno == EINTR) continue;
+  // the session leads a process group of its own (setsid)
+  signals_.send(*account_, session->second.pid, number);
   return Done{};
 }
 
@@ -482,6 +463,7 @@ void enter_logout(LiveSession& session) {
 void Monitor::reap(uint32_t channel, LiveSession& session) {
   int status = 0;
   if (::waitpid(session.pid, &status, WNOHANG) != session.pid) return;
+  signals_.forget(session.pid);
   session.ended = true;
   // while net still holds the terminal, so that it is nobody else's yet
   enter_logout(session);
@@ -548,22 +530,24 @@ void Monitor::turn() {
   }
   size_t helper = polled.size();
   polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
-  size_t signals = polled.size();
-  polled.push_back({signals_.get(), POLLIN, 0});
+  size_t ending = polled.size();
+  polled.push_back({ending_.get(), POLLIN, 0});
+  polled.push_back({signals_.fd(), POLLIN, 0});
   polled.push_back({listener_.fd(), POLLIN, 0});
-  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try()});
+  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(), signals_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
     end();
   }
-  if (polled[signals].revents != 0) end();
+  if (polled[ending].revents != 0) end();
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
   }
   if (Clock::now() >= end_by_) end();
   if (Clock::now() >= session_end_) end_session_time();
+  signals_.turn();
   if (ready <= 0) return;
   if (polled.back().revents != 0) read_listener();
   size_t index = nets_.size();
@@ -630,6 +614,7 @@ void Monitor::end_session_time() {
 
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).
 void Monitor::end() {
+  signals_.stop();
   for (auto& link : nets_) {
     link.socket.close();
     int status = 0;
@@ -666,8 +651,8 @@ Status Monitor::watch_signals() {
   sigemptyset(&ending);
   for (int number : {SIGTERM, SIGINT}) sigaddset(&ending, number);
   if (::sigprocmask(SIG_BLOCK, &ending, &old_mask_) != 0) return system_error("cannot block signals");
-  signals_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
-  if (!signals_) return system_error("cannot watch signals");
+  ending_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
+  if (!ending_) return system_error("cannot watch signals");
   return Done{};
 }
 

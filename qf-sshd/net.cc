@@ -421,6 +421,8 @@ Result<SshPtr<ssh_bind>> make_bind(const Settings& settings, SshPtr<ssh_key> hos
 void net_role(const NetPlan& plan, Fd connection, MessageSocket monitor) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, and net may write none
+  // The jail lets nobody connect to syslog, and an open socket to it would let a hostile net write the log.
+  log_to_standard_error();
   if (auto kept = keep_only({connection.get(), monitor.fd()}); !kept)
     die(kExitSystem, "net: " + kept.error().text());
   Net net(plan, std::move(connection), std::move(monitor));

@@ -15,6 +15,7 @@ namespace {
 
 constexpr size_t kMostUserBytes = 256;
 constexpr size_t kMostCredentialBytes = 80 * 1024;
+constexpr unsigned kMostUnreadable = 20;  // requests that cannot be passed on
 
 std::string text_of(const char* text) {
   return text == nullptr ? "" : text;
@@ -67,7 +68,7 @@ bool read_request(ssh_message message, AuthRequest& request) {
 
 NetLogin::NetLogin(Plan plan) : plan_(std::move(plan)) {
   // keyboard-interactive is offered so that a client without our certificate asks once more and can be told
-  // why
+  // why, before it asks its user for a password where that is offered
   int methods = SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE;
   if (plan_.password_offered) methods |= SSH_AUTH_METHOD_PASSWORD;
   ::ssh_set_auth_methods(plan_.session, methods);
@@ -92,6 +93,9 @@ void NetLogin::handle(ssh_message message) {
   if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");
   AuthRequest request;
   if (logged_in_ || !read_request(message, request)) {
+    // the monitor, which counts the others, never sees these
+    if (!logged_in_ && ++unreadable_ > kMostUnreadable)
+      return plan_.refuse("too many malformed login requests");
     ::ssh_message_reply_default(message);
     return;
   }

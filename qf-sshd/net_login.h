@@ -35,6 +35,7 @@ class NetLogin {
 
   Plan plan_;
   bool service_accepted_ = false;
+  unsigned unreadable_ = 0;
   bool logged_in_ = false;
   std::string user_;
   bool tunnel_ = false;

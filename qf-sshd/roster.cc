@@ -27,16 +27,31 @@ void Roster::add(MessageSocket monitor, pid_t pid, const AuditConnection& source
   connection.number = next_number_++;
   connection.monitor = std::move(monitor);
   connection.pid = pid;
+  connection.child = true;
   connection.source = source;
   connection.network = source_network(source.address, blocks_);
   connection.since = system_milliseconds();
   connections_.push_back(std::move(connection));
 }
 
+std::list<Connection>::iterator Roster::remove(std::list<Connection>::iterator connection) {
+  if (connection->child) leaving_[connection->pid] = std::move(connection->source);
+  return connections_.erase(connection);
+}
+
+std::optional<AuditConnection> Roster::reaped(pid_t pid) {
+  if (auto left = leaving_.extract(pid)) return std::move(left.mapped());
+  for (const auto& connection : connections_) {
+    if (connection.child && connection.pid == pid) return connection.source;
+  }
+  return std::nullopt;
+}
+
 Load Roster::load(const std::string& network) const {
   Load load;
   load.all = connections_.size();
   for (const auto& connection : connections_) {
+    if (connection.network == network) ++load.of_source;
     if (connection.logged_in) continue;
     ++load.startups;
     if (connection.network == network) ++load.startups_of_source;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <list>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct Connection {
   AuditConnection source;
   std::string network;  // of the source, for the limits
   uint64_t since = 0;   // milliseconds since the epoch
+  bool child = false;   // of this listener; else of an earlier one
   bool logged_in = false;
   bool queried = false;                    // was there when this status round began
   bool asked = false;                      // in this status round, and has not answered
@@ -36,6 +38,10 @@ class Roster {
   explicit Roster(NetBlocks blocks, size_t most) : blocks_(blocks), most_(most) {}
 
   void add(MessageSocket monitor, pid_t pid, const AuditConnection& source);
+  // Whose monitor has closed its socket; returns the next one.
+  std::list<Connection>::iterator remove(std::list<Connection>::iterator connection);
+  // A child of ours has ended; where its connection came from, when it was a monitor.
+  [[nodiscard]] std::optional<AuditConnection> reaped(pid_t pid);
   [[nodiscard]] Load load(const std::string& network) const;
   [[nodiscard]] Connection* find(uint64_t number);
   [[nodiscard]] std::list<Connection>& connections() { return connections_; }
@@ -63,6 +69,7 @@ class Roster {
   size_t most_;
   uint64_t next_number_ = 1;
   std::list<Connection> connections_;
+  std::map<pid_t, AuditConnection> leaving_;  // removed, and not reaped yet
   Fd door_;
   std::list<Newcomer> newcomers_;
 };

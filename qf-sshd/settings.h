@@ -45,10 +45,12 @@ struct Settings {
   bool agent_forwarding = true;    // false: --disable-ssh-agent-forwarding
   bool x11_forwarding = false;     // --enable-ssh-x11
   GatewayPorts gateway_ports = GatewayPorts::kNo;
-  bool auth = true;                    // false: --disable-ssh-auth
-  bool use_syslog = false;             // --syslog
-  unsigned login_grace = 120;          // seconds until a connection must be logged in
-  unsigned most_connections = 1000;    // at once, all sources
+  bool auth = true;                  // false: --disable-ssh-auth
+  bool use_syslog = false;           // --syslog
+  unsigned login_grace = 120;        // seconds until a connection must be logged in
+  unsigned most_connections = 1000;  // at once, all sources
+  // at once, of one source address: so that no source can take them all
+  unsigned most_source_connections = 200;
   StartupLimit startups;               // --max-startups
   unsigned most_source_startups = 20;  // not logged in at once, of one source network
   NetBlocks net_blocks;                // --per-source-net-block-size

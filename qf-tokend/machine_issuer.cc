@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "libqf/base64.h"
@@ -197,7 +198,9 @@ std::string MachineIssuer::key_set() const {
 }
 
 int run_machine_issuer(MachineIssuerOptions options) {
-  harden_process();
+  ServerLimits limits = harden_process();
+  // every local user may come, and none takes the place of the others
+  if (::geteuid() == 0) limits.most_of_user = std::max<size_t>(1, limits.most_clients / 8);
   Background background = Background::begin(options.foreground);
   std::string runtime = issuer_runtime(options.folders);
   auto lock = take_lock(runtime + "/machine-issuer.lock");
@@ -212,7 +215,7 @@ int run_machine_issuer(MachineIssuerOptions options) {
   if (!listener) die(kExitSystem, listener.error().text());
   bool foreground = options.foreground;
   MachineIssuer issuer(std::move(options), std::move(key));
-  Server server(std::move(*listener), socket, issuer);
+  Server server(std::move(*listener), socket, issuer, limits);
   issuer.attach(server);
   open_log("qf-tokend", !foreground);
   background.ready();
@@ -224,7 +227,7 @@ int run_machine_issuer(MachineIssuerOptions options) {
 }
 
 int print_machine_key_set(const MachineIssuerOptions& options) {
-  harden_process();
+  static_cast<void>(harden_process());
   MachineIssuer issuer(options, load_or_make_key(options.folders));
   std::cout << issuer.key_set() << "\n";
   return std::cout.flush() ? kExitOk : kExitSystem;

@@ -16,7 +16,6 @@
 
 #include "libqf/log.h"
 #include "libqf/secret.h"
-#include "qf-tokend/server.h"
 
 namespace qf {
 
@@ -78,7 +77,15 @@ Result<Fd> take_lock(const std::string& path) {
   return system_error("cannot lock " + path);
 }
 
-void harden_process() {
+ServerLimits client_limits(rlim_t descriptors) {
+  // a daemon's own: log, lock, connections to providers; and who is refused stays to read why
+  constexpr rlim_t kOwn = 128;
+  rlim_t usable = descriptors > 2 * kOwn ? descriptors - kOwn : descriptors / 2;
+  size_t most = std::clamp<rlim_t>(usable, 1, kMostClients);
+  return {most, most};
+}
+
+ServerLimits harden_process() {
   make_undumpable();
   ::umask(077);
   struct sigaction ignore = {};
@@ -86,11 +93,15 @@ void harden_process() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
   struct rlimit files = {};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = std::min<rlim_t>(files.rlim_max, kMostClients + 256);
-    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) log_warning("cannot raise the limit of descriptors");
+    rlim_t had = std::exchange(files.rlim_cur, std::min<rlim_t>(files.rlim_max, kMostClients + 256));
+    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
+      log_warning("cannot raise the limit of descriptors");
+      files.rlim_cur = had;
+    }
   }
   cJSON_Hooks hooks = {std::malloc, wipe_and_free};
   ::cJSON_InitHooks(&hooks);
+  return client_limits(files.rlim_cur);
 }
 
 }  // namespace qf

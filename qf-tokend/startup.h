@@ -3,10 +3,14 @@
 // the loop, so main may die() on its errors.
 #pragma once
 
+#include <sys/resource.h>
+#include <sys/types.h>
+
 #include <string>
 
 #include "libqf/fd.h"
 #include "libqf/result.h"
+#include "qf-tokend/server.h"
 
 namespace qf {
 
@@ -29,6 +33,9 @@ class Background {
 
 // Many clients, and no trace of tokens: raises the limit of descriptors, masks SIGPIPE, sets the umask,
 // wipes memory of JSON values as it is freed, keeps other processes of the user out (dumpable off).
-void harden_process();
+// Returns what the descriptors suffice for.
+ServerLimits harden_process();
+// For so many descriptors; the machine's own clients share them.
+[[nodiscard]] ServerLimits client_limits(rlim_t descriptors);
 
 }  // namespace qf

@@ -72,12 +72,6 @@ void Faults::add(const Place& place, std::string what) {
   if (!full()) all_.push_back({place.text(), std::move(what)});
 }
 
-std::string quoted(std::string_view text) {
-  constexpr size_t kMostQuoted = 120;  // bytes: a message stays readable whatever the document holds
-  if (text.size() > kMostQuoted) return "\"" + printable(text.substr(0, kMostQuoted)) + "...\"";
-  return "\"" + printable(text) + "\"";
-}
-
 void check_characters(const cJSON* value, const Place& place, Faults& faults) {
   if (cJSON_IsString(value)) {
     if (auto found = control_character(value->valuestring)) faults.add(place, "has the " + *found);

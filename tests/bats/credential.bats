@@ -229,6 +229,41 @@ password_login() {
   [ "$output" = "$TARGET" ]
 }
 
+@test "without any option OpenSSH says what is wanted, and goes on to the password" {
+  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 30 ssh -F none -p 22022 -o IdentityFile=none \
+    -o IdentityAgent=none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -l "$TARGET" "$ADDRESS" id -un
+  [[ $output == *"offered no sign-in token"*"or give a token as the password"*"$TARGET" ]] || { echo "$output" && false; }
+}
+
+# A document that denies contractors, whom the token's groups name.
+write_groups() {
+  write_document '(.issuers[] | select(.name == "mint")).group_map = {"ctr": "contractors"} | .user_groups.contractors = [] |
+    .policies += [{name: "no-contractors", action: "deny", protocol: "qufabric-ssh", sources: ["client"],
+      destinations: ["servers"], access: "full", authorized_groups: {contractors: []}}]' && "$BIN/qf-up" apply $FOLDERS
+}
+
+@test "a deny of a group of the token is not evaded by a token without groups" {
+  write_groups
+  run -0 offer '{"claims": {"groups": ["staff"]}}'
+  run -0 offer '{"claims": {"groups": []}}'
+  for claims in '{"groups": ["ctr"]}' '{}' '{"groups": null}'; do
+    run -255 offer "{\"claims\": $claims}"
+    [[ $output == *"User is not authorized to login as OS user"* ]] || { echo "$claims: $output" && false; }
+    audit_says '.event == "login" and .policy == "no-contractors"'
+  done
+  run -255 offer '{}'
+  [[ $output == *"the token does not hold the user's groups"* ]]
+}
+
+@test "a token that says that its groups are elsewhere is refused" {
+  write_groups
+  refused '{"claims": {"hasgroups": true}}' "the token does not hold the user's groups" "hasgroups"
+  refused '{"claims": {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://x.invalid/"}}}}' \
+    "the token does not hold the user's groups" "_claim_names"
+  write_document && "$BIN/qf-up" apply $FOLDERS
+  run -0 offer '{"claims": {"hasgroups": true}}'
+}
+
 @test "no token and no certificate is in any log" {
   token=$("$PYTHON" "$TOP/tests/bats/mint.py" token "$QF/mint" '{}')
   run -0 bash -c "printf %s '$token' | '$PYTHON' '$TOP/tests/bats/foreign_login.py' password '$ADDRESS' '$TARGET' true"

@@ -44,6 +44,24 @@ sys.stdin.read()' "$ADDRESS" "$1"
   [ "$output" = in ]
 }
 
+@test "no source takes all connections: it has a share of them, logged in or not, and is told so" {
+  server_stop
+  server_start_by "$BIN/qf-sshd" --self server $FOLDERS --per-source-max-connections 5
+  mkfifo -m 666 "$QF/hold"
+  exec 9<>"$QF/hold"
+  for i in 1 2 3 4 5; do
+    background_as "$CLIENT" "$QF/session$i.log" ssh -F "$CONF" -l "$TARGET" server "echo up; cat '$QF/hold'"
+    until_true 10 grep -q up "$QF/session$i.log"
+  done
+  run -255 on_peer true
+  [[ $output == *"this source is not allowed to reach it, or the server has too many connections"*"hint:"* ]] ||
+    { echo "$output" && false; }
+  run -0 audit_says '.event == "connection" and .allowed == false and .reason == "too many connections of one source"'
+  end_process "$PID"
+  until_true 10 on_peer true
+  exec 9>&-
+}
+
 # Most memory, in KiB of data, of a net of this server.
 most_data() {
   local monitor
