@@ -84,7 +84,7 @@ TEST_F(FoldersTest, OthersMustNotGetIn) {
     ASSERT_EQ(::chmod(folders.runtime.c_str(), mode), 0);
     auto path = user_runtime(folders, true);
     ASSERT_FALSE(path) << std::oct << mode;
-    EXPECT_NE(path.error().text().find("chmod 0700 " + folders.runtime), std::string::npos)
+    EXPECT_NE(path.error().hint.find("chmod 0700 " + folders.runtime), std::string::npos)
         << path.error().text();
   }
 }
