@@ -30,8 +30,8 @@ std::string place(const std::string& host, uint32_t port) {
 }
 
 // In the child: only exec or _exit leads out.
-[[noreturn]] void execute_helper(const Settings& settings, const Account& account,
-                                 const UserContext& context, int socket) {
+[[noreturn]] void execute_helper(const Settings& settings, const Account& account, const UserContext& context,
+                                 int socket) {
   std::string program = sibling_program("qf-helper");
   std::string number = std::to_string(socket);
   const char* words[] = {program.c_str(), "--fd", number.c_str(), nullptr};

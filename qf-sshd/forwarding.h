@@ -33,7 +33,8 @@ class Forwarding {
 
   // Before this nothing is forwarded. The lists are the policy's, empty: no restriction.
   // `context` is borrowed.
-  void allow(Account account, const UserContext& context, std::vector<std::string> permit_open, std::vector<std::string> permit_listen);
+  void allow(Account account, const UserContext& context, std::vector<std::string> permit_open,
+             std::vector<std::string> permit_listen);
 
   // Requests of net; answers go to `net`, now or from read_helper(). An error is net's fault and ends the
   // connection.

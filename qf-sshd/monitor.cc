@@ -534,7 +534,8 @@ void Monitor::turn() {
   polled.push_back({ending_.get(), POLLIN, 0});
   polled.push_back({signals_.fd(), POLLIN, 0});
   polled.push_back({listener_.fd(), POLLIN, 0});
-  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(), signals_.deadline()});
+  Deadline wake = std::min(
+      {grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(), signals_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());

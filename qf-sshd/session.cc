@@ -108,9 +108,10 @@ void register_display(const Settings& settings, const SessionForwards& forwards,
                       const std::vector<char*>& variables) {
   if (!forwards.display || settings.xauth.empty()) return;
   // xauth's name for it: sshd's "unix:N" stands for every way to reach localhost:N
-  std::string display = "unix:" + std::to_string(*forwards.display) + "." + std::to_string(forwards.x11.screen);
-  std::string commands =
-      "remove " + display + "\nadd " + display + " " + forwards.x11.protocol + " " + forwards.x11.cookie + "\n";
+  std::string display =
+      "unix:" + std::to_string(*forwards.display) + "." + std::to_string(forwards.x11.screen);
+  std::string commands = "remove " + display + "\nadd " + display + " " + forwards.x11.protocol + " " +
+                         forwards.x11.cookie + "\n";
   auto pipe = make_pipe();
   if (!pipe) return;
   pid_t pid = ::fork();
@@ -165,8 +166,9 @@ std::vector<char*> pointers(std::vector<std::string>& environment) {
 }
 
 // The child of fork(2). `record`: of a login that is to be entered, its pid is this process.
-[[noreturn]] void run_session(const SessionPlan& plan, const SessionRequest& request, const SessionForwards& forwards,
-                              Stdio& stdio, std::optional<LoginRecord> record) {
+[[noreturn]] void run_session(const SessionPlan& plan, const SessionRequest& request,
+                              const SessionForwards& forwards, Stdio& stdio,
+                              std::optional<LoginRecord> record) {
   hide_memory();
   set_title(plan.account.name + "@" + (record ? record->terminal.substr(sizeof "/dev/" - 1) : "notty"));
   // here and not in the monitor: a lock on utmp that somebody holds delays this session alone

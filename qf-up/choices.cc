@@ -53,6 +53,17 @@ const std::vector<ValueChoice>& value_choices() {
       {"per-source-max-startups", &Choices::per_source_max_startups, "N", "the same of one source"},
       {"per-source-net-block-size", &Choices::per_source_net_block_size, "V4:V6",
        "bits of an address that make a source"},
+      {"per-source-max-connections", &Choices::per_source_max_connections, "N",
+       "connections of one source at once"},
+      {"login-grace-time", &Choices::login_grace_time, "SECONDS", "time to log in"},
+      {"max-sessions", &Choices::max_sessions, "N", "sessions at once on a connection"},
+      {"max-channels", &Choices::max_channels, "N", "forwarded connections at once on a connection"},
+      {"max-auth-tries", &Choices::max_auth_tries, "N", "failed logins on a connection"},
+      {"client-alive-interval", &Choices::client_alive_interval, "SECONDS",
+       "silence after which a client is asked whether it lives"},
+      {"client-alive-count-max", &Choices::client_alive_count_max, "N", "times that it may not answer"},
+      {"gateway-ports", &Choices::gateway_ports, "WHERE",
+       "where ports of ssh -R listen: no, clientspecified, yes"},
       {"refusals-logged", &Choices::refusals_logged, "N",
        "refused connections of one source that are logged in a minute"},
   };
@@ -60,6 +71,9 @@ const std::vector<ValueChoice>& value_choices() {
 }
 
 bool valid_limit(std::string_view text) {
+  for (const char* word : {"no", "yes", "clientspecified"}) {
+    if (text == word) return true;
+  }
   auto parts = split(text, ':');
   return text.empty() || (parts.size() <= 3 && std::all_of(parts.begin(), parts.end(), [](const auto& part) {
                             return parse_number(part, 1'000'000).has_value();

@@ -29,6 +29,8 @@ struct Choices {
   bool no_pq_warning = false;
   uint32_t ssh_jwt_cache_ttl = 0;  // seconds
   // limits of qf-sshd, numbers with colons between them; empty: its own default
+  std::string login_grace_time, per_source_max_connections, max_sessions, max_channels, max_auth_tries;
+  std::string client_alive_interval, client_alive_count_max, gateway_ports;
   std::string max_connections, max_startups, per_source_max_startups, per_source_net_block_size;
   std::string refusals_logged;
 };
@@ -51,7 +53,8 @@ struct ValueChoice {
   const char* help;
 };
 [[nodiscard]] const std::vector<ValueChoice>& value_choices();
-// Whether it can be one: up to three numbers with colons between them, or empty. qf-sshd knows the rest.
+// Whether it can be one: up to three numbers with colons between them, a word of --gateway-ports, or empty.
+// qf-sshd knows the rest.
 [[nodiscard]] bool valid_limit(std::string_view text);
 
 [[nodiscard]] std::string choices_path(const Folders& folders);

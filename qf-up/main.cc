@@ -136,9 +136,11 @@ void check_options(const po::variables_map& map, const std::string& name) {
   check("force", Takes::kForce);
   check("json", Takes::kJson);
   check("ssh-config-file", Takes::kConfigFile);
+  check("detail", Takes::kJson);
   check("self", Takes::kChoices);
   check("ssh-jwt-cache-ttl", Takes::kChoices);
   for (const auto& choice : qf::bool_choices()) check(choice.flag, Takes::kChoices);
+  for (const auto& choice : qf::value_choices()) check(choice.flag, Takes::kChoices);
 }
 
 void take_words(const po::variables_map& map, qf::Invocation& invocation) {

@@ -176,7 +176,8 @@ TEST(Session, MissingHomeFolderIsSaidAndTheSessionStartsInTheRoot) {
   ASSERT_TRUE(account);
   account->shell = "/bin/sh";
   account->home = "/nonexistent/home";
-  auto spawned = spawn_session({settings, *account, kNothing, kEnds}, request_of(SessionKind::kExec, "pwd >&2"));
+  auto spawned =
+      spawn_session({settings, *account, kNothing, kEnds}, request_of(SessionKind::kExec, "pwd >&2"));
   ASSERT_TRUE(spawned);
   std::string text;
   char buffer[4096];
