@@ -406,8 +406,10 @@ Result<SshPtr<ssh_bind>> make_bind(const Settings& settings, SshPtr<ssh_key> hos
   if (!set(SSH_BIND_OPTIONS_PROCESS_CONFIG, &process_config) ||
       !set(SSH_BIND_OPTIONS_BANNER, banner.c_str()) ||
       !set(SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519") ||
-      // no group exchange: it would read /etc/ssh/moduli, and net opens no files
+      // No group exchange: it would read /etc/ssh/moduli, and net opens no files. The library leaves out what
+      // it does not know: 0.10 all post-quantum ones.
       !set(SSH_BIND_OPTIONS_KEY_EXCHANGE,
+           "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
            "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-"
            "nistp521,"
            "diffie-hellman-group18-sha512,diffie-hellman-group16-sha512") ||

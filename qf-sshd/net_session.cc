@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t kMostVariables = 64;  // of the environment, a session
 constexpr size_t kMostVariableBytes = 4096;
+constexpr size_t kMostEnvironmentBytes = 8192;    // all names and values; with the command in one message
 constexpr size_t kMostCommandBytes = 128 * 1024;  // MAX_ARG_STRLEN of Linux: execve(2) takes no more
 constexpr size_t kMostNameBytes = 128;
 // A terminal reports its end only when no process has it open any more. When the session's own process has
@@ -109,7 +110,11 @@ bool NetSession::take_variable(ssh_message request) {
   const char* value = ::ssh_message_channel_request_env_value(request);
   if (started_ || name == nullptr || value == nullptr || !accepted_variable(name)) return false;
   std::string text = value;
-  if (text.size() > kMostVariableBytes || environment_.size() >= kMostVariables) return false;
+  size_t all = std::strlen(name) + text.size();
+  for (const auto& [other, its_value] : environment_) all += other.size() + its_value.size();
+  if (text.size() > kMostVariableBytes || all > kMostEnvironmentBytes ||
+      environment_.size() >= kMostVariables)
+    return false;
   environment_[name] = text;
   return true;
 }
@@ -139,10 +144,12 @@ void NetSession::on_signal(ssh_session, ssh_channel, const char* signal, void* s
 
 bool NetSession::start(SessionKind kind, const char* command, size_t limit) {
   if (started_ || command == nullptr || std::strlen(command) >= limit) return false;
-  started_ = true;
   if (kind == SessionKind::kSubsystem && std::string_view(command) == "qufabric-tunnel") {
-    return owner_.start_tunnel(*this);
+    // refused, the channel is as good as before
+    started_ = owner_.start_tunnel(*this);
+    return started_;
   }
+  started_ = true;
   SessionRequest request{id_, kind, command, environment_, terminal_, agent_, x11_};
   if (kind == SessionKind::kSubsystem) request.terminal.reset();
   return owner_.start_session(*this, request);

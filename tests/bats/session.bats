@@ -240,3 +240,10 @@ test_count() { [ "$(ls "$2"* 2>/dev/null | wc -l)" = "$1" ]; }
   run -0 qssh -A -l "$TARGET" server 'echo "agent=$SSH_AUTH_SOCK"'
   [ "${lines[-1]}" = "agent=" ]
 }
+
+@test "more variables than a session takes: the rest is left out, and the session runs" {
+  run -0 as_client CONF="$CONF" TARGET="$TARGET" bash -c '
+    for i in $(seq 50); do export "LC_V$i=$(printf %03900d 0)"; done
+    timeout 60 ssh -F "$CONF" -o SendEnv="LC_*" -l "$TARGET" server "env | grep -c ^LC_V"'
+  [ "$output" = 2 ]
+}
