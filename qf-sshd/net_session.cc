@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "libqf/log.h"
-#include "qf-sshd/session.h"
+#include "qf-sshd/client_variables.h"
 #include "qf-sshd/x11_cookie.h"
 
 // The library's callbacks for the same would have to answer at once, also for what must wait (net_forward.h),
@@ -202,6 +202,9 @@ void NetSession::turn() {
   bool nothing_runs = !started_ || is_stream_;
   if (pump_.closed_by_client() && nothing_runs) {
     pump_.close_all();
+    // While output waits the library sends an EOF at the first call and the close only at the second, which
+    // is the one of ssh_channel_free().
+    ::ssh_channel_close(channel_);
     finished_ = true;
     return;
   }

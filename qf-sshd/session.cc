@@ -17,6 +17,7 @@
 
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/client_variables.h"
 #include "qf-sshd/greeting.h"
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/user_process.h"
@@ -194,12 +195,6 @@ std::vector<char*> pointers(std::vector<std::string>& environment) {
 }
 
 }  // namespace
-
-bool accepted_variable(const std::string& name) {
-  if (name == "LANG" || name == "COLORTERM" || name == "NO_COLOR") return true;
-  if (name.size() < 4 || name.compare(0, 3, "LC_") != 0 || name.size() > 64) return false;
-  return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string::npos;
-}
 
 std::string display_name(const SessionForwards& forwards) {
   return "localhost:" + std::to_string(*forwards.display) + "." + std::to_string(forwards.x11.screen);

@@ -44,9 +44,6 @@ struct SpawnedSession {
   std::optional<LoginRecord> record;
 };
 
-// Variables that a client may send: LANG, LC_*, COLORTERM and NO_COLOR.
-[[nodiscard]] bool accepted_variable(const std::string& name);
-
 // The whole environment of a session: "NAME=value". What the client sent counts least, then what PAM or
 // /etc/environment say; who, where and whence are ours.
 [[nodiscard]] std::vector<std::string> session_environment(const SessionPlan& plan,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // fuzz-sources: qf-sshd/net_session.cc qf-sshd/net_forward.cc qf-sshd/net_pump.cc qf-sshd/net_stream.cc
 // fuzz-sources: qf-sshd/monitor_client.cc qf-sshd/message_socket.cc qf-sshd/x11_cookie.cc
-// fuzz-sources: qf-sshd/session.cc qf-sshd/user_process.cc
+// fuzz-sources: qf-sshd/client_variables.cc
 // fuzz-sources: libqf/address.cc libqf/fd.cc libqf/log.cc libqf/text.cc
 // fuzz-libs: -lssh
 //
@@ -366,7 +366,11 @@ class Server : public SessionOwner {
 // --------------------------------------------------------------------------------------------
 
 struct ChannelFree {
-  void operator()(ssh_channel channel) const { ::ssh_channel_free(channel); }
+  // twice: while output waits the first close is only an EOF
+  void operator()(ssh_channel channel) const {
+    if (::ssh_channel_is_open(channel)) ::ssh_channel_close(channel);
+    ::ssh_channel_free(channel);
+  }
 };
 using Channel = std::unique_ptr<ssh_channel_struct, ChannelFree>;
 
