@@ -48,17 +48,11 @@ CRYPTO_LIB := -lcrypto
 SSH_LIB := -lssh
 CURL_LIB := -lcurl
 SECCOMP_LIB := -lseccomp
-# PAM=no builds without Linux-PAM (in a fresh BUILD: objects do not notice the change).
-PAM ?= yes
-ifneq ($(PAM),no)
-CPPFLAGS += -DQF_PAM
-PAM_LIB := -lpam
-endif
 
 # ---- what each program is made of -------------------------------------------------------------------------------
 include objects.mk
 
-PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-helper qf-up qufabric
+PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-up qufabric
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
 OBJECTS := $(sort $(LIBQF_OBJECTS) $(foreach p,$(PROGRAMS),$($(p)_OBJECTS)))
 
@@ -107,22 +101,13 @@ $(BUILD)/tests/unit-$(1): $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit
 endef
 $(foreach g,$(UNIT_GROUPS),$(eval $(call unit_group,$(g))))
 
-# The server with a net that attacks it (tests/hostile/attack.cc), for tests/bats/hostile_net.bats.
-HOSTILE := $(BUILD)/tests/qf-sshd-hostile
-HOSTILE_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/hostile/*.cc))
-HOSTILE_WRAPPED := ssh_message_get ssh_bind_accept_fd sendmsg
-$(HOSTILE): $(HOSTILE_OBJECTS) $(qf-sshd_OBJECTS:%=$(BUILD)/obj/%) $(BUILD)/libqf.a
-	@mkdir -p $(@D)
-	$(call say,LINK $@)
-	$(Q)$(CXX) $(LDFLAGS_ALL) $(HOSTILE_WRAPPED:%=-Wl,--wrap=%) $(filter %.o,$^) $(BUILD)/libqf.a $(qf-sshd_LIBS) -o $@
-
 TEST_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit/*_test.cc))
 # The targets that test: check, unit, bats, lint, asan, fuzz, bench, demo; and format. Included by the Makefile.
 
 CLANG := clang++-14
 SOURCES = $(sort $(OBJECTS:%.o=%.cc))
-TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc tests/hostile/*.cc)
-HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h tests/hostile/*.h)
+TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc)
+HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h)
 SCRIPTS := $(shell find .ci conf tests -name node_modules -prune -o -type f -print0 | \
   xargs -0 awk 'FNR == 1 && /^.!.*(\/sh|bash)$$/ { print FILENAME } { nextfile }')
 BATS_HELPERS := $(wildcard tests/bats/*.bash)
@@ -147,13 +132,13 @@ RUN := BUILD=$(abspath $(BUILD)) tests/run
 .PHONY: check-deps
 check-deps: $(BUILD)/.deps-test idp
 
-check: all $(UNIT_BINARIES) $(HOSTILE) check-deps
+check: all $(UNIT_BINARIES) check-deps
 	@$(RUN) $(UNIT_BINARIES) $(BATS)
 
 unit: $(UNIT_BINARIES)
 	@$(RUN) $(UNIT_BINARIES)
 
-bats: all $(HOSTILE) check-deps
+bats: all check-deps
 	@$(RUN) $(BATS)
 
 # The OpenID provider of the tests; once, and quickly when it is there.
@@ -234,14 +219,11 @@ demo: all
 # The programs look for each other beside themselves and in ../sbin and ../libexec/qufabric.
 BIN_PROGRAMS := qf-detect qf-proxy qf-token qf-tokend qufabric
 SBIN_PROGRAMS := qf-sshd qf-up
-LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch qf-helper
+LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS := $(wildcard conf/*.service conf/*.socket)
-# Where libpam looks, whatever the prefix.
-PAM_SERVICES := $(if $(PAM_LIB),$(wildcard conf/pam/*))
 USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)
-# One file; bash looks for it under the name of each command.
-COMPLETED := $(BIN_PROGRAMS) $(SBIN_PROGRAMS)
+COMPLETIONS := $(wildcard conf/completions/*)
 ROOT := $(DESTDIR)$(PREFIX)
 # Where Debian's systemd looks for what a local administrator or a package brings.
 ifeq ($(PREFIX),/usr)
@@ -262,24 +244,20 @@ install: all
 	$(call put,755,$(ROOT)/sbin,$(SBIN_PROGRAMS:%=$(BUILD)/bin/%))
 	$(call put,755,$(ROOT)/libexec/qufabric,$(LIBEXEC_PROGRAMS:%=$(BUILD)/bin/%))
 	$(foreach s,1 5 7 8,$(call put,644,$(ROOT)/share/man/man$(s),$(filter %.$(s),$(MAN_PAGES)))$(newline))
-	install -d $(ROOT)/share/bash-completion/completions
-	$(foreach c,$(COMPLETED),install -m 644 conf/completions/qufabric $(ROOT)/share/bash-completion/completions/$(c)$(newline))
-	install -d $(DESTDIR)/etc/qufabric
+	$(call put,644,$(ROOT)/share/bash-completion/completions,$(COMPLETIONS))
 	$(foreach u,$(UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/system && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/system/$(notdir $(u))$(newline))
 	$(foreach u,$(USER_UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/user && 	  sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/user/$(notdir $(u))$(newline))
 	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
 	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
-	$(call put,644,$(DESTDIR)/etc/pam.d,$(PAM_SERVICES))
 	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
 
 uninstall:
 	rm -f $(BIN_PROGRAMS:%=$(ROOT)/bin/%) $(SBIN_PROGRAMS:%=$(ROOT)/sbin/%)
 	rm -f $(foreach p,$(MAN_PAGES),$(ROOT)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-	rm -f $(COMPLETED:%=$(ROOT)/share/bash-completion/completions/%)
+	rm -f $(COMPLETIONS:conf/completions/%=$(ROOT)/share/bash-completion/completions/%)
 	rm -f $(UNITS:conf/%=$(DESTDIR)$(UNIT_FOLDER)/system/%) $(USER_UNITS:conf/user/%=$(DESTDIR)$(UNIT_FOLDER)/user/%)
 	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
 	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))
-	rm -f $(PAM_SERVICES:conf/pam/%=$(DESTDIR)/etc/pam.d/%)
 	rm -rf $(ROOT)/libexec/qufabric $(ROOT)/share/doc/qufabric
 
 clean:

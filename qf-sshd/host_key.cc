@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/host_key.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
-#include "libqf/fd.h"
+#include "qf-sshd/ssh_handles.h"
 
 namespace qf {
 
-Result<HostKey> load_host_key(const std::string& path) {
-  // the library does not say why it cannot read a file
-  auto file = open_file(path, O_RDONLY);
-  if (!file) return file.error();
+Result<std::string> host_key_fingerprint(const std::string& path) {
   struct stat st = {};
-  if (::fstat(file->get(), &st) != 0) return system_error("cannot read " + path);
-  if ((st.st_mode & 077) != 0) return refused("the host key " + path + " can be read by others");
+  if (::stat(path.c_str(), &st) != 0) return system_error("cannot read the host key " + path);
+  if ((st.st_mode & 077) != 0)
+    return input_error("the host key " + path + " can be read by others; run: chmod 600 " + path);
   ssh_key loaded = nullptr;
   if (::ssh_pki_import_privkey_file(path.c_str(), nullptr, nullptr, nullptr, &loaded) != SSH_OK) {
     return input_error("the host key " + path + " is not a private key without passphrase");
@@ -28,14 +25,7 @@ Result<HostKey> load_host_key(const std::string& path) {
     return input_error("the host key " + path + " is not an Ed25519 key");
   }
   SshPtr<char*> owner(text);
-  return HostKey{std::move(key), fingerprint(base64_decode(text).value_or(""))};
-}
-
-std::string host_key_hint(const Error& error, const std::string& path) {
-  if (error.kind == ErrorKind::kRefused) return "run: chmod 600 " + path;
-  if (error.sys == EACCES) return "run qf-sshd as root, or with --state-dir and a folder of your own";
-  if (error.sys == ENOENT) return "run qf-up host-key, which makes it";
-  return "move it away and run qf-up host-key, which makes a new one";
+  return fingerprint(base64_decode(text).value_or(""));
 }
 
 }  // namespace qf

@@ -81,7 +81,7 @@ teardown_file() { fabric_end; }
 }
 
 @test "a home folder that the user may not enter: the same" {
-  user=$(add_user f)
+  user=$(add_user e)
   chown root:root "$QF/home/$user"
   chmod 700 "$QF/home/$user"
   run -0 --separate-stderr qssh -l "$user" server pwd

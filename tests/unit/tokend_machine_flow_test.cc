@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "libqf/unix_socket.h"
+#include "qf-tokend/startup.h"
 #include "tests/unit/tokend_fakes.h"
 
 namespace qf {
