@@ -81,7 +81,7 @@ teardown_file() { fabric_end; }
 }
 
 @test "a home folder that the user may not enter: the same" {
-  user=$(add_user e)
+  user=$(add_user f)
   chown root:root "$QF/home/$user"
   chmod 700 "$QF/home/$user"
   run -0 --separate-stderr qssh -l "$user" server pwd
@@ -126,7 +126,7 @@ teardown_file() { fabric_end; }
 @test "field note 17: without /usr/bin/login and su, and with a locked root, root and others log in" {
   server_stop
   # useradd of another test replaces /etc/shadow, so all of /etc is this test's own
-  cp -a /etc "$QF/etc"
+  flock "${TMPDIR:-/tmp}" cp -a /etc "$QF/etc"
   sed -i 's/^root:[^:]*:/root:!*:/' "$QF/etc/shadow"
   : >"$QF/nothing"
   # in mounts of its own these files are not there, or not programs
