@@ -11,6 +11,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+
+#include "libqf/systemd.h"
 
 // The header of glibc 2.36 does not say that its functions are C.
 extern "C" {
@@ -23,12 +26,18 @@ namespace {
 
 struct Prepared {
   std::vector<char*> argv;  // NULL at its end
+  std::vector<char*> envp;  // the same
+  char* listen_pid;         // where the digits of LISTEN_PID go; null: nothing is handed on
+  int handed_fds;
   std::array<int, 3> stdio;
   int death_signal;
   bool detached;
   pid_t parent;
   int report_fd;  // close-on-exec: its closing tells the parent that the exec worked
 };
+
+constexpr size_t kPidDigits = 20;
+constexpr std::string_view kListenPid = "LISTEN_PID=";
 
 // In the child after fork: only async-signal-safe calls until exec.
 [[noreturn]] void become(const Prepared& prepared) {
@@ -58,8 +67,13 @@ struct Prepared {
   for (size_t i = 0; i < 3; ++i) {
     if (copies[i] >= 0 && ::dup2(copies[i], static_cast<int>(i)) < 0) fail();
   }
+  for (int i = 0; i < prepared.handed_fds; ++i) {
+    if (::fcntl(kFirstHandedFd + i, F_SETFD, 0) != 0) fail();
+  }
+  if (prepared.listen_pid != nullptr)
+    std::to_chars(prepared.listen_pid, prepared.listen_pid + kPidDigits, ::getpid());
   if (prepared.detached && (::setsid() < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)) fail();
-  ::execv(prepared.argv[0], prepared.argv.data());
+  ::execve(prepared.argv[0], prepared.argv.data(), prepared.envp.data());
   fail();
   ::_exit(126);
 }
@@ -88,7 +102,12 @@ bool collect(int fd, std::string& into, size_t limit) {
 Result<Child> Child::spawn(const std::vector<std::string>& arguments, const SpawnOptions& options) {
   auto report = make_pipe();
   if (!report) return report.error();
+  // the child knows its pid only after the fork, when it may not allocate any more
+  std::string listen_pid = std::string(kListenPid) + std::string(kPidDigits + 1, '\0');
   Prepared prepared{{},
+                    {},
+                    options.handed_fds > 0 ? listen_pid.data() + kListenPid.size() : nullptr,
+                    options.handed_fds,
                     {options.stdin_fd, options.stdout_fd, options.stderr_fd},
                     options.death_signal,
                     options.detached,
@@ -96,6 +115,12 @@ Result<Child> Child::spawn(const std::vector<std::string>& arguments, const Spaw
                     report->second.get()};
   for (const auto& argument : arguments) prepared.argv.push_back(const_cast<char*>(argument.c_str()));
   prepared.argv.push_back(nullptr);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (options.handed_fds == 0 || !std::string_view(*entry).starts_with(kListenPid))
+      prepared.envp.push_back(*entry);
+  }
+  if (options.handed_fds > 0) prepared.envp.push_back(listen_pid.data());
+  prepared.envp.push_back(nullptr);
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start " + arguments[0]);
   if (pid == 0) become(prepared);

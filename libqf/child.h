@@ -21,6 +21,9 @@ struct SpawnOptions {
   int stderr_fd = -1;
   // The signal that the kernel sends to the child when the parent dies (PR_SET_PDEATHSIG), 0: none.
   int death_signal = 0;
+  // So many descriptors from kFirstHandedFd on, which we hold under the same numbers, are handed on, with
+  // LISTEN_PID of the child in its environment (libqf/systemd.h); LISTEN_FDS and LISTEN_FDNAMES are ours.
+  int handed_fds = 0;
   // A daemon that outlives us: a session of its own, and no descriptor of ours but the three.
   bool detached = false;
 };

@@ -38,7 +38,8 @@ Status check_private(const std::string& path) {
   if (st.st_uid != ::geteuid())
     return belongs_to("the runtime folder " + path, st.st_uid, "uid " + std::to_string(::geteuid()));
   if ((st.st_mode & 07777) != 0700) {
-    return input_error("the runtime folder " + path + " must have mode 0700; run: chmod 0700 " + path);
+    return with_hint(input_error("the runtime folder " + path + " must have mode 0700"),
+                     "run: chmod 0700 " + path);
   }
   return Done{};
 }
@@ -54,7 +55,7 @@ Status own_folder(const std::string& path, bool create) {
   if (!S_ISDIR(st.st_mode)) return input_error(path + " is not a folder");
   if (st.st_uid != ::geteuid()) return belongs_to(path, st.st_uid, "uid " + std::to_string(::geteuid()));
   if ((st.st_mode & 022) != 0)
-    return input_error("others may write to " + path + "; run: chmod go-w " + path);
+    return with_hint(input_error("others may write to " + path), "run: chmod go-w " + path);
   return Done{};
 }
 
@@ -67,8 +68,8 @@ Status check_step(const std::string& path, const struct stat& st) {
   if (S_ISLNK(st.st_mode)) return Done{};
   if (!S_ISDIR(st.st_mode)) return input_error(path + " is not a folder");
   if ((st.st_mode & 022) != 0 && (st.st_mode & S_ISVTX) == 0)
-    return input_error("others may write to " + path +
-                       ", which is above the runtime folder; run: chmod go-w " + path);
+    return with_hint(input_error("others may write to " + path + ", which is above the runtime folder"),
+                     "run: chmod go-w " + path);
   return Done{};
 }
 
@@ -134,6 +135,19 @@ std::vector<std::string> folder_arguments(const Folders& folders) {
 
 std::string system_runtime(const Folders& folders) {
   return folders.runtime_named() ? folders.runtime : "/run/qufabric";
+}
+
+Result<std::string> server_runtime(const Folders& folders, bool create) {
+  if (::geteuid() != 0) return user_runtime(folders, create);
+  std::string path = system_runtime(folders);
+  if (create) {
+    if (auto made = make_folder(path, 0755); !made) return made.error();
+  }
+  struct stat st = {};
+  if (::lstat(path.c_str(), &st) != 0) return system_error("cannot use the runtime folder " + path);
+  if (!S_ISDIR(st.st_mode) || st.st_uid != 0 || (st.st_mode & 022) != 0)
+    return input_error(path + " must be a folder that only root can write");
+  return path;
 }
 
 Result<std::string> user_runtime(const Folders& folders, bool create) {

@@ -40,6 +40,10 @@ struct Folders {
 // The folder of system services: `runtime` when named, else /run/qufabric. Not created.
 [[nodiscard]] std::string system_runtime(const Folders& folders);
 
+// Where qf-sshd has its sockets, for itself and for qf-up: as root system_runtime(), which only root may be
+// able to change; otherwise user_runtime().
+[[nodiscard]] Result<std::string> server_runtime(const Folders& folders, bool create);
+
 // The folder of this user: `runtime` when named, else /run/user/UID/qufabric when /run/user/UID exists and is
 // ours, else home_runtime() below the home folder of the passwd entry, never of HOME. Created when `create`;
 // refused unless it is a folder (no symlink) with mode 0700 that belongs to the effective uid. Above a named

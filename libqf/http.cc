@@ -177,7 +177,17 @@ Error HttpTransfer::failure(CURLcode code) const {
   std::string reason = reason_[0] != '\0' ? reason_.data() : ::curl_easy_strerror(code);
   bool no_http = code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL ||
                  code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE;
-  return {no_http ? ErrorKind::kPeer : ErrorKind::kSystem, 0, "cannot reach " + host + ": " + reason};
+  Error error{no_http ? ErrorKind::kPeer : ErrorKind::kSystem, 0, "cannot reach " + host + ": " + reason};
+  const std::string& file = request_.ca_file;
+  if (code == CURLE_SSL_CACERT_BADFILE) {
+    error.hint = "\"ca_file\" of the issuer names " + file + ", which must be there, readable, and PEM";
+  } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
+    error.hint = "its certificate is of no authority that is trusted " +
+                 (file.empty() ? "on this machine; \"ca_file\" of the issuer can name another one"
+                               : "by \"ca_file\" of the issuer (" + file + ")") +
+                 ", or not for " + host;
+  }
+  return error;
 }
 
 Result<HttpAnswer> HttpTransfer::finish(CURLcode code) {

@@ -49,7 +49,7 @@ TokenRefusal refusal(TokenFault fault, std::string detail = {}) {
 }
 
 std::string shown(std::string_view text) {
-  return "\"" + printable(text.substr(0, kMostShown)) + (text.size() > kMostShown ? "…\"" : "\"");
+  return quoted(text, kMostShown);
 }
 
 struct Compact {
@@ -144,10 +144,12 @@ std::optional<TokenRefusal> check_times(const Claims& claims, const TokenRules& 
   // RFC 7519 section 4.1.4: not accepted on or after exp
   if (now >= claims.expires + rules.clock_skew)
     return refusal(TokenFault::kExpired, seconds(now - claims.expires) + " ago");
-  // No skew here: the age is a choice of the admin, and a margin would only make it another number.
+  // The clocks may differ here as well: whoever refreshes a token at this age by the own clock must not be
+  // refused by one that is ahead.
   if (rules.max_token_age >= 0 && now - claims.issued_at > rules.max_token_age + rules.clock_skew) {
     return refusal(TokenFault::kTooOld, "issued " + seconds(now - claims.issued_at) + " ago, at most " +
-                                            seconds(rules.max_token_age) + " are allowed");
+                                            seconds(rules.max_token_age) + " are allowed, and " +
+                                            seconds(rules.clock_skew) + " for clocks that differ");
   }
   return std::nullopt;
 }
@@ -186,6 +188,8 @@ std::string_view fault_text(TokenFault fault) {
       return "the token is bound to another key, or the proof is missing";
     case TokenFault::kClaims:
       return "the token's claims are not as required";
+    case TokenFault::kGroups:
+      return "the token does not hold the user's groups";
     case TokenFault::kNoKeySet:
       return "there is no usable key set for the issuer";
     case TokenFault::kCertificate:
@@ -290,6 +294,13 @@ std::optional<TokenRefusal> check_claims(const Claims& claims, const JwsHeader& 
   if (!ours) return refusal(TokenFault::kAudience, "aud is " + shown(join(claims.audience, ", ")));
   if (claims.subject.empty()) return refusal(TokenFault::kSubject);
   return check_times(claims, rules, now);
+}
+
+int64_t usable_until(const Claims& claims, const TokenRules& rules) {
+  int64_t until = claims.expires;
+  // the last second of its age still counts, that of exp does not
+  if (rules.max_token_age >= 0) until = std::min(until, claims.issued_at + rules.max_token_age + 1);
+  return until + rules.clock_skew;
 }
 
 std::string sign_jwt(const SigningKey& key, std::string_view kid, std::string_view payload_json,

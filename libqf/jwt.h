@@ -35,6 +35,7 @@ enum class TokenFault {
   kBearer,       // not key-bound and the issuer does not accept bearer tokens
   kBinding,      // key-bound, but to another key, or proof missing
   kClaims,       // required_claims or types of claims
+  kGroups,       // it says that its groups are somewhere else
   kNoKeySet,     // there is no usable key set for the issuer
   kCertificate,  // the certificate around the token: its form, its times, its peer
   kLast = kCertificate,
@@ -90,6 +91,8 @@ struct TokenRules {
 };
 [[nodiscard]] std::optional<TokenRefusal> check_claims(const Claims& claims, const JwsHeader& header,
                                                        const TokenRules& rules, int64_t now);
+// From this second on check_claims() refuses what it accepts now: expired or too old.
+[[nodiscard]] int64_t usable_until(const Claims& claims, const TokenRules& rules);
 
 // header.payload.signature, signed with our own key (machine issuer, tests)
 [[nodiscard]] std::string sign_jwt(const SigningKey& key, std::string_view kid, std::string_view payload_json,

@@ -46,6 +46,18 @@ void open_log(std::string_view program, bool use_syslog, LogLevel least) {
   if (use_syslog) ::openlog(sink.program.c_str(), LOG_PID | LOG_NDELAY, LOG_AUTHPRIV);
 }
 
+void release_log() {
+  if (!sink.use_syslog) return;
+  ::closelog();
+  // closelog(3) forgets the name, too
+  ::openlog(sink.program.c_str(), LOG_PID, LOG_AUTHPRIV);
+}
+
+void log_to_standard_error() {
+  release_log();
+  sink.use_syslog = false;
+}
+
 void log_message(LogLevel level, std::string_view text) {
   if (level < sink.least) return;
   std::string clean = printable(text);
@@ -64,6 +76,15 @@ void say(std::string_view text, std::string_view hint) {
 void die(int exit_code, std::string_view text, std::string_view hint) {
   say(text, hint);
   std::exit(exit_code);
+}
+
+std::string quoted(std::string_view text, size_t most) {
+  std::string out = "\"";
+  for (char c : printable(text.substr(0, most))) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+  return out + (text.size() > most ? "…\"" : "\"");
 }
 
 std::string printable(std::string_view text, bool keep_newlines) {

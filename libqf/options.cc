@@ -21,15 +21,14 @@ void add_folder_options(po::options_description& visible, FolderOptions& folders
 
 po::variables_map parse_options(int argc, char** argv, const CommandLine& line) {
   auto add = line.visible.add_options();
-  add("help", "print this");
-  add("version", "print the version");
+  if (line.visible.find_nothrow("help", false) == nullptr) add("help,h", "print this");
+  if (line.visible.find_nothrow("version", false) == nullptr) add("version", "print the version");
   po::options_description all;
   all.add(line.visible);
+  std::vector<std::string> unexpected;
   po::positional_options_description positional;
-  if (line.words != nullptr) {
-    all.add_options()("word", po::value(line.words));
-    positional.add("word", -1);
-  }
+  all.add_options()("word", po::value(line.words != nullptr ? line.words : &unexpected));
+  positional.add("word", -1);
   auto style = po::command_line_style::unix_style ^ po::command_line_style::allow_guessing;
   po::variables_map values;
   try {
@@ -39,6 +38,7 @@ po::variables_map parse_options(int argc, char** argv, const CommandLine& line) 
   } catch (const po::error& e) {
     wrong_usage(line.program, e.what());
   }
+  if (!unexpected.empty()) wrong_usage(line.program, "unexpected word " + quoted(unexpected.front()));
   if (values.count("help") == 0 && values.count("version") == 0) return values;
   std::ostringstream text;
   text << line.visible;

@@ -22,7 +22,7 @@ void add_folder_options(boost::program_options::options_description& visible, Fo
 struct CommandLine {
   std::string program;
   std::string usage;                                     // before the options in --help
-  boost::program_options::options_description& visible;  // --help and --version are added
+  boost::program_options::options_description& visible;  // --help and --version are added if missing
   std::vector<std::string>* words = nullptr;  // arguments that are no options; null: there are none
 };
 // Fills the variables that the options are bound to. Exits for --help, --version and wrong usage.

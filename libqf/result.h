@@ -25,6 +25,7 @@ struct Error {
   ErrorKind kind = ErrorKind::kSystem;
   int sys = 0;  // errno at the call, 0 when none
   std::string what;
+  std::string hint = {};  // the next step for the person, where the place of the error knows it
 
   // "cannot open /x: Permission denied"
   [[nodiscard]] std::string text() const { return sys == 0 ? what : what + ": " + std::strerror(sys); }
@@ -49,6 +50,12 @@ struct Error {
 }
 [[nodiscard]] inline Error refused(std::string what) {
   return {ErrorKind::kRefused, 0, std::move(what)};
+}
+
+// The same error with the next step.
+[[nodiscard]] inline Error with_hint(Error error, std::string hint) {
+  error.hint = std::move(hint);
+  return error;
 }
 
 // Reading the value of a failed Result, or the error of a good one, is our bug and aborts.

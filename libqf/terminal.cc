@@ -38,6 +38,10 @@ void Terminal::show(std::string_view text) const {
   if (!write_all(fd_, printable(text, true) + "\n")) return;
 }
 
+bool nobody_hears() {
+  return leads_nowhere(STDERR_FILENO) && !Terminal::find().present();
+}
+
 int complain(const Trouble& trouble) {
   if (trouble.text.empty()) return trouble.exit_code;
   say(trouble.text, trouble.hint);

@@ -29,6 +29,9 @@ class Terminal {
   int fd_ = -1;
 };
 
+// Whether nobody hears what is said: stderr leads nowhere and there is no terminal.
+[[nodiscard]] bool nobody_hears();
+
 // To stderr, and to /dev/tty when stderr leads nowhere. Returns the exit code.
 int complain(const Trouble& trouble);
 

@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <thread>
@@ -20,19 +18,7 @@ namespace {
 
 constexpr auto kStartDeadline = std::chrono::seconds(10);
 constexpr auto kRetry = std::chrono::milliseconds(10);
-constexpr time_t kConnectSeconds = 2;  // a stopped daemon whose queue is full must not hang ssh
 constexpr size_t kMostStartMessage = 4096;
-
-Status check_owner(int fd, const std::string& path, uid_t owner) {
-  struct ucred peer = {};
-  socklen_t length = sizeof peer;
-  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return system_error("SO_PEERCRED");
-  if (owner != static_cast<uid_t>(-1) && peer.uid != owner) {
-    return refused("the daemon at " + path + " runs under uid " + std::to_string(peer.uid) + ", not " +
-                   std::to_string(owner));
-  }
-  return Done{};
-}
 
 // What a starting daemon said, without waiting for more: it may hold the other end for ever.
 std::string read_message(int fd) {
@@ -63,28 +49,6 @@ Status start_daemon(const Folders& folders, Deadline deadline) {
 }
 
 }  // namespace
-
-Result<Fd> connect_unix(const std::string& path, uid_t owner) {
-  struct sockaddr_un to = {};
-  to.sun_family = AF_UNIX;
-  if (path.size() >= sizeof to.sun_path) {
-    return input_error("the socket's path " + path + " is longer than " +
-                       std::to_string(sizeof to.sun_path - 1) + " bytes");
-  }
-  std::copy(path.begin(), path.end(), to.sun_path);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return system_error("cannot make a socket");
-  struct timeval limit = {kConnectSeconds, 0};
-  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
-    return system_error("cannot set SO_SNDTIMEO");
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
-    if (errno == ENOENT || errno == ECONNREFUSED) return not_found("no daemon listens at " + path);
-    if (errno == EAGAIN) return timeout_error("the daemon at " + path + " does not answer");
-    return system_error("cannot connect to " + path);
-  }
-  if (auto checked = check_owner(fd.get(), path, owner); !checked) return checked.error();
-  return fd;
-}
 
 Result<TokendClient> TokendClient::connect(const Folders& folders) {
   auto runtime = user_runtime(folders, false);

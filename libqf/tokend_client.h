@@ -10,6 +10,7 @@
 #include "libqf/folders.h"
 #include "libqf/json.h"
 #include "libqf/result.h"
+#include "libqf/unix_socket.h"
 
 namespace qf {
 
@@ -38,9 +39,5 @@ class TokendClient {
   Fd fd_;
   std::string buffer_;
 };
-
-// The connected socket of a daemon of ours, its uid checked: `owner`, or -1 for any. For the machine issuer
-// too.
-[[nodiscard]] Result<Fd> connect_unix(const std::string& path, uid_t owner);
 
 }  // namespace qf

@@ -27,7 +27,7 @@ constexpr const char* kUsage =
 
 struct Options {
   qf::FolderOptions folders;
-  std::string timeout = "5";
+  std::optional<std::string> timeout;  // seconds
   std::vector<std::string> words;
   bool json = false, quiet = false, match = false, verbose = false, host_keys = false;
 };
@@ -37,7 +37,10 @@ po::options_description describe(Options& o) {
   auto add = visible.add_options();
   add("json", po::bool_switch(&o.json), "print the answer as a JSON object");
   add("quiet", po::bool_switch(&o.quiet), "print nothing, exit code only");
-  add("timeout", po::value(&o.timeout)->value_name("SECONDS"), "for the whole probe, default 5");
+  auto take = [](std::optional<std::string>& to) {
+    return po::value<std::string>()->notifier([&to](const std::string& value) { to = value; });
+  };
+  add("timeout", take(o.timeout)->value_name("SECONDS"), "for the whole probe, default 5");
   add("match", po::bool_switch(&o.match), "for ssh_config: does the QuFabric block apply");
   add("verbose", po::bool_switch(&o.verbose), "with --match: say why on stderr");
   add("host-keys", po::bool_switch(&o.host_keys), "print the peer's pinned keys as known_hosts lines");
@@ -92,8 +95,8 @@ int run_ask(const Options& options, const qf::Folders& folders) {
   if (options.words[0].empty()) wrong_usage("the host is empty");
   auto port = options.words.size() == 2 ? qf::parse_number(options.words[1], 65535) : 22;
   if (!port || *port == 0) wrong_usage("\"" + options.words[1] + "\" is not a port");
-  auto report =
-      qf::ask_host(folders, options.words[0], static_cast<uint16_t>(*port), parse_timeout(options.timeout));
+  auto report = qf::ask_host(folders, options.words[0], static_cast<uint16_t>(*port),
+                             parse_timeout(options.timeout.value_or("5")));
   std::string text = options.json ? qf::report_json(report) : qf::report_text(report);
   if (!options.quiet && !qf::write_all(STDOUT_FILENO, text)) return qf::kExitSystem;
   return qf::detection_exit_code(report.result.detection);
@@ -105,6 +108,10 @@ int main(int argc, char** argv) {
   qf::open_log("qf-detect");
   Options options = read_options(argc, argv);
   if (options.match + options.host_keys > 1) wrong_usage("--match and --host-keys exclude each other");
+  if ((options.match || options.host_keys) && (options.json || options.quiet || options.timeout))
+    wrong_usage("--json, --quiet and --timeout belong to a probe, not to --match and --host-keys");
+  if (options.verbose && !options.match && !options.host_keys)
+    wrong_usage("--verbose belongs to --match and --host-keys");
   if (options.json && options.quiet) wrong_usage("--json and --quiet exclude each other");
   auto folders = options.folders.folders();
   if (options.match) return run_match(options, folders);

@@ -18,7 +18,9 @@ std::string finding(const ProbeResult& result) {
     case Detection::kOther:
       return "another SSH server" + software;
     case Detection::kClosed:
-      return "closes connections without a word: this source is not allowed, or it is no SSH server";
+      return "closes connections without a word: this source is not allowed, it has too many connections, or "
+             "it is no SSH "
+             "server";
     case Detection::kNone:
       return "no SSH server: " + result.reason;
   }

@@ -17,9 +17,9 @@ constexpr auto kPatience = std::chrono::seconds(2);
 constexpr auto kRestOfLine = std::chrono::seconds(5);
 
 std::string prompt_text(const cJSON* event) {
-  auto get = [&](const char* key) { return json_string(event, key).value_or(""); };
+  auto get = [&](const char* key) { return printable(json_string(event, key).value_or("")); };
   std::string issuer = get("issuer"), code = get("user_code");
-  std::string text = "qf-proxy: to sign in" + (issuer.empty() ? "" : " to " + issuer) + ", open " +
+  std::string text = "qf-proxy: to log in" + (issuer.empty() ? "" : " at " + issuer) + ", open " +
                      get("verification_uri") + (code.empty() ? "" : " and enter the code " + code);
   if (auto complete = get("verification_uri_complete"); !complete.empty()) text += "\nor open " + complete;
   if (auto seconds = json_integer(event, "expires_in"); seconds && *seconds >= 60)
@@ -29,16 +29,17 @@ std::string prompt_text(const cJSON* event) {
 
 Trouble daemon_trouble(const Error& error) {
   return {kExitSystem, "no credential: " + error.text(),
-          "try again; qf-token status shows the daemon's state"};
+          error.hint.empty() ? "try again; qf-token status shows the daemon's state" : error.hint};
 }
 
 Trouble refusal(const cJSON* answer, const LoginRequest& request, bool asked) {
-  auto get = [&](const char* key) { return json_string(answer, key).value_or(""); };
+  // one line each: a line of a provider's must not look like ours
+  auto get = [&](const char* key) { return printable(json_string(answer, key).value_or("")); };
   std::string code = get("error"), message = get("message"), hint = get("hint");
   if (code == "login_required" && !asked) {
     return {kExitNegative,
-            request.peer + " wants a login, nobody is signed in, and there is no terminal to ask at",
-            "run: qf-token login, with a cache (qf-up --ssh-jwt-cache-ttl), then connect again"};
+            request.peer + " wants a login, nobody is logged in, and there is no terminal to ask at",
+            (hint.empty() ? "run: qf-token login" : hint) + ", then connect again"};
   }
   std::string why = message.empty() ? code : message;
   return {kExitNegative,
@@ -89,7 +90,7 @@ class Login {
       terminal_.show(prompt_text(json));
       prompted_ = true;
     } else if (event == "notice") {
-      terminal_.show("qf-proxy: " + json_string(json, "message").value_or(""));
+      terminal_.show("qf-proxy: " + printable(json_string(json, "message").value_or("")));
     }
   }
 
@@ -99,7 +100,7 @@ class Login {
                                 json_string(answer, "key_file").value_or("")};
     if (credential.certificate.empty() || credential.key_file.empty())
       return daemon_trouble(peer_error("qf-tokend's answer has no certificate"));
-    if (prompted_) terminal_.show("qf-proxy: signed in");
+    if (prompted_) terminal_.show("qf-proxy: logged in");
     return credential;
   }
 

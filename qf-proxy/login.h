@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A credential for a peer from qf-tokend, which may have to ask the person to sign in.
+// A credential for a peer from qf-tokend, which may have to ask the person to log in.
 #pragma once
 
 #include <functional>

@@ -25,10 +25,13 @@ Trouble unreachable(const PeerRecord& peer, const Error& error) {
 Trouble no_identification(const PeerRecord& peer, const std::string& place, const Error& error) {
   switch (error.kind) {
     case ErrorKind::kRefused:
-      return {kExitNegative,
-              place + " closed the connection without a word: this source is not allowed to reach it",
-              "a policy must allow this machine to reach " + peer.name +
-                  "; its audit log names the source that it saw"};
+      return {
+          kExitNegative,
+          place +
+              " closed the connection without a word: this source is not allowed to reach it, or the "
+              "server has too many connections",
+          "a policy must allow this machine to reach " + peer.name +
+              ", and its limits another connection; its audit log has the reason and the source that it saw"};
     case ErrorKind::kPeer:
       return {kExitNegative, place + " is no SSH server: " + error.text(),
               "find out what listens on port 22022 of " + peer.name};

@@ -10,6 +10,7 @@
 #include "libqf/parent.h"
 #include "libqf/text.h"
 #include "libqf/tokend_client.h"
+#include "qf-proxy/farewell.h"
 #include "qf-proxy/hostkey_guard.h"
 #include "qf-proxy/peer.h"
 #include "qf-proxy/relay.h"
@@ -69,41 +70,63 @@ Trouble become_tunnel(const Folders& folders, const std::string& host, const std
   return {kExitSystem, system_error("cannot run " + words[0]).text(), "is QuFabric installed completely?"};
 }
 
+Trouble direct_trouble(const std::string& place, const Error& error) {
+  if (error.kind == ErrorKind::kRefused) return wrong_host_key(place, error.what);
+  if (error.kind == ErrorKind::kPeer)
+    return {kExitNegative, place + " broke the SSH protocol: " + error.text(),
+            "nothing was sent to it; is it a QuFabric SSH server?"};
+  if (error.kind == ErrorKind::kTimeout)
+    return {kExitNegative,
+            place + " did not finish the key exchange in " + std::to_string(kKeyExchangeTime.count()) + " s",
+            "nothing was sent to it; is the network very slow, or the server not ours?"};
+  return {kExitSystem, place + ": " + error.text(), ""};
+}
+
 int run_direct(HostKeyGuard& guard, const PeerConnection& connection) {
   // The client's last words must reach the peer after ssh has sent us its SIGHUP; the relay ends by itself.
   ::signal(SIGHUP, SIG_IGN);
   auto done = relay({STDIN_FILENO, STDOUT_FILENO, connection.fd.get()}, &guard);
   if (done) return kExitOk;
-  const Error& error = done.error();
-  if (error.kind == ErrorKind::kRefused) return complain(wrong_host_key(connection.place, error.what));
-  if (error.kind == ErrorKind::kPeer)
-    return complain({kExitNegative, connection.place + " broke the SSH protocol: " + error.text(),
-                     "nothing was sent to it; is it a QuFabric SSH server?"});
-  if (error.kind == ErrorKind::kTimeout)
-    return complain({kExitNegative,
-                     connection.place + " did not finish the key exchange in " +
-                         std::to_string(kKeyExchangeTime.count()) + " s",
-                     "nothing was sent to it; is the network very slow, or the server not ours?"});
-  return complain({kExitSystem, connection.place + ": " + error.text(), ""});
+  // the guard passes on whole packets only, so one of ours may follow
+  bool guarded = !guard.done() && done.error().kind != ErrorKind::kSystem;
+  return give_up(direct_trouble(connection.place, done.error()),
+                 guarded ? ClientHas::kLine : ClientHas::kEncryption);
+}
+
+// So that the next ssh asks the peer itself: what qf-tokend remembers is a minute old at most, and wrong by
+// now.
+void tell_gone(const Folders& folders, const std::string& peer) {
+  auto client = TokendClient::connect(folders);
+  if (!client) return;
+  JsonWriter request;
+  request.set("version", kTokendProtocolVersion).set("op", "detected").set("peer", peer).set("host", peer);
+  request.set("detection", "none");
+  // the next ssh may find out by itself just as well
+  if (client->send(request.text())) (void)client->receive(Clock::now() + kDaemonDeadline);
 }
 
 }  // namespace
 
 int run_proxy(const Folders& folders, const std::string& host, const std::string& port) {
   auto peer = find_target(folders, host);
-  if (!peer) return complain(peer.error());
+  if (!peer) return give_up(peer.error(), ClientHas::kNothing);
   auto fd = dial_peer(*peer);
-  if (!fd) return complain(fd.error());
+  if (!fd) {
+    tell_gone(folders, peer->name);
+    return give_up(fd.error(), ClientHas::kNothing);
+  }
   HostKeyGuard guard(host_key_blobs(peer->ssh_host_keys));
   bool direct = !tunnel_wished() && has_certificate(folders, peer->name);
   if (direct) {
     auto sent = forward_greeting(fd->get(), guard);
-    if (!sent) return complain({kExitSystem, "peer " + peer->name + ": " + sent.error().text(), "try again"});
+    if (!sent)
+      return give_up({kExitSystem, "peer " + peer->name + ": " + sent.error().text(), "try again"},
+                     ClientHas::kNothing);
   }
   auto connection = take_connection(*peer, std::move(*fd));
-  if (!connection) return complain(connection.error());
+  if (!connection) return give_up(connection.error(), ClientHas::kNothing);
   if (!direct && connection->identification.kind == ServerKind::kQufabricJwt)
-    return complain(become_tunnel(folders, lower(host), port, std::move(connection->fd)));
+    return give_up(become_tunnel(folders, lower(host), port, std::move(connection->fd)), ClientHas::kNothing);
   return run_direct(guard, *connection);
 }
 

@@ -51,7 +51,10 @@ class GuardedPhase {
         if (auto moved = read_client(); !moved) return moved.error();
       }
       if (((*polled)[2].revents & ~POLLOUT) != 0) {
-        if (auto moved = read_peer(); !moved) return moved.error();
+        if (auto moved = read_peer(); !moved) {
+          (void)write_out();  // what was judged before is the client's
+          return moved.error();
+        }
       }
       if (auto moved = write_out(); !moved) return moved.error();
       if (client_gone_) return Phase::kOver;

@@ -6,6 +6,7 @@
 #include "libqf/log.h"
 #include "libqf/text.h"
 #include "qf-proxy/channel_relay.h"
+#include "qf-proxy/farewell.h"
 #include "qf-proxy/login.h"
 #include "qf-proxy/outer_session.h"
 
@@ -26,6 +27,7 @@ class Tunnel {
     line_ = first->identification.line;
     // Before any login: the client's ConnectTimeout runs until it has this line.
     if (!write_all(STDOUT_FILENO, line_ + "\r\n", Clock::now() + kLineDeadline)) return client_left();
+    client_has_ = ClientHas::kLine;
     // The peer proves itself before the person is asked for anything.
     if (auto opened = open(std::move(*first)); !opened) return opened.error();
     LoginRequest request{peer_.name, host_, [this] { outer_.reset(); }};
@@ -35,8 +37,10 @@ class Tunnel {
       if (auto again = reconnect(); !again) return again.error();
     }
     if (auto entered = outer_->enter(*credential, terminal_, watch_); !entered) return entered.error();
+    client_has_ = ClientHas::kEncryption;  // or part of a packet
     return carry();
   }
+  [[nodiscard]] ClientHas client_has() const { return client_has_; }
 
  private:
   Result<Done, Trouble> open(PeerConnection connection) {
@@ -68,15 +72,17 @@ class Tunnel {
   Terminal terminal_ = Terminal::find();
   ClientWatch watch_{STDIN_FILENO, STDOUT_FILENO};
   std::optional<OuterSession> outer_;
+  ClientHas client_has_ = ClientHas::kNothing;
 };
 
 }  // namespace
 
 int run_tunnel(const ProxyOptions& options, Fd connection) {
   auto peer = find_target(options.folders, options.host);
-  if (!peer) return complain(peer.error());
-  auto done = Tunnel(options.folders, std::move(*peer), lower(options.host)).run(std::move(connection));
-  return done ? kExitOk : complain(done.error());
+  if (!peer) return give_up(peer.error(), ClientHas::kNothing);
+  Tunnel tunnel(options.folders, std::move(*peer), lower(options.host));
+  auto done = tunnel.run(std::move(connection));
+  return done ? kExitOk : give_up(done.error(), tunnel.client_has());
 }
 
 }  // namespace qf

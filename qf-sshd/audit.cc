@@ -37,9 +37,10 @@ std::string clean(std::string_view text) {
   return printable(text.substr(0, kMostFieldBytes));
 }
 
-// For the line that people read: `corp:auth0|61`, or what stands for nobody.
+// For the line that people read: `"corp:auth0|61"`, or what stands for nobody. Quoted, since a subject may
+// hold anything, the rest of such a line as well.
 std::string who(const AuditLogin& login) {
-  return login.identity ? clean(login.identity->name()) : "unknown user";
+  return login.identity ? quoted(login.identity->name(), kMostFieldBytes) : "unknown user";
 }
 
 std::string from(const AuditConnection& connection) {
@@ -52,14 +53,16 @@ std::string also(const char* label, const std::string& text) {
 }
 
 void log_login(const AuditConnection& connection, const AuditLogin& login) {
-  std::string target = login.os_user.empty() ? "a tunnel" : "\"" + clean(login.os_user) + "\"";
+  std::string target = login.os_user.empty() ? "a tunnel" : quoted(login.os_user, kMostFieldBytes);
   std::string text = std::string(login.allowed ? "login allowed: " : "login refused: ") + who(login) +
                      " as " + target + " from " + from(connection) + also("method ", login.method) +
                      also("policy ", login.policy);
   if (login.allowed) {
     log_info(text);
   } else {
-    log_warning(text + also("", login.refusal) + also("", login.reason));
+    // the words for the user often hold the reason already
+    bool said = login.refusal.find(login.reason) != std::string::npos;
+    log_warning(text + also("", login.refusal) + also("", said ? "" : login.reason));
   }
 }
 
@@ -93,6 +96,19 @@ void AuditLog::connection_judged(const AuditConnection& connection, const Decisi
   append("connection", connection, std::move(fields));
   if (decision.allowed) return;
   log_warning("connection refused: " + from(connection) + also("policy ", decision.policy) +
+              also("", decision.detail));
+}
+
+void AuditLog::connections_refused(const AuditConnection& connection, const Decision& decision,
+                                   uint64_t count, int64_t seconds) {
+  JsonWriter fields;
+  fields.set("count", static_cast<int64_t>(count));
+  fields.set("seconds", seconds);
+  set_text(fields, "policy", decision.policy);
+  set_text(fields, "reason", decision.detail);
+  append("connections-refused", connection, std::move(fields));
+  log_warning(std::to_string(count) + " more connections refused in " + std::to_string(seconds) +
+              " s, the last from " + from(connection) + also("policy ", decision.policy) +
               also("", decision.detail));
 }
 
@@ -132,10 +148,13 @@ void AuditLog::session_start(const AuditConnection& connection, const AuditSessi
 void AuditLog::session_refused(const AuditConnection& connection, const std::string& os_user,
                                const std::string& reason) {
   JsonWriter fields;
+  // without the hint, which is for the user
+  std::string why = reason.substr(0, reason.find('\n'));
   set_text(fields, "os_user", os_user);
-  set_text(fields, "reason", reason);
+  set_text(fields, "reason", why);
   append("session-refused", connection, std::move(fields));
-  log_warning("session refused: \"" + clean(os_user) + "\" from " + from(connection) + also("", reason));
+  log_warning("session refused: " + quoted(os_user, kMostFieldBytes) + " from " + from(connection) +
+              also("", why));
 }
 
 void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& end) {
@@ -151,6 +170,16 @@ void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& en
   fields.set("bytes_out", static_cast<int64_t>(end.bytes_out));
   fields.set("milliseconds", static_cast<int64_t>(end.seconds * 1000));
   append("session-end", connection, std::move(fields));
+}
+
+void AuditLog::forward(const AuditConnection& connection, const std::string& what, const std::string& target,
+                       const std::string& error) {
+  JsonWriter fields;
+  set_text(fields, "kind", what);
+  set_text(fields, "target", target);
+  fields.set("allowed", error.empty());
+  set_text(fields, "reason", error);
+  append("forward", connection, std::move(fields));
 }
 
 void AuditLog::violation(const AuditConnection& connection, const std::string& what) {
@@ -175,11 +204,16 @@ std::string AuditLog::format_line(const char* event, const AuditConnection& conn
   return line + "\n";
 }
 
+Status AuditLog::reopen() {
+  auto fd = open_audit_file(path_);
+  if (!fd) return fd.error();
+  fd_ = std::move(*fd);
+  return Done{};
+}
+
 Status AuditLog::write_line(const std::string& line) {
   if (!still_at(path_, fd_.get())) {
-    auto fd = open_audit_file(path_);
-    if (!fd) return fd.error();
-    fd_ = std::move(*fd);
+    if (auto opened = reopen(); !opened) return opened;
   }
   // O_APPEND makes one write(2) one line, whoever else writes; more than one is needed only on a full disk
   return write_all(fd_.get(), line);

@@ -63,15 +63,23 @@ class AuditLog {
   [[nodiscard]] static Result<AuditLog> open(std::string path, Now now = {});
 
   void connection_judged(const AuditConnection& connection, const Decision& decision);
+  // `count` more refusals like this one, in `seconds`, that were not written one by one.
+  void connections_refused(const AuditConnection& connection, const Decision& decision, uint64_t count,
+                           int64_t seconds);
   void login(const AuditConnection& connection, const AuditLogin& login);
   void session_start(const AuditConnection& connection, const AuditSession& session);
   void session_refused(const AuditConnection& connection, const std::string& os_user,
                        const std::string& reason);
   void session_end(const AuditConnection& connection, const AuditEnd& end);
+  // what: "connect", "listen", "listen-end", "agent", "x11"; error: why not, empty: done
+  void forward(const AuditConnection& connection, const std::string& what, const std::string& target,
+               const std::string& error);
   // net, or a peer's behaviour, broke the rules: the connection ends
   void violation(const AuditConnection& connection, const std::string& what);
 
   [[nodiscard]] int fd() const { return fd_.get(); }
+  // After a log rotation; each event looks for itself too. On an error the old file stays in use.
+  [[nodiscard]] Status reopen();
 
  private:
   AuditLog(std::string path, Fd fd, Now now)

@@ -22,7 +22,7 @@ TokenRefusal refusal(TokenFault fault, std::string detail) {
 }
 
 std::string shown(std::string_view text) {
-  return "\"" + printable(text.substr(0, kMostShown)) + "\"";
+  return quoted(text, kMostShown);
 }
 
 // ---- the certificate --------------------------------------------------------------------------------------
@@ -243,12 +243,38 @@ Result<std::string, TokenRefusal> read_user_id(const IssuerRecord& issuer, const
   return std::move(*value);
 }
 
+// A user with many groups gets a token that only says where they can be asked for: by a distributed claim
+// (OpenID Connect Core section 5.6.2) or "hasgroups" (Entra).
+std::optional<TokenRefusal> check_groups_elsewhere(const IssuerRecord& issuer, const Claims& claims) {
+  auto elsewhere = [](const std::string& how) { return refusal(TokenFault::kGroups, how); };
+  const cJSON* names = json_member(claims.all.get(), "_claim_names");
+  if (names != nullptr && (::cJSON_IsObject(names) == 0 || json_member(names, issuer.groups_claim.c_str()))) {
+    return elsewhere("_claim_names refers to claim " + shown(issuer.groups_claim));
+  }
+  const cJSON* has = json_member(claims.all.get(), "hasgroups");
+  if (has != nullptr && ::cJSON_IsFalse(has) == 0) return elsewhere("hasgroups is set");
+  return std::nullopt;
+}
+
+// The user groups that the issuer's groups could stand for; "*": any.
+std::vector<std::string> reachable_groups(const IssuerRecord& issuer) {
+  std::vector<std::string> groups;
+  for (const auto& [name, group] : issuer.group_map) groups.push_back(group == "*" ? name : group);
+  return groups;
+}
+
+bool says_groups(const IssuerRecord& issuer, const Claims& claims) {
+  const cJSON* value = json_member(claims.all.get(), issuer.groups_claim.c_str());
+  return value != nullptr && ::cJSON_IsNull(value) == 0;
+}
+
 // The user groups that the token's groups stand for.
 Result<std::vector<std::string>, TokenRefusal> read_groups(const IssuerRecord& issuer, const Claims& claims) {
   std::vector<std::string> groups;
   const char* claim = issuer.groups_claim.c_str();
-  const cJSON* value = json_member(claims.all.get(), claim);
-  if (issuer.group_map.empty() || value == nullptr || ::cJSON_IsNull(value) != 0) return groups;
+  if (issuer.group_map.empty()) return groups;
+  if (auto bad = check_groups_elsewhere(issuer, claims)) return *bad;
+  if (!says_groups(issuer, claims)) return groups;
   auto names = json_strings(claims.all.get(), claim);
   // some providers send a single group as a string
   if (auto one = json_string(claims.all.get(), claim)) names = std::vector<std::string>{*one};
@@ -285,6 +311,7 @@ Result<Identity, TokenRefusal> make_identity(const AuthenticationContext& contex
   identity.subject = std::move(*subject);
   auto groups = read_groups(issuer, claims);
   if (!groups) return groups.error();
+  if (!says_groups(issuer, claims)) identity.unknown_groups = reachable_groups(issuer);
   auto listed = context.policy.groups_of_user(issuer.name, identity.subject);
   if (!listed) return refusal(TokenFault::kClaims, "policy.mdb: " + listed.error().text());
   // a token may bring names that the document does not know; they make nobody a user of the fabric
@@ -299,6 +326,7 @@ Result<Identity, TokenRefusal> make_identity(const AuthenticationContext& contex
   identity.email_local = read_email_local(issuer, claims);
   identity.token_id = claims.token_id;
   identity.token_expires = claims.expires;
+  identity.usable_until = usable_until(claims, rules_of(issuer, true));
   return identity;
 }
 
@@ -319,6 +347,8 @@ Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationCont
   if (!identity) return identity.error();
   identity->key_bound = key_bound;
   identity->certificate_serial = credential->serial;
+  auto certificate_until = static_cast<int64_t>(credential->valid_before) + kCertificateSkew;
+  identity->usable_until = std::min(identity->usable_until, certificate_until);
   return identity;
 }
 

@@ -137,6 +137,14 @@ bool in_group(const Identity& identity, const std::string& group) {
   return std::find(identity.groups.begin(), identity.groups.end(), group) != identity.groups.end();
 }
 
+// What the token does not say, an allow may not assume and a deny must: a provider leaves the claim out for a
+// client that does not ask for it.
+bool may_be_in_group(const Identity& identity, const std::string& group) {
+  return in_group(identity, group) ||
+         std::any_of(identity.unknown_groups.begin(), identity.unknown_groups.end(),
+                     [&](const std::string& unknown) { return unknown == "*" || unknown == group; });
+}
+
 // Whether the identity is one of those that an allow is about: under tcp and under "full" without groups
 // every user of the fabric.
 bool is_about(const PolicyRecord& policy, const Identity& identity) {
@@ -182,12 +190,20 @@ bool denies(const PolicyRecord& policy, const std::optional<Identity>& identity,
   static const Identity kNobody;
   for (const auto& [group, os_users] : policy.authorized_groups) {
     // where nobody is known, anybody may be in the group
-    if (identity && !in_group(*identity, group)) continue;
+    if (identity && !may_be_in_group(*identity, group)) continue;
     if (policy.full_access || os_users.empty()) return true;
     if (lists(os_users, request.os_user, identity ? *identity : kNobody)) return true;
     if (request.os_user_is_root && lists(os_users, "root", kNobody)) return true;
   }
   return false;
+}
+
+// Why a deny that names groups was not sure to be about somebody else.
+std::string deny_detail(const PolicyRecord& deny, const std::optional<Identity>& identity) {
+  bool member = !identity || std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(),
+                                         [&](const auto& entry) { return in_group(*identity, entry.first); });
+  return member ? "denied by policy"
+                : "denied by policy: the token does not hold the user's groups, one of which is denied";
 }
 
 const PolicyRecord* first_deny(const PairRules& rules, const LoginRequest& request) {
@@ -221,7 +237,7 @@ Decision no_grant(const PairRules& rules, const LoginRequest& request) {
 }
 
 std::string shown(const std::string& name) {
-  return "\"" + printable(std::string_view(name).substr(0, kMostShownName)) + "\"";
+  return quoted(name, kMostShownName);
 }
 
 }  // namespace
@@ -241,7 +257,7 @@ Decision judge_login(const PolicyDb& policy, const PeerPolicyRecord& source, con
     return refuse(Refusal::kPeer, "not a user of this fabric");
   }
   if (const auto* deny = first_deny(*rules, request)) {
-    return refuse(Refusal::kOsUser, "denied by policy", deny->name);
+    return refuse(Refusal::kOsUser, deny_detail(*deny, request.identity), deny->name);
   }
   const auto* grant = first_grant(*rules, request);
   if (grant == nullptr) return no_grant(*rules, request);
@@ -265,9 +281,9 @@ Decision judge_tunnel(const PolicyDb& policy, const PeerPolicyRecord& source, co
         std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(), [&](const auto& entry) {
           bool every = deny.full_access || entry.second.empty() ||
                        std::find(entry.second.begin(), entry.second.end(), "*") != entry.second.end();
-          return every && in_group(identity, entry.first);
+          return every && may_be_in_group(identity, entry.first);
         });
-    if (all) return refuse(Refusal::kPeer, "denied by policy", deny.name);
+    if (all) return refuse(Refusal::kPeer, deny_detail(deny, identity), deny.name);
   }
   for (const auto& grant : rules->allows) {
     if (is_about(grant, identity)) return allow(grant);

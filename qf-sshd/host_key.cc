@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/host_key.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
-#include "qf-sshd/ssh_handles.h"
+#include "libqf/fd.h"
 
 namespace qf {
 
-Result<std::string> host_key_fingerprint(const std::string& path) {
+Result<HostKey> load_host_key(const std::string& path) {
+  // the library does not say why it cannot read a file
+  auto file = open_file(path, O_RDONLY);
+  if (!file) return file.error();
   struct stat st = {};
-  if (::stat(path.c_str(), &st) != 0) return system_error("cannot read the host key " + path);
-  if ((st.st_mode & 077) != 0)
-    return input_error("the host key " + path + " can be read by others; run: chmod 600 " + path);
+  if (::fstat(file->get(), &st) != 0) return system_error("cannot read " + path);
+  if ((st.st_mode & 077) != 0) return refused("the host key " + path + " can be read by others");
   ssh_key loaded = nullptr;
   if (::ssh_pki_import_privkey_file(path.c_str(), nullptr, nullptr, nullptr, &loaded) != SSH_OK) {
     return input_error("the host key " + path + " is not a private key without passphrase");
@@ -25,7 +28,14 @@ Result<std::string> host_key_fingerprint(const std::string& path) {
     return input_error("the host key " + path + " is not an Ed25519 key");
   }
   SshPtr<char*> owner(text);
-  return fingerprint(base64_decode(text).value_or(""));
+  return HostKey{std::move(key), fingerprint(base64_decode(text).value_or(""))};
+}
+
+std::string host_key_hint(const Error& error, const std::string& path) {
+  if (error.kind == ErrorKind::kRefused) return "run: chmod 600 " + path;
+  if (error.sys == EACCES) return "run qf-sshd as root, or with --state-dir and a folder of your own";
+  if (error.sys == ENOENT) return "run qf-up host-key, which makes it";
+  return "move it away and run qf-up host-key, which makes a new one";
 }
 
 }  // namespace qf

@@ -5,11 +5,18 @@
 #include <string>
 
 #include "libqf/result.h"
+#include "qf-sshd/ssh_handles.h"
 
 namespace qf {
 
-// "SHA256:…" of the key in this private key file. kInput when the file can be read by others or is no Ed25519
-// key.
-[[nodiscard]] Result<std::string> host_key_fingerprint(const std::string& path);
+struct HostKey {
+  SshPtr<ssh_key> key;
+  std::string fingerprint;  // "SHA256:…"
+};
+
+// From this private key file. kRefused when the file can be read by others, kInput when it is no Ed25519 key.
+[[nodiscard]] Result<HostKey> load_host_key(const std::string& path);
+// What to do about such an error.
+[[nodiscard]] std::string host_key_hint(const Error& error, const std::string& path);
 
 }  // namespace qf

@@ -20,6 +20,10 @@ struct Identity {
   std::string token_id;             // jti, empty: none
   uint64_t certificate_serial = 0;  // 0: no certificate
   int64_t token_expires = 0;        // seconds since the epoch
+  // seconds since the epoch from which on the credential is too old, clocks that differ allowed for
+  int64_t usable_until = 0;
+  // User groups that the token might have brought and says nothing about; "*": any. For a deny they count.
+  std::vector<std::string> unknown_groups;
 
   // "corp:auth0|61", as in user_groups
   [[nodiscard]] std::string name() const { return issuer_name + ":" + subject; }

@@ -11,14 +11,17 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "libqf/fd.h"
+#include "libqf/log.h"
 
 namespace qf {
 
@@ -33,16 +36,14 @@ constexpr int kAllowed[] = {
     SCMP_SYS(readv),
     SCMP_SYS(writev),
     SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
     SCMP_SYS(recvmsg),
-    SCMP_SYS(sendmsg),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(close),
     SCMP_SYS(shutdown),
+    SCMP_SYS(accept4),
     SCMP_SYS(brk),
     SCMP_SYS(munmap),
-    SCMP_SYS(mremap),
     SCMP_SYS(madvise),
     SCMP_SYS(futex),
     SCMP_SYS(getrandom),
@@ -69,8 +70,40 @@ constexpr int kRefused[] = {
     SCMP_SYS(lseek),       SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(uname),
     SCMP_SYS(getuid),      SCMP_SYS(geteuid),     SCMP_SYS(getgid),     SCMP_SYS(getegid),
     SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(sysinfo),    SCMP_SYS(prctl),
-    SCMP_SYS(socket),
+    SCMP_SYS(socket),      SCMP_SYS(mremap),
 };
+
+// Calls that are allowed when all of these conditions on their arguments hold.
+struct Narrow {
+  int call;
+  std::vector<scmp_arg_cmp> conditions;
+};
+
+std::vector<Narrow> narrow_calls() {
+  return {
+      // Memory, but never code; and none that RLIMIT_DATA does not count: shared, or a stack's (which mremap
+      // would
+      // make of the one that there is).
+      {SCMP_SYS(mmap),
+       {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+        SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_SHARED | MAP_GROWSDOWN, 0)}},
+      {SCMP_SYS(mprotect), {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)}},
+      // Only to who is connected. MSG_FASTOPEN connects: a listening socket that is shut down is as good as a
+      // new
+      // one.
+      {SCMP_SYS(sendto), {SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0), SCMP_A4(SCMP_CMP_EQ, 0)}},
+      {SCMP_SYS(sendmsg), {SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_GETFL)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_SETFL)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_GETFD)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_SETFD)}},
+      {SCMP_SYS(fcntl), {SCMP_A1(SCMP_CMP_EQ, F_DUPFD_CLOEXEC)}},
+      {SCMP_SYS(prlimit64), {SCMP_A0(SCMP_CMP_EQ, 0), SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA)}},
+      {SCMP_SYS(setitimer), {SCMP_A0(SCMP_CMP_EQ, ITIMER_PROF)}},
+      // a terminal's size is all that net may set
+      {SCMP_SYS(ioctl), {SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ)}},
+  };
+}
 
 int add_rules(scmp_filter_ctx context) {
   for (int call : kAllowed) {
@@ -79,21 +112,12 @@ int add_rules(scmp_filter_ctx context) {
   for (int call : kRefused) {
     if (int code = ::seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), call, 0); code != 0) return code;
   }
-  // memory, but never code
-  for (int call : {SCMP_SYS(mmap), SCMP_SYS(mprotect)}) {
-    int code =
-        ::seccomp_rule_add(context, SCMP_ACT_ALLOW, call, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+  for (const auto& [call, conditions] : narrow_calls()) {
+    auto count = static_cast<unsigned>(conditions.size());
+    int code = ::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, call, count, conditions.data());
     if (code != 0) return code;
   }
-  for (scmp_datum_t command : {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC}) {
-    int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, command));
-    if (code != 0) return code;
-  }
-  int code = ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0(SCMP_CMP_EQ, 0),
-                                SCMP_A1(SCMP_CMP_EQ, RLIMIT_DATA));
-  if (code != 0) return code;
-  // a terminal's size is all that net may set
-  return ::seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ));
+  return 0;
 }
 
 }  // namespace
@@ -120,6 +144,7 @@ Result<SyscallFilter> make_net_filter() {
 }
 
 Status keep_only(const std::vector<int>& kept) {
+  release_log();
   auto null = open_file("/dev/null", O_RDWR);
   if (!null) return null.error();
   if (::dup2(null->get(), STDIN_FILENO) < 0 || ::dup2(null->get(), STDOUT_FILENO) < 0) {
@@ -171,7 +196,8 @@ Status forbid_files() {
   attributes.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1;  // all of ABI 1
   Fd rules(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!rules) {
-    if (errno == ENOSYS || errno == EOPNOTSUPP) return Done{};
+    // EPERM is no error of its own: it is what the filter of a container says to calls that it does not know
+    if (errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM) return Done{};
     return system_error("cannot make a Landlock rule set");
   }
   if (::syscall(SYS_landlock_restrict_self, rules.get(), 0) != 0)
@@ -188,6 +214,12 @@ Status limit_memory() {
 Status allow_more_memory() {
   const rlimit limit = {kMostMemoryAfter, kMostMemoryAfter};
   if (::prlimit(0, RLIMIT_DATA, &limit, nullptr) != 0) return system_error("cannot raise the memory limit");
+  return Done{};
+}
+
+Status limit_turn() {
+  const itimerval limit = {{0, 0}, {kMostTurnSeconds, 0}};
+  if (::setitimer(ITIMER_PROF, &limit, nullptr) != 0) return system_error("cannot set a timer");
   return Done{};
 }
 

@@ -17,11 +17,13 @@ namespace qf {
 // A compiled seccomp filter; made once in the listener, since compiling it takes longer than a login may.
 using SyscallFilter = std::vector<sock_filter>;
 
-// What net may call: move bytes, poll, allocate, tell the time. Opening a file is answered EACCES (libraries
-// ask for their configuration), anything else not on the list kills the process.
+// What net may call: move bytes, accept on sockets that it was handed, poll, allocate, tell the time. Opening
+// a file is answered EACCES (libraries ask for their configuration), anything else not on the list kills the
+// process.
 [[nodiscard]] Result<SyscallFilter> make_net_filter();
 
-// Closes all descriptors but 0, 1, 2 and `kept`; 0 and 1 become /dev/null.
+// Closes all descriptors but 0, 1, 2 and `kept`; 0 and 1 become /dev/null. The log finds its way to syslog
+// again.
 [[nodiscard]] Status keep_only(const std::vector<int>& kept);
 // Supplementary groups, gid and uid, saved ones included; checks that there is no way back.
 [[nodiscard]] Status become(uid_t uid, gid_t gid);
@@ -37,6 +39,10 @@ inline constexpr size_t kMostMemoryBefore = 16 << 20;  // bytes of data (RLIMIT_
 inline constexpr size_t kMostMemoryAfter = 512 << 20;
 [[nodiscard]] Status limit_memory();
 [[nodiscard]] Status allow_more_memory();
+// A turn of net's loop that takes this much processor time never comes to its end (the library writes for
+// ever to a channel whose packets may hold nothing): SIGPROF then ends the process. To be called once a turn.
+inline constexpr int kMostTurnSeconds = 5;
+[[nodiscard]] Status limit_turn();
 [[nodiscard]] Status load_filter(const SyscallFilter& filter);
 
 }  // namespace qf

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -168,9 +167,6 @@ Status default_signals() {
 Status give_up_rights(const Settings& settings, const MessageSocket& listener) {
   ::prctl(PR_SET_NAME, "qf-keyfetch");
   if (auto done = default_signals(); !done) return done;
-  // syslog's own socket would be closed behind its back, and its number reused; it opens a new one when
-  // needed
-  if (settings.use_syslog) ::closelog();
   if (auto done = keep_only({listener.fd()}); !done) return done;
   if (settings.privileged) {
     if (auto done = become(settings.fetch_uid, settings.fetch_gid); !done) return done;

@@ -6,143 +6,175 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
-#include <list>
-#include <map>
 
 #include "libqf/address.h"
 #include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "qf-sshd/authorize.h"
-#include "qf-sshd/memory_file.h"
+#include "qf-sshd/host_key.h"
+#include "qf-sshd/key_service.h"
+#include "qf-sshd/listener_link.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/pam.h"
+#include "qf-sshd/refusals.h"
+#include "qf-sshd/roster.h"
+#include "qf-sshd/status_server.h"
 #include "qf-sshd/warm_up.h"
 
 namespace qf {
 
 namespace {
 
-constexpr int kBacklog = 128;
 constexpr auto kPolicyInterval = std::chrono::seconds(1);  // how often a new policy.mdb is looked for
 constexpr auto kAcceptPause = std::chrono::seconds(1);     // after running out of descriptors
-constexpr auto kKeyfetchPause = std::chrono::seconds(5);   // before a keyfetch that ended is started again
-
-struct Connection {
-  MessageSocket monitor;
-  pid_t pid = -1;
-  std::string source;  // address
-  bool logged_in = false;
-};
-
-// A login that waits for a key set.
-struct Waiting {
-  pid_t monitor = -1;
-  std::string issuer;
-};
+constexpr auto kListenPause = std::chrono::seconds(5);     // before an address is tried again
 
 unsigned random_percent() {
   return static_cast<unsigned char>(random_bytes(1)[0]) * 100U / 256U;
 }
 
+bool same_file(const struct stat& a, const struct stat& b) {
+  return a.st_ino == b.st_ino && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
+         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
+}
+
 class Listener {
  public:
-  Listener(const Settings& settings, SyscallFilter filter, SshPtr<ssh_bind> bind, AuditLog audit)
-      : settings_(settings),
+  Listener(Settings settings, SyscallFilter filter, SshPtr<ssh_bind> bind, AuditLog audit, Handed handed)
+      : settings_(std::move(settings)),
         filter_(std::move(filter)),
         bind_(std::move(bind)),
         audit_(std::move(audit)),
-        key_sets_(settings.folders.state + "/keysets") {}
+        notifier_(std::move(handed.notifier)),
+        handed_(std::move(handed.sockets)),
+        keys_(settings_, [this](uint64_t to, const KeysReply& reply, int fd) { tell_keys(to, reply, fd); }),
+        // monitors of an earlier listener come on top of those that this one accepts
+        roster_(settings_.net_blocks, size_t{2} * settings_.most_connections),
+        refusals_(settings_.most_refusals_logged) {}
 
   [[nodiscard]] Status start();
   void turn();
+  void stop();
   [[nodiscard]] bool stopping() const { return stopping_; }
 
  private:
   [[nodiscard]] Status open_sockets();
+  void open_local_sockets();
   void check_policy();
   [[nodiscard]] Status load_policy();
-  void start_keyfetch();
-  void request_fetches();
-  void read_keyfetch();
-  void answer_waiting(const std::string& issuer, bool changed);
-  [[nodiscard]] std::string judge_load(const std::string& source) const;
+  [[nodiscard]] bool pinned(const PeerPolicyRecord& self) const;
+  void follow_addresses(bool say);
+  void reload();
+  void reload_host_key();
+  void tell_keys(uint64_t connection, const KeysReply& reply, int fd);
   void accept_from(int listening);
+  void judge(const SocketAddress& client, AuditConnection& connection, PeerPolicyRecord& source,
+             Decision& decision);
   void start_monitor(Fd connection, const SocketAddress& client, PeerPolicyRecord source,
                      AuditConnection audit);
+  void write_refusals(Deadline now);
   [[nodiscard]] bool read_monitor(Connection& connection);
+  [[nodiscard]] Deadline wake() const;
   void read_signal();
   void reap();
 
-  const Settings& settings_;
+  Settings settings_;
   SyscallFilter filter_;
   SshPtr<ssh_bind> bind_;
   AuditLog audit_;
-  KeySetStore key_sets_;
-  std::vector<Fd> listening_;
+  Notifier notifier_;
+  std::vector<HandedSocket> handed_;
+  KeyService keys_;
+  ListeningSockets listening_;
+  Roster roster_;
+  StatusServer status_;
+  Refusals refusals_;
   Fd signals_;
+  Fd local_lock_;  // who has the sockets in the runtime folder
   sigset_t old_mask_ = {};
-  MessageSocket keyfetch_;
-  pid_t keyfetch_pid_ = -1;
-  Deadline keyfetch_start_ = Deadline::min();  // not before
-  std::list<Connection> connections_;
-  std::list<Waiting> waiting_;
+  std::vector<std::string> own_addresses_;
   struct stat policy_file_ = {};
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
+  Deadline listen_again_ = Deadline::max();
+  bool key_refused_ = false;  // a new host key waits for the document that lists it
   bool stopping_ = false;
 };
 
 // ---- start ------------------------------------------------------------------------------------------------
 
-Result<Fd> listen_on(const std::string& text) {
-  auto address = make_socket_address(text, kFabricPort);
-  if (!address) return input_error("\"" + text + "\" is not an address");
-  bool v6 = address->storage.ss_family == AF_INET6;
-  Fd fd(::socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket");
-  int on = 1;
-  bool set = ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-             // the fabric's interface may come up later than we do
-             ::setsockopt(fd.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on,
-                          sizeof on) == 0 &&
-             (!v6 || ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0);
-  if (!set) return system_error("cannot set socket options");
-  if (::bind(fd.get(), address->get(), address->length) != 0 || ::listen(fd.get(), kBacklog) != 0) {
-    return system_error("cannot listen on " + text + " port " + std::to_string(kFabricPort));
-  }
-  return fd;
+bool Listener::pinned(const PeerPolicyRecord& self) const {
+  const auto& all = self.host_key_fingerprints;
+  return std::find(all.begin(), all.end(), settings_.own_fingerprint) != all.end();
 }
 
+Error not_pinned(const Settings& settings, const std::string& fingerprint) {
+  return input_error("the fabric document does not list this server's host key " + fingerprint +
+                     " among the \"ssh_host_keys\" of \"" + settings.self + "\"");
+}
+
+// All of them, or the server does not start: half a server would not be noticed.
 Status Listener::open_sockets() {
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
   if (!policy) return policy.error();
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("the fabric document has no peer \"" + settings_.self + "\"");
   if (!self->ssh) log_warning("the fabric document says \"ssh\": false for \"" + settings_.self + "\"");
-  const auto& pinned = self->host_key_fingerprints;
-  if (std::find(pinned.begin(), pinned.end(), settings_.own_fingerprint) == pinned.end()) {
-    return input_error("the fabric document does not list this server's host key " +
-                       settings_.own_fingerprint + " among the \"ssh_host_keys\" of \"" + settings_.self +
-                       "\"");
-  }
-  for (const auto& address : self->addresses) {
-    auto fd = listen_on(address);
-    if (!fd) return fd.error();
-    listening_.push_back(std::move(*fd));
-    log_info("listening on " + address + " port " + std::to_string(kFabricPort));
-  }
-  if (listening_.empty()) return input_error("the peer \"" + settings_.self + "\" has no address");
+  if (!pinned(*self)) return not_pinned(settings_, settings_.own_fingerprint);
+  own_addresses_ = self->addresses;
+  if (own_addresses_.empty()) return input_error("the peer \"" + settings_.self + "\" has no address");
+  if (auto adopted = listening_.adopt(std::move(handed_), own_addresses_); !adopted) return adopted;
+  auto errors = listening_.follow(own_addresses_);
+  if (!errors.empty()) return errors.front();
   return Done{};
 }
+
+// The server works without them, so what stands against them is only said. A record lock: a fork does not
+// inherit it, so it goes with this process, whatever its monitors do.
+void Listener::open_local_sockets() {
+  if (settings_.socket_folder.empty()) return;
+  std::string folder = settings_.socket_folder + "/";
+  auto lock = open_lock_file(folder + "sshd.lock");
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  if (lock && ::fcntl(lock->get(), F_SETLK, &whole) != 0) {
+    log_warning("another qf-sshd has its sockets in " + settings_.socket_folder +
+                "; qf-up status does not see this one's connections");
+    return;
+  }
+  Status opened = lock ? roster_.open(folder + kMonitorsSocket) : Status(lock.error());
+  if (opened) opened = status_.open(folder + kStatusSocket);
+  if (!opened) return log_error("connections cannot be listed: " + opened.error().text());
+  local_lock_ = std::move(*lock);
+}
+
+Status Listener::start() {
+  sigset_t handled;
+  sigemptyset(&handled);
+  for (int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
+  if (::sigprocmask(SIG_BLOCK, &handled, &old_mask_) != 0) return system_error("cannot block signals");
+  ::signal(SIGHUP, SIG_DFL);  // main ignores it, and what is ignored never comes to a signalfd
+  keys_.set_child_mask(old_mask_);
+  signals_ = Fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return system_error("cannot watch signals");
+  ::signal(SIGPIPE, SIG_IGN);
+  check_policy();
+  if (auto opened = open_sockets(); !opened) return opened;
+  open_local_sockets();
+  notifier_.ready();
+  return Done{};
+}
+
+// ---- the fabric document, and SIGHUP ----------------------------------------------------------------------
 
 Status Listener::load_policy() {
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
@@ -155,138 +187,98 @@ Status Listener::load_policy() {
     if (!issuer) return issuer.error();
     issuers.push_back(std::move(*issuer));
   }
-  if (settings_.auth) key_sets_.configure(issuers, std::time(nullptr));
+  keys_.configure(issuers);
   log_info("fabric document of serial " + std::to_string(meta->serial) + " in force");
+  if (own_addresses_.empty()) return Done{};  // not yet started
+  auto self = policy->peer(settings_.self);
+  if (!self) return input_error("it has no peer \"" + settings_.self + "\", so nobody is let in");
+  if (!pinned(*self)) log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
+  own_addresses_ = self->addresses;
+  follow_addresses(true);
   return Done{};
 }
 
 // policy.mdb is replaced by rename, so another inode or time means another policy. Decisions read it
-// themselves; here it is the issuers that matter.
+// themselves; here it is the issuers and this peer's own addresses that matter.
 void Listener::check_policy() {
   policy_check_ = Clock::now() + kPolicyInterval;
   struct stat now = {};
-  if (::stat(settings_.folders.policy_mdb().c_str(), &now) != 0) return;
-  if (now.st_ino == policy_file_.st_ino && now.st_mtim.tv_sec == policy_file_.st_mtim.tv_sec &&
-      now.st_mtim.tv_nsec == policy_file_.st_mtim.tv_nsec) {
-    return;
-  }
+  if (::stat(settings_.folders.policy_mdb().c_str(), &now) != 0 || same_file(now, policy_file_)) return;
   policy_file_ = now;
   if (auto loaded = load_policy(); !loaded) log_error("cannot use the new policy: " + loaded.error().text());
+  if (key_refused_) reload_host_key();
 }
 
-Status Listener::start() {
-  sigset_t handled;
-  sigemptyset(&handled);
-  for (int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
-  if (::sigprocmask(SIG_BLOCK, &handled, &old_mask_) != 0) return system_error("cannot block signals");
-  signals_ = Fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) return system_error("cannot watch signals");
-  ::signal(SIGPIPE, SIG_IGN);
+// One address that cannot be listened on, in use for example, keeps nobody from the others; it is tried
+// again.
+void Listener::follow_addresses(bool say) {
+  auto errors = listening_.follow(own_addresses_);
+  listen_again_ = errors.empty() ? Deadline::max() : Clock::now() + kListenPause;
+  if (!say) return;
+  for (const auto& error : errors) log_error(error.text() + "; the other addresses are served");
+}
+
+void Listener::reload() {
+  log_info("SIGHUP: reading the fabric document and the host key again");
+  notifier_.reloading();
+  policy_file_ = {};
   check_policy();
-  return open_sockets();
+  if (auto opened = audit_.reopen(); !opened)
+    log_error("cannot open the audit log again: " + opened.error().text());
+  reload_host_key();
+  notifier_.ready();
 }
 
-// ---- key sets ---------------------------------------------------------------------------------------------
-
-// In the child. keyfetch gives up its rights itself, before the first byte from outside.
-[[noreturn]] void execute_keyfetch(const Settings& settings, int socket) {
-  std::string program = sibling_program("qf-keyfetch");
-  std::string number = std::to_string(socket);
-  std::vector<const char*> words = {program.c_str(), "--fd", number.c_str()};
-  if (settings.privileged) words.insert(words.end(), {"--user", kFetchUser});
-  if (settings.use_syslog) words.push_back("--syslog");
-  words.push_back(nullptr);
-  if (::fcntl(socket, F_SETFD, 0) == 0) ::execv(program.c_str(), const_cast<char**>(words.data()));
-  log_error(system_error("cannot run " + program).text());
-  std::_Exit(kExitSystem);
-}
-
-void Listener::start_keyfetch() {
-  auto ends = MessageSocket::pair();
-  if (!ends) return log_error("cannot start keyfetch: " + ends.error().text());
-  pid_t pid = ::fork();
-  if (pid < 0) return log_error("cannot start keyfetch: " + system_error("fork").text());
-  if (pid == 0) {
-    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    execute_keyfetch(settings_, ends->second.fd());
-  }
-  keyfetch_ = std::move(ends->first);
-  keyfetch_pid_ = pid;
-}
-
-void Listener::request_fetches() {
-  auto due = key_sets_.due(std::time(nullptr));
-  if (due.empty()) return;
-  if (!keyfetch_ && Clock::now() >= keyfetch_start_) start_keyfetch();
-  for (const auto& issuer : due) {
-    if (keyfetch_ &&
-        keyfetch_.send(FetchRequest{issuer.name, issuer.issuer, issuer.jwks_uri, issuer.ca_file}))
-      continue;
-    key_sets_.fetch_failed(issuer.name, "keyfetch does not run", std::time(nullptr));
-  }
-}
-
-void Listener::read_keyfetch() {
-  auto message = keyfetch_.receive();
-  if (!message) {
-    log_warning("keyfetch has ended; it is started again when it is needed");
-    keyfetch_.close();
-    keyfetch_start_ = Clock::now() + kKeyfetchPause;
-    auto waiting = waiting_;
-    for (const auto& login : waiting) answer_waiting(login.issuer, false);
+// Connections that stand keep the key that they began with.
+void Listener::reload_host_key() {
+  key_refused_ = false;
+  auto key = load_host_key(settings_.folders.host_key());
+  auto policy = PolicyDb::open(settings_.folders.policy_mdb());
+  auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
+  Status usable = Done{};
+  if (!key || !self) {
+    usable = key ? self.error() : key.error();
+  } else if (key->fingerprint == settings_.own_fingerprint) {
     return;
+  } else {
+    const auto& all = self->host_key_fingerprints;
+    key_refused_ = std::find(all.begin(), all.end(), key->fingerprint) == all.end();
+    if (key_refused_) usable = not_pinned(settings_, key->fingerprint);
   }
-  auto reply = open_message<FetchReply>(*message);
-  if (!reply) return log_error("keyfetch sent a malformed message");
-  std::time_t now = std::time(nullptr);
-  bool changed = false;
-  if (reply->error.empty()) {
-    auto json = read_memory_file(message->fds[0].get(), kMostKeySetBytes);
-    auto stored =
-        json ? key_sets_.store(reply->name, *json, reply->lifetime, now) : Result<bool>(json.error());
-    if (stored) {
-      changed = *stored;
-    } else {
-      reply->error = stored.error().text();
+  if (usable) {
+    auto bind = make_bind(settings_, std::move(key->key));
+    if (bind) {
+      bind_ = std::move(*bind);
+      settings_.own_fingerprint = key->fingerprint;
+      return log_info("the host key is now " + key->fingerprint);
     }
+    usable = bind.error();
   }
-  if (!reply->error.empty()) key_sets_.fetch_failed(reply->name, reply->error, now);
-  answer_waiting(reply->name, changed);
-}
-
-void Listener::answer_waiting(const std::string& issuer, bool changed) {
-  auto file = make_memory_file(changed ? key_sets_.json(issuer) : "");
-  for (auto login = waiting_.begin(); login != waiting_.end();) {
-    if (login->issuer != issuer) {
-      ++login;
-      continue;
-    }
-    for (auto& connection : connections_) {
-      if (connection.pid != login->monitor || !file) continue;
-      // a monitor that is gone is noticed when its socket closes
-      static_cast<void>(!connection.monitor.send(KeysReply{issuer, changed}, {file->get()}));
-    }
-    login = waiting_.erase(login);
-  }
+  log_error("the host key stays as it was: " + usable.error().text());
 }
 
 // ---- connections ------------------------------------------------------------------------------------------
 
-// Why there is no room for another connection of this source; empty: there is.
-std::string Listener::judge_load(const std::string& source) const {
-  if (connections_.size() >= settings_.most_connections) return "too many connections";
-  unsigned all = 0;
-  unsigned of_source = 0;
-  for (const auto& connection : connections_) {
-    if (connection.logged_in) continue;
-    ++all;
-    if (connection.source == source) ++of_source;
+// Network and load; fills in what is known of the source.
+void Listener::judge(const SocketAddress& client, AuditConnection& connection, PeerPolicyRecord& source,
+                     Decision& decision) {
+  auto policy = PolicyDb::open(settings_.folders.policy_mdb());
+  auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
+  auto from = policy ? policy->peer_at(client.address()) : Result<PeerPolicyRecord>(policy.error());
+  std::string network = source_network(connection.address, settings_.net_blocks);
+  if (!self || !from) {
+    decision.detail = self ? from.error().text() : self.error().text();
+  } else {
+    source = std::move(*from);
+    connection.peer = source.name;
+    decision = judge_network(*policy, source, *self);
   }
-  if (of_source >= settings_.most_source_startups)
-    return "too many connections of one source that are not logged in";
-  if (drop_startup(settings_.startups, all, random_percent()))
-    return "too many connections that are not logged in";
-  return "";
+  if (decision.allowed) {
+    decision.detail = judge_load(settings_, roster_.load(network), random_percent());
+    decision.allowed = decision.detail.empty();
+  }
+  if (decision.allowed || refusals_.note(network, connection, decision, Clock::now()))
+    audit_.connection_judged(connection, decision);
 }
 
 void Listener::accept_from(int listening) {
@@ -303,27 +295,15 @@ void Listener::accept_from(int listening) {
     return;
   }
   AuditConnection connection{hex(random_bytes(8)), client.address(), client.port(), ""};
-  auto policy = PolicyDb::open(settings_.folders.policy_mdb());
-  auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
-  auto source = policy ? policy->peer_at(client.address()) : Result<PeerPolicyRecord>(policy.error());
+  PeerPolicyRecord source;
   Decision decision;
-  if (!self || !source) {
-    decision.detail = self ? source.error().text() : self.error().text();
-  } else {
-    connection.peer = source->name;
-    decision = judge_network(*policy, *source, *self);
-  }
-  if (decision.allowed) {
-    decision.detail = judge_load(connection.address);
-    decision.allowed = decision.detail.empty();
-  }
-  audit_.connection_judged(connection, decision);
+  judge(client, connection, source, decision);
   // closed before a byte is sent: what is not allowed learns nothing
   if (!decision.allowed) return;
   int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  start_monitor(std::move(fd), client, std::move(*source), std::move(connection));
+  start_monitor(std::move(fd), client, std::move(source), std::move(connection));
 }
 
 void Listener::start_monitor(Fd connection, const SocketAddress& client, PeerPolicyRecord source,
@@ -336,11 +316,23 @@ void Listener::start_monitor(Fd connection, const SocketAddress& client, PeerPol
   if (pid < 0) return log_error("cannot take a connection: " + system_error("fork").text());
   if (pid == 0) {
     ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    MonitorPlan plan{settings_,         filter_,          bind_.get(), key_sets_, audit_,
+    MonitorPlan plan{settings_,         filter_,          bind_.get(), keys_.store(), audit_,
                      std::move(source), std::move(audit), client,      *server};
     monitor_role(plan, std::move(connection), std::move(ends->second));
   }
-  connections_.push_back({std::move(ends->first), pid, client.address(), false});
+  roster_.add(std::move(ends->first), pid, audit);
+}
+
+// What was counted and not written one by one.
+void Listener::write_refusals(Deadline now) {
+  for (const auto& summary : refusals_.take_over(now))
+    audit_.connections_refused(summary.connection, summary.decision, summary.count, summary.seconds);
+}
+
+void Listener::tell_keys(uint64_t to, const KeysReply& reply, int fd) {
+  Connection* connection = roster_.find(to);
+  // a monitor that is gone is noticed when its socket closes
+  if (connection != nullptr && !connection->monitor.send(reply, {fd})) log_debug("a monitor takes no keys");
 }
 
 // False when the monitor is gone.
@@ -351,23 +343,16 @@ bool Listener::read_monitor(Connection& connection) {
     connection.logged_in = true;
     return true;
   }
+  if (auto report = open_message<ConnectionReport>(*message)) {
+    status_.report(connection, *report);
+    return true;
+  }
   auto wanted = open_message<KeysWanted>(*message);
   if (!wanted) {
     log_error("a monitor sent a malformed message");
     return false;
   }
-  waiting_.push_back({connection.pid, wanted->issuer});
-  auto issuer = key_sets_.want(wanted->issuer, std::time(nullptr));
-  if (!issuer) {
-    // inline, or fetched a moment ago: what we hold may still be newer than what the connection started with
-    if (!key_sets_.pending(wanted->issuer, std::time(nullptr))) answer_waiting(wanted->issuer, true);
-    return true;
-  }
-  if (!keyfetch_) start_keyfetch();
-  if (!keyfetch_ ||
-      !keyfetch_.send(FetchRequest{issuer->name, issuer->issuer, issuer->jwks_uri, issuer->ca_file})) {
-    answer_waiting(wanted->issuer, false);
-  }
+  keys_.want(connection.number, wanted->issuer);
   return true;
 }
 
@@ -377,11 +362,13 @@ void Listener::reap() {
   int status = 0;
   pid_t pid = 0;
   while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
-    if (pid == keyfetch_pid_) keyfetch_pid_ = -1;
-    if (WIFSIGNALED(status)) {
-      log_warning("process " + std::to_string(pid) + " was ended by signal " +
-                  std::to_string(WTERMSIG(status)));
-    }
+    if (keys_.reaped(pid)) log_debug("keyfetch has ended");
+    auto ended = roster_.reaped(pid);
+    if (!WIFSIGNALED(status)) continue;
+    std::string signal = std::to_string(WTERMSIG(status));
+    log_warning("process " + std::to_string(pid) + " was ended by signal " + signal);
+    // a monitor could not write its own last lines: net dies with it, its sessions hang up
+    if (ended) audit_.violation(*ended, "monitor was ended by signal " + signal);
   }
 }
 
@@ -393,8 +380,7 @@ void Listener::read_signal() {
         reap();
         break;
       case SIGHUP:
-        policy_file_ = {};
-        policy_check_ = Deadline::min();
+        reload();
         break;
       default:
         stopping_ = true;
@@ -402,52 +388,90 @@ void Listener::read_signal() {
   }
 }
 
+Deadline Listener::wake() const {
+  return std::min({policy_check_, listen_again_, roster_.deadline(), status_.deadline()});
+}
+
 void Listener::turn() {
-  if (Clock::now() >= policy_check_) check_policy();
-  if (settings_.auth) request_fetches();
-  std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}, {keyfetch_ ? keyfetch_.fd() : -1, POLLIN, 0}};
-  bool accepting = Clock::now() >= accept_again_;
-  for (const auto& fd : listening_) polled.push_back({accepting ? fd.get() : -1, POLLIN, 0});
+  Deadline now = Clock::now();
+  if (now >= policy_check_) {
+    check_policy();
+    write_refusals(now);
+  }
+  if (now >= listen_again_) follow_addresses(false);
+  keys_.request_due();
+  status_.turn(now, roster_, listening_.addresses());
+
+  std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}, {keys_.fd(), POLLIN, 0}};
+  bool accepting = now >= accept_again_;
+  std::vector<int> doors;  // a reload changes the sockets themselves
+  for (const auto& socket : listening_.all()) {
+    doors.push_back(accepting && socket.wanted ? socket.fd.get() : -1);
+    polled.push_back({doors.back(), POLLIN, 0});
+  }
   size_t first_monitor = polled.size();
-  for (const auto& connection : connections_) polled.push_back({connection.monitor.fd(), POLLIN, 0});
-  if (::poll(polled.data(), polled.size(), poll_timeout(policy_check_)) <= 0) return;
+  size_t monitors = roster_.connections().size();
+  for (const auto& connection : roster_.connections()) polled.push_back({connection.monitor.fd(), POLLIN, 0});
+  size_t first_newcomer = polled.size();
+  roster_.poll(polled);
+  size_t first_client = polled.size();
+  status_.poll(polled);
+  if (::poll(polled.data(), polled.size(), poll_timeout(wake())) <= 0) return;
+
+  if (polled[1].revents != 0) keys_.read();
+  auto connection = roster_.connections().begin();
+  for (size_t i = 0; i < monitors; ++i) {
+    bool gone = polled[first_monitor + i].revents != 0 && !read_monitor(*connection);
+    connection = gone ? roster_.remove(connection) : std::next(connection);
+  }
+  roster_.settle(polled, first_newcomer);
+  status_.serve(polled, first_client, roster_);
+  for (size_t i = 0; i < doors.size(); ++i) {
+    if (polled[2 + i].revents != 0) accept_from(doors[i]);
+  }
+  // last: it may change what was polled
   if (polled[0].revents != 0) read_signal();
-  if (polled[1].revents != 0) read_keyfetch();
-  size_t index = first_monitor;
-  for (auto connection = connections_.begin(); connection != connections_.end();) {
-    bool gone = polled[index++].revents != 0 && !read_monitor(*connection);
-    connection = gone ? connections_.erase(connection) : std::next(connection);
-  }
-  for (size_t i = 0; i < listening_.size(); ++i) {
-    if (polled[2 + i].revents != 0) accept_from(listening_[i].get());
-  }
+}
+
+void Listener::stop() {
+  notifier_.stopping();
+  write_refusals(Deadline::max());
+  log_info("stopped; sessions that stand go on");
 }
 
 }  // namespace
 
-bool drop_startup(const StartupLimit& limit, unsigned count, unsigned chance) {
-  if (count < limit.start) return false;
-  if (count >= limit.full) return true;
-  unsigned percent = limit.rate + (100 - limit.rate) * (count - limit.start) / (limit.full - limit.start);
-  return chance < percent;
-}
-
-int listener_role(const Settings& settings) {
+int listener_role(const Settings& settings, Handed handed) {
   auto filter = make_net_filter();
   if (!filter) die(kExitSystem, filter.error().text());
-  auto bind = make_bind(settings);
-  if (!bind) die(kExitConfig, bind.error().text(), "run qf-up host-key to make the host key");
+  auto key = load_host_key(settings.folders.host_key());
+  if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
+  auto bind = make_bind(settings, std::move(key->key));
+  if (!bind) die(kExitConfig, bind.error().text());
   auto audit = AuditLog::open(settings.folders.audit_log());
   if (!audit) die(kExitSystem, audit.error().text());
   warm_up();
-  Listener listener(settings, std::move(*filter), std::move(*bind), std::move(*audit));
+  // Loads PAM's modules once, for all monitors; nobody logs in with this.
+  std::optional<Result<PamLogin>> modules;
+  if (settings.pam) {
+    modules = PamLogin::start("root", "", "");
+    if (!*modules) log_warning("cannot load PAM's modules ahead: " + modules->error().text());
+    log_info(std::string("using PAM, service ") + kPamService);
+  }
+  Settings own = settings;
+  own.own_fingerprint = key->fingerprint;
+  Listener listener(std::move(own), std::move(*filter), std::move(*bind), std::move(*audit),
+                    std::move(handed));
   if (auto started = listener.start(); !started) {
-    bool config = started.error().kind == ErrorKind::kInput || started.error().kind == ErrorKind::kNotFound;
-    die(config ? kExitConfig : kExitSystem, started.error().text(),
-        "check the fabric document, then run qf-up apply");
+    const Error& error = started.error();
+    bool config = error.kind == ErrorKind::kInput || error.kind == ErrorKind::kNotFound;
+    die(config ? kExitConfig : kExitSystem, error.text(),
+        error.sys == EADDRINUSE ? "another qf-sshd runs here already, perhaps one of qf-up: see qf-up status"
+        : config                ? "check the fabric document, then run qf-up apply"
+                                : "");
   }
   while (!listener.stopping()) listener.turn();
-  log_info("stopped; sessions that stand go on");
+  listener.stop();
   return kExitOk;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/login.h"
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -13,10 +14,20 @@ namespace qf {
 namespace {
 
 constexpr const char* kWanted =
-    "Authentication failed: your ssh offered no sign-in token of this fabric\n"
+    "Authentication failed: your ssh offered no login token of this fabric\n"
     "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...";
 
+constexpr size_t kMostNoticeBytes = 4096;  // of PAM's modules, as a banner
+// Where a token may be the password: ssh asks for it next.
+constexpr const char* kWantedOrPassword =
+    "Your ssh offered no sign-in token of this fabric\n"
+    "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...; "
+    "or give a token as the password";
+
 constexpr size_t kMostCertificates = 8;  // remembered a connection
+// Everything that a client asks for before its login, probes of its keys as well: an agent full of them is
+// no attack.
+constexpr unsigned kMostRequests = 100;
 
 std::string hint_for(TokenFault fault) {
   switch (fault) {
@@ -32,17 +43,26 @@ std::string hint_for(TokenFault fault) {
       return "\nhint: compare the clocks of your machine and of this peer, and the fabric documents that "
              "both have; "
              "the peer's audit log says what is wrong";
+    case TokenFault::kGroups:
+      return "\nhint: ask the admin of the identity provider for a groups claim that fits into the token, of "
+             "the "
+             "groups that matter here for example";
     case TokenFault::kBearer:
-      return "\nhint: sign in with a flow that binds tokens to a key, or ask the admin to set "
+      return "\nhint: log in by a flow that binds tokens to a key, or ask the admin to set "
              "\"accept_bearer\" for the issuer";
     case TokenFault::kNoKeySet:
       return "\nhint: the identity provider cannot be reached from this peer; try again later";
+    case TokenFault::kIssuer:
+      return "\nhint: your fabric document and this peer's must have the same \"issuer\" for the issuer that "
+             "you "
+             "log in at: compare their serials";
+    case TokenFault::kAudience:
+      return "\nhint: the admin should compare \"client_id\" and \"audiences\" of the issuer in the fabric "
+             "document: the token is for somebody else";
     case TokenFault::kTooLarge:
     case TokenFault::kMalformed:
     case TokenFault::kAlgorithm:
     case TokenFault::kType:
-    case TokenFault::kIssuer:
-    case TokenFault::kAudience:
     case TokenFault::kSubject:
     case TokenFault::kClaims:
       return "";
@@ -57,6 +77,17 @@ bool is_credential(const std::string& blob) {
 }
 
 }  // namespace
+
+bool password_offered(const Settings& settings) {
+  auto policy = PolicyDb::open(settings.folders.policy_mdb());
+  if (!policy || !settings.auth) return false;
+  auto meta = policy->meta();
+  if (!meta) return false;
+  return std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
+    auto issuer = policy->issuer(name);
+    return issuer && issuer->accept_bearer;
+  });
+}
 
 LoginResult Login::end(const std::string& banner) {
   LoginResult result;
@@ -81,13 +112,17 @@ Result<Login::Databases> Login::open_databases() const {
 
 Login::Verified Login::verify_certificate(const std::string& blob) {
   std::string digest = sha256(blob);
-  if (auto known = seen_.find(digest); known != seen_.end()) return known->second;
+  std::time_t now = std::time(nullptr);
+  auto known = seen_.find(digest);
+  // the signed request may come long after the probe
+  bool in_time = known != seen_.end() && (!known->second || now < known->second->usable_until);
+  if (in_time) return known->second;
   auto databases = open_databases();
   if (!databases) return TokenRefusal{TokenFault::kNoKeySet, databases.error().text()};
   AuthenticationContext context{databases->policy, databases->self, plan_.settings.own_fingerprint, key_sets_,
-                                std::time(nullptr)};
+                                now};
   Verified verified = authenticate_certificate(context, blob);
-  if (seen_.size() < kMostCertificates) seen_.emplace(digest, verified);
+  if (known != seen_.end() || seen_.size() < kMostCertificates) seen_.insert_or_assign(digest, verified);
   return verified;
 }
 
@@ -102,9 +137,11 @@ Login::Verified Login::verify_password(const std::string& token) {
 LoginResult Login::judge(const AuthRequest& request) {
   if (inherited_) return judge_user(request.user, inherited_, "tunnel");
   if (!plan_.settings.auth) return judge_user(request.user, std::nullopt, "none");
+  if (++requests_ > kMostRequests) return give_up(request, "too many login requests");
   switch (request.method) {
     case AuthMethod::kNone:
-      return {};
+      // every client asks once what methods there are
+      return requests_ == 1 ? LoginResult() : judge_failure(request);
     case AuthMethod::kPublicKey:
       return judge_key(request);
     case AuthMethod::kCertificate:
@@ -120,15 +157,36 @@ LoginResult Login::judge(const AuthRequest& request) {
 // A plain key says nothing here. Certificates are offered first, so a client that comes with plain keys has
 // none of ours; it is told now, since in batch mode it gives up after its keys.
 LoginResult Login::judge_key(const AuthRequest& request) {
-  // a probe without signature is no attempt
-  if (request.proved && ++failures_ >= plan_.settings.most_attempts) return end("too many failed logins");
-  LoginResult result;
-  if (!std::exchange(told_, true)) result.reply.banner = kWanted;
+  LoginResult result = judge_failure(request);
+  bool goes_on = result.reply.verdict == AuthVerdict::kDenied;
+  if (goes_on && !std::exchange(told_, true)) result.reply.banner = wanted();
   return result;
 }
 
-// The client has nothing to offer.
+// A request that cannot succeed; a probe of a key, without signature, is no attempt.
+LoginResult Login::judge_failure(const AuthRequest& request) {
+  bool probe = !request.proved && request.method != AuthMethod::kNone;
+  if (!probe && ++failures_ >= plan_.settings.most_attempts)
+    return give_up(request, "too many failed logins");
+  return {};
+}
+
+LoginResult Login::give_up(const AuthRequest& request, const char* why) {
+  AuditLogin entry;
+  entry.method = "none";
+  entry.os_user = request.user;
+  entry.refusal = why;
+  return refuse(entry, why);
+}
+
+const char* Login::wanted() const {
+  return password_offered(plan_.settings) ? kWantedOrPassword : kWanted;
+}
+
+// The client has nothing to offer, or asks for a method before the one that it could use: ssh tries
+// keyboard-interactive before it asks for a password.
 LoginResult Login::judge_nothing(const AuthRequest& request) {
+  if (password_offered(plan_.settings)) return judge_key(request);
   AuditLogin entry;
   entry.method = "none";
   entry.os_user = request.user;
@@ -137,7 +195,7 @@ LoginResult Login::judge_nothing(const AuthRequest& request) {
 }
 
 LoginResult Login::judge_certificate(const AuthRequest& request) {
-  if (!is_credential(request.credential)) return {};
+  if (!is_credential(request.credential)) return judge_failure(request);
   auto identity = verify_certificate(request.credential);
   if (!identity) return refuse_token(identity.error(), request, "certificate", true);
   if (!request.proved) {
@@ -187,7 +245,23 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   result.reply = {AuthVerdict::kAllowed, "", true};
   result.identity = identity;
   result.tunnel = true;
+  result.method = method;
   return result;
+}
+
+// Whether this server can and may run sessions as that user.
+Status Login::judge_account(const std::string& user, const Result<Account>& account) const {
+  const Settings& settings = plan_.settings;
+  if (!account) return account.error();
+  if (auto own = own_account(); !settings.privileged && (!own || own->uid != account->uid)) {
+    return refused("this server runs as OS user \"" + (own ? own->name : "?") + "\" and cannot switch to \"" +
+                   user + "\"");
+  }
+  if (settings.privileged && (account->uid == settings.net_uid || account->uid == settings.fetch_uid)) {
+    return refused("OS user \"" + user + "\" is the server's own and cannot be used");
+  }
+  auto shell = check_shell(*account);
+  return shell && settings.privileged ? check_open(*account) : shell;
 }
 
 LoginResult Login::judge_user(const std::string& user, const std::optional<Identity>& identity,
@@ -217,30 +291,30 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
     entry.refusal = refusal_text(decision, identity, user);
     return refuse(entry, entry.refusal);
   }
-  Status usable = Done{};
-  if (!account) {
-    usable = account.error();
-  } else if (auto own = own_account(); !plan_.settings.privileged && (!own || own->uid != account->uid)) {
-    usable = refused("this server runs as OS user \"" + (own ? own->name : "?") +
-                     "\" and cannot switch to \"" + user + "\"");
-  } else if (plan_.settings.privileged &&
-             (account->uid == plan_.settings.net_uid || account->uid == plan_.settings.fetch_uid)) {
-    usable = refused("OS user \"" + user + "\" is the server's own and cannot be used");
-  } else {
-    usable = check_shell(*account);
-    if (usable && plan_.settings.privileged) usable = check_open(*account);
+  Status usable = judge_account(user, account);
+  std::optional<UserLogin> login;
+  if (usable) {
+    auto opened = UserLogin::open(plan_.settings, *account, plan_.ends(), plan_.settings.login_grace);
+    if (opened) {
+      login = std::move(*opened);
+    } else {
+      usable = opened.error();
+    }
   }
   if (!usable) {
-    entry.refusal = usable.error().text();
+    entry.refusal = usable.error().text().substr(0, kMostNoticeBytes);
     return refuse(entry, entry.refusal);
   }
   entry.allowed = true;
   entry.tunnel = inherited_.has_value();
   plan_.audit.login(connection_, entry);
   LoginResult result;
-  result.reply.verdict = AuthVerdict::kAllowed;
+  result.reply = {AuthVerdict::kAllowed, login->notice().substr(0, kMostNoticeBytes), false};
   result.account = std::move(*account);
+  result.decision = std::move(decision);
+  result.login = std::move(login);
   result.identity = identity;
+  result.method = method;
   return result;
 }
 

@@ -12,17 +12,24 @@
 #include "qf-sshd/authorize.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
+#include "qf-sshd/user_context.h"
 
 namespace qf {
 
 // The outer connection of a tunnel logs in under this name: an identity without OS user.
 inline constexpr const char* kTunnelUser = "qufabric-tunnel";
 
+// Whether some issuer's tokens may be a password here.
+[[nodiscard]] bool password_offered(const Settings& settings);
+
 struct LoginResult {
   AuthReply reply;
   std::optional<Account> account;    // logged in as this OS user
+  std::optional<UserLogin> login;    // set with account
   std::optional<Identity> identity;  // set with account or tunnel; none with --disable-ssh-auth
+  Decision decision;                 // of the policy, with account
   bool tunnel = false;               // logged in as the outer connection of a tunnel
+  std::string method;                // set with account or tunnel, as in the audit log
 };
 
 class Login {
@@ -47,10 +54,14 @@ class Login {
   [[nodiscard]] LoginResult judge_password(const AuthRequest& request);
   [[nodiscard]] LoginResult judge_user(const std::string& user, const std::optional<Identity>& identity,
                                        const char* method);
+  [[nodiscard]] Status judge_account(const std::string& user, const Result<Account>& account) const;
   [[nodiscard]] LoginResult judge_outer(const Databases& databases, const Identity& identity,
                                         const char* method);
   [[nodiscard]] LoginResult judge_key(const AuthRequest& request);
   [[nodiscard]] LoginResult judge_nothing(const AuthRequest& request);
+  [[nodiscard]] LoginResult judge_failure(const AuthRequest& request);
+  [[nodiscard]] LoginResult give_up(const AuthRequest& request, const char* why);
+  [[nodiscard]] const char* wanted() const;
   [[nodiscard]] LoginResult end(const std::string& banner);
   [[nodiscard]] LoginResult refuse(AuditLogin entry, const std::string& banner);
   [[nodiscard]] LoginResult refuse_token(const TokenRefusal& refusal, const AuthRequest& request,
@@ -60,9 +71,10 @@ class Login {
   const AuditConnection& connection_;
   KeySets& key_sets_;
   std::optional<Identity> inherited_;
-  unsigned failures_ = 0;
+  unsigned failures_ = 0, requests_ = 0;
   bool told_ = false;  // the client has seen what this peer wants
-  // a certificate comes twice, first as a probe and then signed; its token is verified once
+  // a certificate comes twice, first as a probe and then signed; its token is verified once, and again when
+  // it has become too old in between
   std::map<std::string, Verified> seen_;  // by SHA-256 of the blob
 };
 

@@ -3,21 +3,22 @@
 // the roles are listener.cc, monitor.cc, net.cc and session.cc; keyfetch is a program of its own
 // (keyfetch_main.cc).
 #include <pwd.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
-#include <iostream>
 
 #include "libqf/fd.h"
 #include "libqf/log.h"
+#include "libqf/options.h"
 #include "libqf/peers_db.h"
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
-#include "qf-sshd/host_key.h"
 #include "qf-sshd/listener.h"
+#include "qf-sshd/pam.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/settings.h"
 
 namespace po = boost::program_options;
@@ -28,39 +29,93 @@ namespace {
 constexpr const char* kSftpServers[] = {"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server",
                                         "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server"};
 
+constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/usr/local/bin/xauth"};
+
 struct Flags {
   Settings settings;
-  std::string config, state, runtime, startups;
+  FolderOptions folders;
+  std::string startups, net_blocks;
+  std::string gateway = "no";
   bool no_auth = false;
+  bool no_pam = false;
+  bool no_agent = false;
   bool verbose = false;
 };
 
+// Options that are a number.
+struct Limit {
+  const char* name;
+  unsigned Settings::*member;
+  unsigned least, most;
+  const char* argument;
+  const char* help;
+};
+constexpr unsigned kMostCount = 1'000'000, kMostSeconds = 86'400;
+constexpr Limit kLimits[] = {
+    {"login-grace-time", &Settings::login_grace, 1, kMostSeconds, "SECONDS", "time to log in (default: 120)"},
+    {"max-connections", &Settings::most_connections, 1, kMostCount, "N",
+     "connections at once (default: 1000)"},
+    {"per-source-max-connections", &Settings::most_source_connections, 1, kMostCount, "N",
+     "of them of one source (default: 200)"},
+    {"per-source-max-startups", &Settings::most_source_startups, 1, kMostCount, "N",
+     "connections of one source that are not logged in (default: 20)"},
+    {"refusals-logged", &Settings::most_refusals_logged, 0, kMostCount, "N",
+     "refused connections of one source that are logged in a minute; more are counted (default: 10)"},
+    {"max-sessions", &Settings::most_sessions, 1, kMostCount, "N",
+     "sessions at once on a connection (default: 64)"},
+    {"max-channels", &Settings::most_channels, 1, kMostCount, "N",
+     "forwarded connections at once on a connection (default: 512)"},
+    {"client-alive-interval", &Settings::alive_interval, 0, kMostSeconds, "SECONDS",
+     "of silence after which the client is asked whether it lives (default: 0, never)"},
+    {"client-alive-count-max", &Settings::alive_count_max, 0, kMostCount, "N",
+     "times that it may not answer (default: 3)"},
+    {"max-auth-tries", &Settings::most_attempts, 1, kMostCount, "N",
+     "failed logins on a connection (default: 6)"},
+};
+
+void add_limits(po::options_description& options, Settings& settings) {
+  for (const auto& limit : kLimits) {
+    auto take = [&settings, &limit](const std::string& text) {
+      auto number = parse_number(text, limit.most);
+      if (!number || *number < limit.least) {
+        wrong_usage("qf-sshd", std::string("--") + limit.name + " must be a number from " +
+                                   std::to_string(limit.least) + " to " + std::to_string(limit.most) +
+                                   ", not " + quoted(text));
+      }
+      settings.*limit.member = static_cast<unsigned>(*number);
+    };
+    options.add_options()(limit.name, po::value<std::string>()->value_name(limit.argument)->notifier(take),
+                          limit.help);
+  }
+}
+
 po::options_description describe(Flags& flags) {
   Settings& s = flags.settings;
-  po::options_description options("qf-sshd: the SSH server of a peer of the fabric\n\noptions");
+  po::options_description options("options");
   auto add = options.add_options();
   add("help,h", "show this text");
   add("version,V", "show the version");
   add("self", po::value(&s.self)->value_name("NAME"), "this machine's peer name (default: what qf-up noted)");
-  add("config-dir", po::value(&flags.config)->value_name("DIR"), "configuration (default: /etc/qufabric)");
-  add("state-dir", po::value(&flags.state)->value_name("DIR"), "state (default: /var/lib/qufabric)");
-  add("runtime-dir", po::value(&flags.runtime)->value_name("DIR"), "runtime files (default: /run/qufabric)");
+  add_folder_options(options, flags.folders);
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
+  add("enable-ssh-local-port-forwarding", po::bool_switch(&s.local_forwarding),
+      "let clients connect to other places through this peer (-L, -D, -W)");
+  add("enable-ssh-remote-port-forwarding", po::bool_switch(&s.remote_forwarding),
+      "let clients listen on ports of this peer (-R)");
+  add("disable-ssh-agent-forwarding", po::bool_switch(&flags.no_agent), "forward no agent (-A)");
+  add("enable-ssh-x11", po::bool_switch(&s.x11_forwarding), "forward X11 (-X)");
+  add("gateway-ports", po::value(&flags.gateway)->value_name("WHERE"),
+      "where ports of -R listen: no (loopback, the default), clientspecified, yes (everywhere)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
-  add("login-grace-time", po::value(&s.login_grace)->value_name("SECONDS"), "time to log in (default: 120)");
-  add("max-connections", po::value(&s.most_connections)->value_name("N"),
-      "connections at once (default: 1000)");
+  add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add("max-startups", po::value(&flags.startups)->value_name("START:RATE:FULL"),
       "connections that are not logged in: from START on RATE percent of new ones are dropped, all from FULL "
       "on "
       "(default: 30:30:100)");
-  add("per-source-max-startups", po::value(&s.most_source_startups)->value_name("N"),
-      "such connections of one source address (default: 20)");
-  add("max-sessions", po::value(&s.most_sessions)->value_name("N"),
-      "sessions at once on a connection (default: 64)");
-  add("max-auth-tries", po::value(&s.most_attempts)->value_name("N"),
-      "failed logins on a connection (default: 6)");
+  add("per-source-net-block-size", po::value(&flags.net_blocks)->value_name("V4:V6"),
+      "bits of an address that make a source (default: 32:64)");
+  add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
   add("verbose,v", po::bool_switch(&flags.verbose), "log more");
   return options;
@@ -81,32 +136,38 @@ bool read_startups(const std::string& text, StartupLimit& limit) {
   return true;
 }
 
+bool read_gateway_ports(const std::string& text, GatewayPorts& gateway) {
+  if (text != "no" && text != "clientspecified" && text != "yes") return false;
+  gateway = text == "no"    ? GatewayPorts::kNo
+            : text == "yes" ? GatewayPorts::kYes
+                            : GatewayPorts::kClientSpecified;
+  return true;
+}
+
+// "32:64", or one number for IPv4 alone.
+bool read_net_blocks(const std::string& text, NetBlocks& blocks) {
+  if (text.empty()) return true;
+  auto parts = split(text, ':');
+  auto v4 = parse_number(parts[0], 32);
+  auto v6 = parts.size() > 1 ? parse_number(parts[1], 128) : std::optional<uint64_t>(blocks.v6);
+  if (parts.size() > 2 || !v4 || !v6) return false;
+  blocks = {static_cast<unsigned>(*v4), static_cast<unsigned>(*v6)};
+  return true;
+}
+
 // Ends the program for --help, --version and wrong usage.
 void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
-  po::variables_map values;
-  try {
-    auto parsed = po::command_line_parser(argc, argv).options(options).positional({}).run();
-    po::store(parsed, values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    die(kExitUsage, error.what(), "run qf-sshd --help");
-  }
-  if (values.count("help") != 0) {
-    std::cout << options;
-    std::exit(kExitOk);
-  }
-  if (values.count("version") != 0) {
-    std::cout << "qf-sshd " QF_VERSION "\n";
-    std::exit(kExitOk);
-  }
+  parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
   if (!read_startups(flags.startups, flags.settings.startups)) {
-    die(kExitUsage, "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100",
-        "run qf-sshd --help");
+    wrong_usage("qf-sshd",
+                "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100");
   }
-  if (flags.settings.most_sessions == 0 || flags.settings.most_connections == 0 ||
-      flags.settings.login_grace == 0 || flags.settings.most_source_startups == 0) {
-    die(kExitUsage, "limits must be at least 1", "run qf-sshd --help");
+  if (!read_gateway_ports(flags.gateway, flags.settings.gateway_ports)) {
+    wrong_usage("qf-sshd", "--gateway-ports wants no, clientspecified or yes");
+  }
+  if (!read_net_blocks(flags.net_blocks, flags.settings.net_blocks)) {
+    wrong_usage("qf-sshd", "--per-source-net-block-size wants V4:V6, at most 32 and 128");
   }
 }
 
@@ -119,6 +180,20 @@ Account system_user(const char* name) {
   }
   if (account->uid == 0) die(kExitConfig, std::string("system user \"") + name + "\" must not be root");
   return *account;
+}
+
+// Sockets that systemd hands in, directly or through qf-up, and where it wants to hear from us. What else the
+// caller left open is nobody's here, and would be inherited by every session's parent.
+Handed take_handed() {
+  Handed handed;
+  auto names = handed_descriptors();
+  if (!names) die(kExitConfig, names.error().text());
+  int next = kFirstHandedFd;
+  for (const auto& name : *names) handed.sockets.push_back({Fd(next++), name});
+  if (::close_range(static_cast<unsigned>(next), ~0U, 0) != 0) die(kExitSystem, "cannot close descriptors");
+  for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(variable);
+  handed.notifier = Notifier::take();
+  return handed;
 }
 
 // As root, roles get users of their own and net an empty folder to live in.
@@ -155,8 +230,10 @@ void raise_open_files(Settings& settings) {
 void prepare(Flags& flags) {
   Settings& settings = flags.settings;
   settings.auth = !flags.no_auth;
-  settings.folders = find_folders(flags.config, flags.state, flags.runtime);
+  settings.agent_forwarding = !flags.no_agent;
+  settings.folders = flags.folders.folders();
   settings.privileged = ::geteuid() == 0;
+  settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {
     auto peers = PeersDb::open(settings.folders.peers_mdb());
     auto meta = peers ? peers->meta() : Result<PeersMeta>(peers.error());
@@ -166,11 +243,14 @@ void prepare(Flags& flags) {
   if (settings.self.empty()) die(kExitConfig, "which peer is this machine?", "give --self NAME");
   raise_open_files(settings);
   if (settings.privileged) prepare_privileged(settings);
-  auto key = host_key_fingerprint(settings.folders.host_key());
-  if (!key) die(kExitConfig, key.error().text(), "run qf-up host-key");
-  settings.own_fingerprint = *key;
+  auto sockets = server_runtime(settings.folders, true);
+  if (!sockets) log_warning("qf-up status cannot list connections: " + sockets.error().text());
+  settings.socket_folder = sockets ? *sockets : "";
   for (const char* path : kSftpServers) {
     if (settings.sftp_server.empty() && ::access(path, X_OK) == 0) settings.sftp_server = path;
+  }
+  for (const char* path : kXauths) {
+    if (settings.xauth.empty() && ::access(path, X_OK) == 0) settings.xauth = path;
   }
   if (auto made = make_folder(settings.folders.state + "/keysets", 0700); !made)
     die(kExitSystem, made.error().text());
@@ -180,16 +260,21 @@ void prepare(Flags& flags) {
 }  // namespace qf
 
 int main(int argc, char** argv) {
+  const std::string words = qf::join({argv, argv + argc}, " ");
+  qf::keep_title_space(argc, argv);
   qf::open_log("qf-sshd");
-  // what the caller left open is nobody's here, and would be inherited by every session's parent
+  // everything is about to be read: a reload has nothing to do before the listener takes its signals
+  ::signal(SIGHUP, SIG_IGN);
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");
-  if (::close_range(3, ~0U, 0) != 0) qf::die(qf::kExitSystem, "cannot close descriptors");
+  qf::Handed handed = qf::take_handed();
   qf::Flags flags;
   qf::parse(argc, argv, flags);
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   qf::prepare(flags);
-  return qf::listener_role(flags.settings);
+  // with its arguments, so that several servers on one machine can be told apart
+  qf::set_title(words + " [listener]");
+  return qf::listener_role(flags.settings, std::move(handed));
 }

@@ -21,6 +21,12 @@ void grow_buffers(int fd) {
 
 constexpr size_t kControlBytes = CMSG_SPACE(kMostMessageFds * sizeof(int));
 
+// A packet may be empty, which is read as the end is: only then the other side is still there.
+bool has_hung_up(int fd) {
+  pollfd polled = {fd, POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) != 0;
+}
+
 std::vector<Fd> take_fds(msghdr& header) {
   std::vector<Fd> fds;
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
@@ -90,7 +96,7 @@ Result<Message> MessageSocket::receive(Deadline deadline) {
   if (n < 0) return system_error("cannot receive a message");
   Message message;
   message.fds = take_fds(header);
-  if (n == 0) return not_found("the other side has closed");
+  if (n == 0 && has_hung_up(fd_.get())) return not_found("the other side has closed");
   // Alignment leaves the control buffer room for one descriptor more than we take.
   bool too_much = static_cast<size_t>(n) > kMostMessageBytes || message.fds.size() > kMostMessageFds ||
                   (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;

@@ -16,7 +16,7 @@
 namespace qf {
 
 inline constexpr size_t kMostMessageBytes = 160 * 1024;
-inline constexpr size_t kMostMessageFds = 3;
+inline constexpr size_t kMostMessageFds = 6;
 
 struct Message {
   uint32_t type = 0;

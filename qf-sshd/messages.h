@@ -26,19 +26,39 @@ enum class MessageType : uint32_t {
   kSignalRequest,
   kSessionClose,
   kTunnelRequest,
+  kConnectRequest = 16,
+  kListenRequest,
+  kListenCancel,
+  kProtocolError,
+  kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
   kSessionReply,
   kSessionExit,
   kTunnelReply,
   kDisconnect,
+  kConnectReply = 80,
+  kListenReply,
+  kStatusRequest = 96,
   // monitor -> listener, listener -> monitor
   kKeysWanted = 128,
   kKeysReply,
   kLoggedIn,
+  kRegister = 140,
+  kConnectionQuery,
+  kConnectionReport,
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
+  // monitor -> helper
+  kHelperConnect = 256,
+  kHelperListen,
+  kHelperAgent,
+  kHelperDisplay,
+  kHelperRelease,
+  // helper -> monitor
+  kHelperConnected = 320,
+  kHelperListening,
 };
 
 // ---- net <-> monitor
@@ -89,6 +109,16 @@ struct Terminal {
   }
 };
 
+// x11-req (RFC 4254 section 6.3.1)
+struct X11 {
+  bool single_connection = false;
+  std::string protocol, cookie;  // the cookie in hexadecimal
+  uint32_t screen = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.single_connection, self.protocol, self.cookie, self.screen);
+  }
+};
+
 struct SessionRequest {
   static constexpr MessageType kType = MessageType::kSessionRequest;
   static constexpr size_t kMostBytes = 140 * 1024, kFds = 0;
@@ -97,20 +127,27 @@ struct SessionRequest {
   std::string command;  // of kExec; name of the subsystem of kSubsystem
   std::map<std::string, std::string> environment;
   std::optional<Terminal> terminal;
+  bool agent = false;  // auth-agent-req@openssh.com
+  std::optional<X11> x11;
   static void fields(auto& self, auto& visit) {
-    visit(self.channel, self.kind, self.command, self.environment, self.terminal);
+    visit(self.channel, self.kind, self.command, self.environment, self.terminal, self.agent, self.x11);
   }
 };
 
 // Descriptors: with a terminal the master three times; else standard input (writing end), output and error
-// (reading ends). A refusal has /dev/null three times, so that the number of descriptors is always the same.
+// (reading ends); then the listening socket for the agent and two for X11, as far as `agent` and
+// `x11_sockets` say. /dev/null stands in for what there is not, so that their number is always the same.
 struct SessionReply {
   static constexpr MessageType kType = MessageType::kSessionReply;
-  static constexpr size_t kMostBytes = 1024, kFds = 3;
+  static constexpr size_t kMostBytes = 1024, kFds = 6;
   uint32_t channel = 0;
   bool started = false;
   std::string reason;  // for the user, when not started
-  static void fields(auto& self, auto& visit) { visit(self.channel, self.started, self.reason); }
+  bool agent = false;
+  uint32_t x11_sockets = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.channel, self.started, self.reason, self.agent, self.x11_sockets);
+  }
 };
 
 struct SignalRequest {
@@ -157,11 +194,95 @@ struct TunnelReply {
   static void fields(auto& self, auto& visit) { visit(self.channel); }
 };
 
+// direct-tcpip (RFC 4254 section 7.2): connect to host:port as the user.
+struct ConnectRequest {
+  static constexpr MessageType kType = MessageType::kConnectRequest;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;  // net's own number for it
+  std::string host;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port); }
+};
+
+// Descriptor: the connected socket, /dev/null without one.
+struct ConnectReply {
+  static constexpr MessageType kType = MessageType::kConnectReply;
+  static constexpr size_t kMostBytes = 1024, kFds = 1;
+  uint32_t id = 0;
+  std::string error;  // empty: connected
+  static void fields(auto& self, auto& visit) { visit(self.id, self.error); }
+};
+
+// tcpip-forward (RFC 4254 section 7.1): listen as the user; port 0: any.
+struct ListenRequest {
+  static constexpr MessageType kType = MessageType::kListenRequest;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string address;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.address, self.port); }
+};
+
+// Descriptors: `sockets` listening ones (a name may stand for an IPv4 and an IPv6 address), then /dev/null.
+struct ListenReply {
+  static constexpr MessageType kType = MessageType::kListenReply;
+  static constexpr size_t kMostBytes = 1024, kFds = 2;
+  uint32_t id = 0;
+  uint32_t sockets = 0;  // 0: refused
+  uint32_t port = 0;     // that it became
+  std::string error;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.sockets, self.port, self.error); }
+};
+
+// net has closed the sockets of a ListenReply.
+struct ListenCancel {
+  static constexpr MessageType kType = MessageType::kListenCancel;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// The client has broken the protocol, and the connection ends by it: the last message of a net.
+struct ProtocolError {
+  static constexpr MessageType kType = MessageType::kProtocolError;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  std::string reason;  // for the audit log
+  static void fields(auto& self, auto& visit) { visit(self.reason); }
+};
+
 struct Disconnect {
   static constexpr MessageType kType = MessageType::kDisconnect;
   static constexpr size_t kMostBytes = 1024, kFds = 0;
   std::string reason;
   static void fields(auto& self, auto& visit) { visit(self.reason); }
+};
+
+// How much has gone through the channels that net has? Asked for qf-up status, one question at a time; the
+// answer may take its time, nobody waits for it without a deadline.
+struct StatusRequest {
+  static constexpr MessageType kType = MessageType::kStatusRequest;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+struct ChannelTraffic {
+  uint32_t channel = 0;
+  uint64_t bytes_in = 0, bytes_out = 0;  // from the client, to the client
+  static void fields(auto& self, auto& visit) { visit(self.channel, self.bytes_in, self.bytes_out); }
+};
+
+inline constexpr size_t kMostChannelsTold = 4096;
+struct StatusReply {
+  static constexpr MessageType kType = MessageType::kStatusReply;
+  static constexpr size_t kMostBytes = 28 + 20 * kMostChannelsTold, kFds = 0;
+  uint32_t number = 0;
+  std::vector<ChannelTraffic> channels;
+  uint32_t forwards = 0;                         // connections that stand, and sockets that are listened on
+  uint64_t forwarded_in = 0, forwarded_out = 0;  // bytes of all forwards, ended ones too
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.channels, self.forwards, self.forwarded_in, self.forwarded_out);
+  }
 };
 
 // What net may say, by the state of its connection as the monitor sees it. Anything else ends the connection.
@@ -174,6 +295,8 @@ enum class NetState : uint32_t {
   kRefused = 32,     // told to end the connection: nothing more to say
 };
 
+inline constexpr uint32_t kAnyState = 63;
+
 struct NetRule {
   MessageType type;
   uint32_t states;  // NetState values, or-ed
@@ -185,6 +308,11 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kSignalRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kSessionClose, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kTunnelRequest, static_cast<uint32_t>(NetState::kOuter)},
+    {MessageType::kConnectRequest, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kProtocolError, kAnyState & ~static_cast<uint32_t>(NetState::kStart)},
+    {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };
 
 [[nodiscard]] constexpr bool net_may_say(uint32_t type, NetState state) {
@@ -222,6 +350,67 @@ struct LoggedIn {
   static void fields(auto& self, auto& visit) { visit(self.tunnel); }
 };
 
+// The first message of a monitor that comes to a new listener (RUNTIME/sshd-monitors.sock), since the one
+// that has started it is gone. Its pid the kernel says.
+struct Register {
+  static constexpr MessageType kType = MessageType::kRegister;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t version = kMessageVersion;
+  std::string connection;  // as in the audit log
+  std::string address;     // of the source
+  uint32_t port = 0;
+  std::string peer;
+  uint64_t since = 0;  // milliseconds since the epoch
+  bool logged_in = false;
+  static void fields(auto& self, auto& visit) {
+    visit(self.version, self.connection, self.address, self.port, self.peer, self.since, self.logged_in);
+  }
+};
+
+// listener -> monitor: what happens on your connection?
+struct ConnectionQuery {
+  static constexpr MessageType kType = MessageType::kConnectionQuery;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+inline constexpr size_t kMostCommandName = 64;  // bytes
+struct SessionStatus {
+  uint32_t channel = 0;
+  SessionKind kind = SessionKind::kShell;
+  std::string command;  // its name only, never an argument
+  bool terminal = false;
+  uint32_t pid = 0;
+  uint64_t since = 0;  // milliseconds since the epoch
+  uint64_t bytes_in = 0, bytes_out = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.channel, self.kind, self.command, self.terminal, self.pid, self.since, self.bytes_in,
+          self.bytes_out);
+  }
+};
+
+inline constexpr size_t kMostSessionsTold = 256;
+inline constexpr size_t kMostStatusText = 1024;  // bytes of identity, OS user
+struct ConnectionReport {
+  static constexpr MessageType kType = MessageType::kConnectionReport;
+  static constexpr size_t kMostBytes = 48 * 1024, kFds = 0;
+  uint32_t number = 0;   // of the query
+  std::string identity;  // "corp:auth0|61"; empty: not logged in, or --disable-ssh-auth
+  std::string os_user;   // empty: not logged in as one
+  std::string method;
+  bool tunnel = false;
+  bool counted = true;  // net has answered: the byte counts are of now
+  uint64_t bytes_in = 0, bytes_out = 0;
+  uint32_t forwards = 0;
+  std::vector<SessionStatus> sessions;  // at most kMostSessionsTold
+  uint32_t more_sessions = 0;           // not in the list
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.identity, self.os_user, self.method, self.tunnel, self.counted, self.bytes_in,
+          self.bytes_out, self.forwards, self.sessions, self.more_sessions);
+  }
+};
+
 // ---- listener <-> keyfetch
 // ---------------------------------------------------------------------------------------
 
@@ -243,6 +432,77 @@ struct FetchReply {
   std::string error;      // empty: fetched
   uint32_t lifetime = 0;  // seconds, from the HTTP answer; 0: not said
   static void fields(auto& self, auto& visit) { visit(self.name, self.error, self.lifetime); }
+};
+
+// ---- monitor <-> helper
+// ------------------------------------------------------------------------------------------
+
+// Every question has a number of its own, and gets one answer: kHelperConnect a kHelperConnected, the others
+// a kHelperListening. kHelperRelease has none.
+struct HelperConnect {
+  static constexpr MessageType kType = MessageType::kHelperConnect;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string host;
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port); }
+};
+
+struct HelperListen {
+  static constexpr MessageType kType = MessageType::kHelperListen;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string address;    // of getaddrinfo(3); empty: see `wildcard`
+  bool wildcard = false;  // every address of the machine, else its loopback addresses
+  uint32_t port = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id, self.address, self.wildcard, self.port); }
+};
+
+// A socket for the agent, in a folder of its own.
+struct HelperAgent {
+  static constexpr MessageType kType = MessageType::kHelperAgent;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// The first free X11 display.
+struct HelperDisplay {
+  static constexpr MessageType kType = MessageType::kHelperDisplay;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// Removes what an earlier kHelperAgent has made.
+struct HelperRelease {
+  static constexpr MessageType kType = MessageType::kHelperRelease;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// Descriptor: the connected socket, /dev/null without one.
+struct HelperConnected {
+  static constexpr MessageType kType = MessageType::kHelperConnected;
+  static constexpr size_t kMostBytes = 1024, kFds = 1;
+  uint32_t id = 0;
+  std::string error;  // empty: connected
+  static void fields(auto& self, auto& visit) { visit(self.id, self.error); }
+};
+
+// Descriptors: `sockets` listening ones, then /dev/null.
+struct HelperListening {
+  static constexpr MessageType kType = MessageType::kHelperListening;
+  static constexpr size_t kMostBytes = 1024, kFds = 2;
+  uint32_t id = 0;
+  uint32_t sockets = 0;  // 0: see `error`
+  uint32_t number = 0;   // port, or display
+  std::string path;      // of the agent's socket
+  std::string error;
+  static void fields(auto& self, auto& visit) {
+    visit(self.id, self.sockets, self.number, self.path, self.error);
+  }
 };
 
 }  // namespace qf

@@ -4,20 +4,27 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
+#include <functional>
 #include <list>
 #include <map>
 
 #include "libqf/log.h"
+#include "qf-sshd/connection_status.h"
+#include "qf-sshd/forwarding.h"
+#include "qf-sshd/listener_link.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
+#include "qf-sshd/signal_sender.h"
 
 namespace qf {
 
@@ -33,7 +40,8 @@ constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's s
 // Key sets as the listener held them when this connection came, and those that it has fetched for us since.
 class MonitorKeySets : public KeySets {
  public:
-  MonitorKeySets(KeySetStore& store, MessageSocket& listener) : store_(store), listener_(listener) {}
+  MonitorKeySets(KeySetStore& store, ListenerLink& listener, std::function<void(const Message&)> other)
+      : store_(store), listener_(listener), other_(std::move(other)) {}
 
   const KeySet* find(const IssuerRecord& issuer) override {
     if (auto fresh = fresh_.find(issuer.name); fresh != fresh_.end()) return &fresh->second;
@@ -49,6 +57,11 @@ class MonitorKeySets : public KeySets {
     // an answer may also be a late one to an earlier question: its keys are as good
     for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
       auto message = listener_.receive(deadline);
+      if (message && message->type != static_cast<uint32_t>(MessageType::kKeysReply)) {
+        other_(*message);
+        if (!listener_) return;
+        continue;
+      }
       auto reply = message ? open_message<KeysReply>(*message) : Result<KeysReply>(message.error());
       if (!reply) return;
       auto issuer = wanted.find(reply->issuer);
@@ -68,7 +81,8 @@ class MonitorKeySets : public KeySets {
     return true;
   }
   KeySetStore& store_;
-  MessageSocket& listener_;
+  ListenerLink& listener_;
+  std::function<void(const Message&)> other_;  // what the listener says while keys are waited for
   std::map<std::string, KeySet> fresh_;
 };
 
@@ -89,18 +103,22 @@ struct LiveSession {
   bool channel_open = true;  // net still has the channel
   SessionExit exit;
   uint64_t bytes_in = 0, bytes_out = 0;
+  std::optional<LoginRecord> record;  // its logout is to be entered
 };
 
 class Monitor {
  public:
-  Monitor(const MonitorPlan& plan, MessageSocket listener)
+  Monitor(const MonitorPlan& plan, ListenerLink listener)
       : plan_(plan),
         listener_(std::move(listener)),
-        key_sets_(plan.key_sets, listener_),
-        connection_(plan.connection) {}
+        key_sets_(plan.key_sets, listener_, [this](const Message& message) { hear_listener(message); }),
+        connection_(plan.connection),
+        forwarding_(plan.settings, plan.audit, connection_),
+        signals_(plan.settings.privileged) {}
   [[noreturn]] void run(Fd connection);
 
  private:
+  [[nodiscard]] Status watch_signals();
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
@@ -109,34 +127,43 @@ class Monitor {
   [[nodiscard]] Status handle_close(const SessionClose& close);
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
   [[nodiscard]] Status refuse_session(NetLink& link, uint32_t channel, const std::string& reason);
+  // Sockets that belong to a session; /dev/null for what there is not.
+  struct SessionSockets {
+    std::vector<Fd> fds;  // agent, two displays
+    bool agent = false;
+    uint32_t displays = 0;
+  };
+  [[nodiscard]] Result<SessionSockets> open_sockets(NetLink& link, const SessionRequest& request,
+                                                    SessionForwards& forwards);
+  [[nodiscard]] NetLink* session_link();
+  void end_session_time();
   [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
+  void read_listener();
+  void hear_listener(const Message& message);
+  void answer_listener();
   void reap(uint32_t channel, LiveSession& session);
   void record_end(uint32_t channel, const LiveSession& session);
   void turn();
   [[noreturn]] void end();
 
   const MonitorPlan& plan_;
-  MessageSocket listener_;
+  ListenerLink listener_;
   MonitorKeySets key_sets_;
+  ConnectionStatus status_;
   const AuditConnection& connection_;
+  Forwarding forwarding_;
+  SignalSender signals_;
   std::list<NetLink> nets_;
   std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
+  std::optional<UserLogin> login_;  // set with account_
+  Fd ending_;                       // SIGTERM, SIGINT: an orderly end
+  sigset_t old_mask_ = {};
   std::optional<Identity> identity_;
-  Deadline grace_ = Deadline::max();   // to be logged in
-  Deadline end_by_ = Deadline::max();  // the inner connection has ended: for the outer one to follow
+  Deadline grace_ = Deadline::max();        // to be logged in
+  Deadline session_end_ = Deadline::max();  // "max_session" of the policy
+  Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
 };
-
-bool password_offered(const Settings& settings) {
-  auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  if (!policy || !settings.auth) return false;
-  auto meta = policy->meta();
-  if (!meta) return false;
-  return std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
-    auto issuer = policy->issuer(name);
-    return issuer && issuer->accept_bearer;
-  });
-}
 
 // RFC 4254 section 6.10 names these without SIG; others get OpenSSH's suffix.
 std::string signal_name(int signal) {
@@ -169,7 +196,11 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   NetPlan plan{plan_.settings, plan_.filter, plan_.bind, inner, password_offered(plan_.settings)};
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) net_role(plan, std::move(connection), std::move(ends->second));
+  if (pid == 0) {
+    set_title(role_title("net"));
+    ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
+    net_role(plan, std::move(connection), std::move(ends->second));
+  }
   NetLink link;
   link.socket = std::move(ends->first);
   link.pid = pid;
@@ -217,6 +248,29 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       auto request = checked<TunnelRequest>(message);
       return request ? handle_tunnel(link, *request) : Status(request.error());
     }
+    case MessageType::kConnectRequest: {
+      auto request = checked<ConnectRequest>(message);
+      return request ? forwarding_.connect(link.socket, *request) : Status(request.error());
+    }
+    case MessageType::kListenRequest: {
+      auto request = checked<ListenRequest>(message);
+      return request ? forwarding_.listen(link.socket, *request) : Status(request.error());
+    }
+    case MessageType::kListenCancel: {
+      auto request = checked<ListenCancel>(message);
+      if (request) forwarding_.cancel(*request);
+      return request ? Status(Done{}) : Status(request.error());
+    }
+    case MessageType::kProtocolError: {
+      auto last = checked<ProtocolError>(message);
+      return peer_error(last ? "the client broke the protocol: " + printable(last->reason)
+                             : last.error().text());
+    }
+    case MessageType::kStatusReply: {
+      auto reply = checked<StatusReply>(message);
+      if (!reply) return reply.error();
+      return status_.counted(*reply) ? Status(Done{}) : peer_error("net answered what nobody has asked");
+    }
     case MessageType::kAuthReply:
     case MessageType::kSessionReply:
     case MessageType::kSessionExit:
@@ -225,8 +279,21 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     case MessageType::kKeysWanted:
     case MessageType::kKeysReply:
     case MessageType::kLoggedIn:
+    case MessageType::kStatusRequest:
+    case MessageType::kRegister:
+    case MessageType::kConnectionQuery:
+    case MessageType::kConnectionReport:
     case MessageType::kFetchRequest:
     case MessageType::kFetchReply:
+    case MessageType::kConnectReply:
+    case MessageType::kListenReply:
+    case MessageType::kHelperConnect:
+    case MessageType::kHelperListen:
+    case MessageType::kHelperAgent:
+    case MessageType::kHelperDisplay:
+    case MessageType::kHelperRelease:
+    case MessageType::kHelperConnected:
+    case MessageType::kHelperListening:
       break;
   }
   return peer_error("net sent a message that is not its own");
@@ -237,11 +304,19 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
   if (result.account || result.tunnel) {
     identity_ = result.identity;
     link.state = result.tunnel ? NetState::kOuter : NetState::kSession;
+    status_.identity = identity_ ? identity_->name() : "";
+    if (!link.inner) status_.method = result.method;
+    status_.tunnel = result.tunnel || link.inner;
     if (result.account) {
       account_ = std::move(result.account);
+      status_.os_user = account_->name;
+      login_ = std::move(result.login);
+      set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
-      // the listener may be gone (restarted); it counts no longer then
-      if (listener_ && !listener_.send(LoggedIn{link.inner})) listener_.close();
+      const Decision& decision = result.decision;
+      forwarding_.allow(*account_, login_->context(), decision.permit_open, decision.permit_listen);
+      if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
+      listener_.logged_in(link.inner);
     }
   }
   if (result.reply.verdict == AuthVerdict::kEnd) {
@@ -287,17 +362,21 @@ Status Monitor::refuse_session(NetLink& link, uint32_t channel, const std::strin
   auto null = open_file("/dev/null", O_RDWR);
   if (!null) return null.error();
   plan_.audit.session_refused(connection_, account_->name, reason);
-  return link.socket.send(SessionReply{channel, false, reason}, {null->get(), null->get(), null->get()});
+  return link.socket.send(SessionReply{channel, false, reason, false, 0},
+                          std::vector<int>(SessionReply::kFds, null->get()));
 }
 
 Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   if (sessions_.count(request.channel) != 0) return peer_error("net used a channel number twice");
   if (auto reason = judge_session(request); !reason.empty())
     return refuse_session(link, request.channel, reason);
-  ConnectionEnds ends{plan_.client.address(), plan_.server.address(), plan_.client.port(),
-                      plan_.server.port()};
-  auto spawned = spawn_session(plan_.settings, *account_, request, ends);
+  SessionForwards forwards;
+  auto sockets = open_sockets(link, request, forwards);
+  if (!sockets) return sockets.error();
+  SessionPlan plan{plan_.settings, *account_, login_->context(), plan_.ends()};
+  auto spawned = spawn_session(plan, request, forwards);
   if (!spawned) {
+    forwarding_.release(request.channel);
     log_error("cannot start a session for " + account_->name + ": " + spawned.error().text());
     return refuse_session(link, request.channel, "cannot start the session: " + spawned.error().text());
   }
@@ -310,29 +389,53 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   session.pid = spawned->pid;
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
+  session.record = std::move(spawned->record);
   sessions_[request.channel] = std::move(session);
-  const auto& fds = spawned->fds;
-  return link.socket.send(SessionReply{request.channel, true, ""},
-                          {fds[0].get(), fds[1].get(), fds[2].get()});
+  status_.session_started(request.channel, request, spawned->pid);
+  std::vector<int> fds;
+  for (const auto& fd : spawned->fds) fds.push_back(fd.get());
+  for (const auto& fd : sockets->fds) fds.push_back(fd.get());
+  return link.socket.send(SessionReply{request.channel, true, "", sockets->agent, sockets->displays}, fds);
+}
+
+// What the client asked to be forwarded for this session. What cannot be is left out, as sshd does: the
+// session is worth more.
+Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const SessionRequest& request,
+                                                      SessionForwards& forwards) {
+  SessionSockets out;
+  for (size_t i = 0; i < SessionReply::kFds - 3; ++i) {
+    auto null = open_file("/dev/null", O_RDWR);
+    if (!null) return null.error();
+    out.fds.push_back(std::move(*null));
+  }
+  if (request.agent && plan_.settings.agent_forwarding) {
+    auto agent = forwarding_.open_agent(link.socket, request.channel);
+    plan_.audit.forward(connection_, "agent", "", agent ? "" : agent.error().text());
+    if (agent) {
+      forwards.agent_socket = agent->path;
+      out.agent = true;
+      out.fds[0] = std::move(agent->fds[0]);
+    }
+  }
+  if (request.x11 && plan_.settings.x11_forwarding) {
+    auto display = forwarding_.open_display(link.socket);
+    plan_.audit.forward(connection_, "x11", "", display ? "" : display.error().text());
+    if (display) {
+      forwards.display = display->display;
+      forwards.x11 = *request.x11;
+      out.displays = static_cast<uint32_t>(display->fds.size());
+      for (size_t i = 0; i < display->fds.size(); ++i) out.fds[1 + i] = std::move(display->fds[i]);
+    }
+  }
+  return out;
 }
 
 Status Monitor::handle_signal(const SignalRequest& request) {
   auto session = sessions_.find(request.channel);
   int number = signal_number(request.name);
   if (session == sessions_.end() || session->second.ended || number == 0) return Done{};
-  // The session leads a process group of its own (setsid), and is not reaped, so the number is still its own.
-  // The signal is sent with the user's rights: the group may hold setuid programs that the user must not be
-  // able to end. What the user may not do is no fault of the connection.
-  pid_t sender = ::fork();
-  if (sender < 0) return system_error("cannot start a process");
-  if (sender == 0) {
-    bool user =
-        !plan_.settings.privileged || (::setresgid(account_->gid, account_->gid, account_->gid) == 0 &&
-                                       ::setresuid(account_->uid, account_->uid, account_->uid) == 0);
-    ::_exit(user && ::kill(-session->second.pid, number) == 0 ? 0 : 1);
-  }
-  int status = 0;
-  while (::waitpid(sender, &status, 0) < 0 && errno == EINTR) continue;
+  // the session leads a process group of its own (setsid)
+  signals_.send(*account_, session->second.pid, number);
   return Done{};
 }
 
@@ -341,8 +444,10 @@ Status Monitor::handle_close(const SessionClose& close) {
   if (found == sessions_.end()) return Done{};
   LiveSession& session = found->second;
   session.channel_open = false;
+  forwarding_.release(close.channel);
   session.bytes_in = close.bytes_in;
   session.bytes_out = close.bytes_out;
+  status_.session_closed(close);
   if (session.ended) {
     record_end(close.channel, session);
     sessions_.erase(found);
@@ -350,10 +455,18 @@ Status Monitor::handle_close(const SessionClose& close) {
   return Done{};
 }
 
+void enter_logout(LiveSession& session) {
+  if (session.record) record_logout(*session.record);
+  session.record.reset();
+}
+
 void Monitor::reap(uint32_t channel, LiveSession& session) {
   int status = 0;
   if (::waitpid(session.pid, &status, WNOHANG) != session.pid) return;
+  signals_.forget(session.pid);
   session.ended = true;
+  // while net still holds the terminal, so that it is nobody else's yet
+  enter_logout(session);
   session.exit = {channel, 0, "", false};
   if (WIFSIGNALED(status)) {
     session.exit.signal = signal_name(WTERMSIG(status));
@@ -376,9 +489,37 @@ void Monitor::record_end(uint32_t channel, const LiveSession& session) {
   plan_.audit.session_end(connection_, entry);
 }
 
+// ---- the listener -----------------------------------------------------------------------------------------
+
+void Monitor::read_listener() {
+  auto message = listener_.receive(Deadline::max());
+  if (message) return hear_listener(*message);
+  listener_.lost();
+}
+
+void Monitor::hear_listener(const Message& message) {
+  // a set of keys that came too late for the login that wanted it
+  if (message.type == static_cast<uint32_t>(MessageType::kKeysReply)) return;
+  auto query = open_message<ConnectionQuery>(message);
+  if (!query) return listener_.lost();
+  auto net = std::find_if(nets_.begin(), nets_.end(), [](const NetLink& link) {
+    return link.state == NetState::kSession && !link.ended;
+  });
+  bool ask = status_.asked(query->number, net != nets_.end(), Clock::now());
+  // one that does not read is dealt with when something has to be sent to it
+  if (ask && !net->socket.send(StatusRequest{query->number})) log_debug("net does not take a question");
+  answer_listener();
+}
+
+void Monitor::answer_listener() {
+  if (auto report = status_.take_due(Clock::now())) listener_.send(*report);
+}
+
 // ---- the loop ---------------------------------------------------------------------------------------------
 
 void Monitor::turn() {
+  listener_.turn(Clock::now());
+  answer_listener();
   std::vector<pollfd> polled;
   for (const auto& link : nets_) polled.push_back({link.ended ? -1 : link.socket.fd(), POLLIN, 0});
   std::vector<uint32_t> channels;
@@ -387,14 +528,29 @@ void Monitor::turn() {
     channels.push_back(channel);
     polled.push_back({session.pidfd.get(), POLLIN, 0});
   }
-  int ready = ::poll(polled.data(), polled.size(), poll_timeout(std::min(grace_, end_by_)));
-  if (ready < 0 && errno != EINTR) die(kExitSystem, "monitor: poll: " + std::string(std::strerror(errno)));
+  size_t helper = polled.size();
+  polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
+  size_t ending = polled.size();
+  polled.push_back({ending_.get(), POLLIN, 0});
+  polled.push_back({signals_.fd(), POLLIN, 0});
+  polled.push_back({listener_.fd(), POLLIN, 0});
+  Deadline wake = std::min(
+      {grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(), signals_.deadline()});
+  int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
+  if (ready < 0 && errno != EINTR) {
+    log_error(system_error("monitor: poll").text());
+    end();
+  }
+  if (polled[ending].revents != 0) end();
   if (Clock::now() >= grace_) {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
   }
   if (Clock::now() >= end_by_) end();
+  if (Clock::now() >= session_end_) end_session_time();
+  signals_.turn();
   if (ready <= 0) return;
+  if (polled.back().revents != 0) read_listener();
   size_t index = nets_.size();
   for (uint32_t channel : channels) {
     auto found = sessions_.find(channel);
@@ -411,6 +567,9 @@ void Monitor::turn() {
       sessions_.erase(found);
     }
   }
+  if (NetLink* link = session_link(); polled[helper].revents != 0 && link != nullptr) {
+    if (!forwarding_.read_helper(link->socket)) end();
+  }
   index = 0;
   // a message may add a net (tunnel), so only those that were polled are looked at
   size_t count = nets_.size();
@@ -418,14 +577,16 @@ void Monitor::turn() {
   for (size_t i = 0; i < count; ++i, ++link) {
     if (polled[index++].revents == 0) continue;
     auto message = link->socket.receive();
-    if (!message && link->inner) {
+    bool malformed = !message && message.error().kind == ErrorKind::kPeer;
+    if (!message && !malformed && link->inner) {
       // what it sent last is still on its way through the outer connection, which ends by itself
       link->ended = true;
       end_by_ = Clock::now() + kLastWords;
       continue;
     }
-    if (!message) end();
-    if (auto handled = handle(*link, *message); !handled) {
+    if (!message && !malformed) end();
+    auto handled = message ? handle(*link, *message) : Status(peer_error("net sent a malformed message"));
+    if (!handled) {
       plan_.audit.violation(connection_, handled.error().text());
       log_warning("connection from " + connection_.address + " ended: " + handled.error().text());
       end();
@@ -433,8 +594,28 @@ void Monitor::turn() {
   }
 }
 
+// The net that is logged in as an OS user.
+NetLink* Monitor::session_link() {
+  for (auto& link : nets_) {
+    if (link.state == NetState::kSession) return &link;
+  }
+  return nullptr;
+}
+
+void Monitor::end_session_time() {
+  session_end_ = Deadline::max();
+  plan_.audit.violation(connection_, "the time of the session is over (\"max_session\" of the policy)");
+  NetLink* link = session_link();
+  if (link == nullptr ||
+      !link->socket.send(Disconnect{"the time of this session is over (\"max_session\" of the policy)"})) {
+    end();
+  }
+  end_by_ = Clock::now() + kFarewell;
+}
+
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).
 void Monitor::end() {
+  signals_.stop();
   for (auto& link : nets_) {
     link.socket.close();
     int status = 0;
@@ -458,12 +639,26 @@ void Monitor::end() {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(channel, session);
     // what goes on without its connection (nohup) is not ours to end
     if (!session.ended) session.exit.signal = "";
+    enter_logout(session);
     record_end(channel, session);
   }
+  if (login_) login_->close();
   std::_Exit(kExitOk);
 }
 
+// A session's scope of systemd is ended with SIGTERM, and PAM and utmp must then be told, too.
+Status Monitor::watch_signals() {
+  sigset_t ending;
+  sigemptyset(&ending);
+  for (int number : {SIGTERM, SIGINT}) sigaddset(&ending, number);
+  if (::sigprocmask(SIG_BLOCK, &ending, &old_mask_) != 0) return system_error("cannot block signals");
+  ending_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
+  if (!ending_) return system_error("cannot watch signals");
+  return Done{};
+}
+
 void Monitor::run(Fd connection) {
+  if (auto watched = watch_signals(); !watched) die(kExitSystem, "monitor: " + watched.error().text());
   grace_ = Clock::now() + std::chrono::seconds(plan_.settings.login_grace);
   if (auto spawned = spawn_net(std::move(connection), false); !spawned) {
     die(kExitSystem, "monitor: " + spawned.error().text());
@@ -476,9 +671,16 @@ void Monitor::run(Fd connection) {
 void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  // where a user's limit on file sizes holds for us too (restore_limits), a log that is too long is an error
+  ::signal(SIGXFSZ, SIG_IGN);
+  set_title(role_title("monitor"));
   auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());
-  Monitor monitor(plan, std::move(listener));
+  const AuditConnection& from = plan.connection;
+  std::string path =
+      plan.settings.socket_folder.empty() ? "" : plan.settings.socket_folder + "/" + kMonitorsSocket;
+  Register card{kMessageVersion, from.id, from.address, from.port, from.peer, system_milliseconds(), false};
+  Monitor monitor(plan, ListenerLink(std::move(listener), std::move(path), std::move(card)));
   monitor.run(std::move(connection));
 }
 

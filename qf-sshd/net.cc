@@ -7,14 +7,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <deque>
 #include <map>
+#include <optional>
 
-#include "libqf/base64.h"
 #include "libqf/identification.h"
 #include "libqf/log.h"
 #include "qf-sshd/messages.h"
-#include "qf-sshd/net_channel.h"
+#include "qf-sshd/monitor_client.h"
+#include "qf-sshd/net_forward.h"
+#include "qf-sshd/net_login.h"
+#include "qf-sshd/net_session.h"
+#include "qf-sshd/process_title.h"
 
 namespace qf {
 
@@ -23,155 +26,87 @@ namespace {
 // How long a client that was sent away may take to hang up, so that our last words are not lost in a reset.
 constexpr auto kFarewell = std::chrono::seconds(2);
 constexpr int kFlushMilliseconds = 2000;
-// How long a monitor may think about one question: a key set may have to be fetched.
-constexpr auto kMonitorPatience = std::chrono::seconds(60);
-constexpr size_t kMostCredentialBytes = 80 * 1024;
+constexpr size_t kMostReasonBytes = 400;
+constexpr size_t kMostNotices = 32;  // different ones, a connection
 
-// The connection: libssh's session, its channels, and the questions to the monitor.
-class Net : public ChannelOwner {
+// The connection: libssh's session, what the client asks for (its messages), and the channels that came of
+// it.
+class Net : public SessionOwner {
  public:
   Net(const NetPlan& plan, Fd connection, MessageSocket monitor);
   void run();
 
-  bool start_session(NetChannel& channel, const SessionRequest& request) override;
-  bool start_tunnel(NetChannel& channel) override;
-  void send_signal(NetChannel& channel, const std::string& name) override;
+  bool start_session(NetSession& session, const SessionRequest& request) override;
+  bool start_tunnel(NetSession& session) override;
+  void send_signal(NetSession& session, const std::string& name) override;
+  [[nodiscard]] bool agent_allowed() const override { return plan_.settings.agent_forwarding; }
+  [[nodiscard]] bool x11_allowed() const override { return plan_.settings.x11_forwarding; }
 
  private:
-  static int on_none(ssh_session, const char* user, void* self);
-  static int on_password(ssh_session, const char* user, const char* password, void* self);
-  static int on_key(ssh_session, const char* user, ssh_key_struct* key, char state, void* self);
-  static ssh_channel on_open(ssh_session session, void* self);
-  static int on_message(ssh_session session, ssh_message message, void* self);
-
-  int ask_login(const AuthRequest& request);
-  template <class Reply>
-  Result<std::pair<Reply, std::vector<Fd>>> ask();
-  void handle(const Message& message);
-  void read_monitor();
-  void sweep();
-  [[noreturn]] void end(const std::string& banner);
+  void handle_message(SshMessage message);
+  void open_channel(SshMessage message);
+  void handle_channel_request(ssh_message message);
+  void handle_monitor(const Message& message);
+  void tell_traffic(const Message& message);
+  void sweep_sessions();
+  void turn();
+  [[nodiscard]] int patience() const;
+  void keep_alive();
+  void notice(const std::string& text);
+  void say_notices();
+  [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
+  [[noreturn]] void break_off(const std::string& reason);
+  [[noreturn]] void leave();
 
   const NetPlan& plan_;
-  int connection_ = -1;  // libssh owns it
-  MessageSocket monitor_;
+  Fd connection_;  // libssh owns, and may close, another descriptor of it
+  MonitorClient monitor_;
+  std::optional<Watched> monitor_ready_;
+  uint64_t seen_packets_ = 0;
   SshPtr<ssh_session> session_;
   SshPtr<ssh_event> event_;
-  ssh_server_callbacks_struct callbacks_ = {};
-  bool logged_in_ = false;
-  bool outer_ = false;        // logged in as the outer connection of a tunnel
-  bool tunnel_open_ = false;  // its one stream was asked for
+  NetLogin login_;
+  NetForward forward_;
+  bool tunnel_open_ = false;  // the one stream of a tunnel's outer connection was asked for
   uint32_t next_id_ = 1;
-  std::map<uint32_t, std::unique_ptr<NetChannel>> channels_;
-  std::deque<Message> early_;  // came while an answer was waited for
+  std::map<uint32_t, std::unique_ptr<NetSession>> sessions_;
+  std::vector<std::string> notices_;  // for the user, all that there were
+  size_t notices_said_ = 0;
+  // keepalive of the client
+  ssh_counter_struct received_ = {};  // packets, by libssh
+  uint64_t received_before_ = 0;
+  unsigned unanswered_ = 0;
+  Deadline alive_check_ = Deadline::max();
 };
 
 Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
-    : plan_(plan), monitor_(std::move(monitor)), session_(::ssh_new()), event_(::ssh_event_new()) {
+    : plan_(plan),
+      monitor_(std::move(monitor)),
+      session_(::ssh_new()),
+      event_(::ssh_event_new()),
+      login_({session_.get(), monitor_, plan.password_offered || plan.inside_tunnel,
+              [this](const std::string& banner) { refuse(banner); },
+              [this](const std::string& reason) { break_off(reason); }}),
+      forward_({session_.get(), event_.get(), monitor_, plan.settings.most_channels,
+                [this](const std::string& text) { notice(text); }}) {
   if (session_ == nullptr || event_ == nullptr) die(kExitSystem, "out of memory");
-  connection_ = connection.get();
+  auto ours = duplicate(connection.get());
+  if (!ours) die(kExitSystem, ours.error().text());
+  connection_ = std::move(*ours);
   // libssh writes only after poll(2) has said that it may; a blocking socket would still hold up everything
   // until all of a large buffer is gone
-  if (auto set = set_nonblocking(connection_, true); !set) die(kExitSystem, set.error().text());
+  if (auto set = set_nonblocking(connection_.get(), true); !set) die(kExitSystem, set.error().text());
   if (::ssh_bind_accept_fd(plan.bind, session_.get(), connection.release()) != SSH_OK) {
     die(kExitSystem, std::string("cannot accept the connection: ") + ::ssh_get_error(plan.bind));
   }
-  callbacks_.userdata = this;
-  callbacks_.auth_none_function = &Net::on_none;
-  callbacks_.auth_password_function = &Net::on_password;
-  callbacks_.auth_pubkey_function = &Net::on_key;
-  callbacks_.channel_open_request_session_function = &Net::on_open;
-  ssh_callbacks_init(&callbacks_);
-  ::ssh_set_server_callbacks(session_.get(), &callbacks_);
-  ::ssh_set_message_callback(session_.get(), &Net::on_message, this);
-  // keyboard-interactive is offered so that a client without our certificate asks once more and can be told
-  // why
-  int methods = SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE;
-  if (plan.password_offered || plan.inside_tunnel) methods |= SSH_AUTH_METHOD_PASSWORD;
-  ::ssh_set_auth_methods(session_.get(), methods);
+  ::ssh_set_counters(session_.get(), nullptr, &received_);
 }
 
-// The next answer of this type; what the monitor says of its own accord in between is kept for later.
-template <class Reply>
-Result<std::pair<Reply, std::vector<Fd>>> Net::ask() {
-  Deadline deadline = Clock::now() + kMonitorPatience;
-  for (;;) {
-    auto message = monitor_.receive(deadline);
-    if (!message) return message.error();
-    if (message->type == static_cast<uint32_t>(Reply::kType)) {
-      auto reply = open_message<Reply>(*message);
-      if (!reply) return reply.error();
-      return std::pair(std::move(*reply), std::move(message->fds));
-    }
-    early_.push_back(std::move(*message));
-  }
-}
-
-// ---- login ------------------------------------------------------------------------------------------------
-
-int Net::ask_login(const AuthRequest& request) {
-  if (logged_in_) return SSH_AUTH_DENIED;
-  if (request.user.size() > 256 || request.credential.size() > kMostCredentialBytes) return SSH_AUTH_DENIED;
-  if (!monitor_.send(request)) std::_Exit(kExitSystem);
-  auto answer = ask<AuthReply>();
-  if (!answer) std::_Exit(kExitSystem);
-  const AuthReply& reply = answer->first;
-  if (reply.verdict == AuthVerdict::kEnd) end(reply.banner);
-  if (!reply.banner.empty()) {
-    std::string text = printable(reply.banner, true) + "\r\n";
-    SshPtr<ssh_string> banner(::ssh_string_from_char(text.c_str()));
-    if (banner != nullptr) ::ssh_send_issue_banner(session_.get(), banner.get());
-  }
-  if (reply.verdict != AuthVerdict::kAllowed) return SSH_AUTH_DENIED;
-  bool probe = request.method == AuthMethod::kCertificate && !request.proved;
-  logged_in_ = !probe;
-  outer_ = reply.tunnel;
-  if (logged_in_ && !allow_more_memory()) std::_Exit(kExitSystem);
-  return SSH_AUTH_SUCCESS;
-}
-
-int Net::on_none(ssh_session, const char* user, void* self) {
-  return static_cast<Net*>(self)->ask_login({user == nullptr ? "" : user, AuthMethod::kNone, "", false});
-}
-
-int Net::on_password(ssh_session, const char* user, const char* password, void* self) {
-  return static_cast<Net*>(self)->ask_login(
-      {user == nullptr ? "" : user, AuthMethod::kPassword, password == nullptr ? "" : password, true});
-}
-
-int Net::on_key(ssh_session, const char* user, ssh_key_struct* key, char state, void* self) {
-  if (state != SSH_PUBLICKEY_STATE_NONE && state != SSH_PUBLICKEY_STATE_VALID) return SSH_AUTH_DENIED;
-  AuthRequest request{user == nullptr ? "" : user, AuthMethod::kPublicKey, "",
-                      state == SSH_PUBLICKEY_STATE_VALID};
-  if (::ssh_key_type(key) == SSH_KEYTYPE_ED25519_CERT01) {
-    char* text = nullptr;
-    if (::ssh_pki_export_pubkey_base64(key, &text) != SSH_OK) return SSH_AUTH_DENIED;
-    SshPtr<char*> owner(text);
-    request.method = AuthMethod::kCertificate;
-    auto blob = base64_decode(text);
-    if (!blob) return SSH_AUTH_DENIED;
-    request.credential = std::move(*blob);
-  }
-  return static_cast<Net*>(self)->ask_login(request);
-}
-
-int Net::on_message(ssh_session, ssh_message message, void* self_) {
-  auto* self = static_cast<Net*>(self_);
-  // Whatever method is left: the monitor knows whether that is enough (inside a tunnel) or what to tell the
-  // user.
-  if (::ssh_message_type(message) == SSH_REQUEST_AUTH) {
-    const char* user = ::ssh_message_auth_user(message);
-    if (self->ask_login({user == nullptr ? "" : user, AuthMethod::kOther, "", true}) == SSH_AUTH_SUCCESS) {
-      ::ssh_message_auth_reply_success(message, 0);
-      return 0;
-    }
-  }
-  return 1;  // libssh's own answer: refused
-}
+// ---- the end ----------------------------------------------------------------------------------------------
 
 // The banner and a disconnect message, then the connection ends: a refused user is not asked for a password.
-void Net::end(const std::string& banner) {
+void Net::refuse(const std::string& banner) {
   std::string text = printable(banner, true);
   SshPtr<ssh_string> string(::ssh_string_from_char((text + "\r\n").c_str()));
   if (string != nullptr && !text.empty()) ::ssh_send_issue_banner(session_.get(), string.get());
@@ -184,121 +119,261 @@ void Net::disconnect(const std::string& reason) {
   if (::ssh_blocking_flush(session_.get(), kFlushMilliseconds) == SSH_OK) {
     ::ssh_event_dopoll(event_.get(), kFlushMilliseconds);
   }
-  auto line = duplicate(connection_);
   ::ssh_session_set_disconnect_message(session_.get(), printable(reason).c_str());
   ::ssh_disconnect(session_.get());
-  if (line) {
-    ::shutdown(line->get(), SHUT_WR);
-    Deadline deadline = Clock::now() + kFarewell;
-    char rest[4096];
-    while (wait_for(line->get(), POLLIN, deadline) && ::read(line->get(), rest, sizeof rest) > 0) continue;
-  }
+  ::shutdown(connection_.get(), SHUT_WR);
+  Deadline deadline = Clock::now() + kFarewell;
+  char rest[4096];
+  while (wait_for(connection_.get(), POLLIN, deadline) && ::read(connection_.get(), rest, sizeof rest) > 0)
+    continue;
   std::_Exit(kExitNegative);
+}
+
+// The client has broken the protocol: it is told, and the audit log too.
+void Net::break_off(const std::string& reason) {
+  monitor_.tell(ProtocolError{printable(reason).substr(0, kMostReasonBytes)});
+  disconnect(reason);
+}
+
+// Whether the other end has closed its side, or the connection is dead.
+bool hung_up(int connection) {
+  pollfd polled = {connection, POLLRDHUP, 0};
+  return ::poll(&polled, 1, 0) == 1;
+}
+
+// The client has hung up, or what it sent was no SSH. For much of that the library has no words, or an errno
+// of long ago, so the connection itself is asked.
+void Net::leave() {
+  std::string error = ::ssh_get_error(session_.get());
+  bool words = !error.empty() && !error.starts_with("Socket error");
+  if (error.starts_with("Received SSH_MSG_DISCONNECT") || (!words && hung_up(connection_.get())))
+    std::_Exit(kExitOk);
+  break_off(words ? error : "a message that is malformed or out of order");
+}
+
+// ---- what the client asks for -----------------------------------------------------------------------------
+
+void Net::handle_message(SshMessage message) {
+  switch (::ssh_message_type(message.get())) {
+    case SSH_REQUEST_SERVICE:
+    case SSH_REQUEST_AUTH: {
+      bool before = login_.logged_in();
+      login_.handle(message.get());
+      if (before || !login_.logged_in()) return;
+      if (!allow_more_memory()) std::_Exit(kExitSystem);
+      if (!login_.tunnel()) set_title(role_title("net", login_.user()));
+      if (plan_.settings.alive_interval > 0) alive_check_ = Clock::now() + plan_.settings.alive_wait();
+      return;
+    }
+    case SSH_REQUEST_CHANNEL_OPEN:
+      return open_channel(std::move(message));
+    case SSH_REQUEST_CHANNEL:
+      return handle_channel_request(message.get());
+    case SSH_REQUEST_GLOBAL:
+      if (!login_.logged_in() || login_.tunnel()) break;
+      return forward_.global_request(std::move(message));
+    default:
+      break;
+  }
+  ::ssh_message_reply_default(message.get());
+}
+
+void Net::open_channel(SshMessage message) {
+  int type = ::ssh_message_subtype(message.get());
+  bool user = login_.logged_in() && !login_.tunnel();
+  if (type == SSH_CHANNEL_DIRECT_TCPIP && user) return forward_.connect(std::move(message));
+  bool room = sessions_.size() < plan_.settings.most_sessions;
+  ssh_channel channel = nullptr;
+  if (type == SSH_CHANNEL_SESSION && login_.logged_in() && room) {
+    channel = ::ssh_message_channel_request_open_reply_accept(message.get());
+  } else {
+    ::ssh_message_reply_default(message.get());
+  }
+  if (channel == nullptr) return;
+  uint32_t id = next_id_++;
+  sessions_[id] = std::make_unique<NetSession>(*this, session_.get(), event_.get(), channel, id);
+}
+
+void Net::handle_channel_request(ssh_message message) {
+  ssh_channel channel = ::ssh_message_channel_request_channel(message);
+  bool granted = false;
+  for (auto& [id, session] : sessions_) {
+    if (session->is(channel) && !session->finished()) granted = session->handle(message);
+  }
+  if (granted) {
+    ::ssh_message_channel_request_reply_success(message);
+  } else {
+    ::ssh_message_reply_default(message);
+  }
 }
 
 // ---- sessions ---------------------------------------------------------------------------------------------
 
-ssh_channel Net::on_open(ssh_session session, void* self_) {
-  auto* self = static_cast<Net*>(self_);
-  if (self->channels_.size() >= self->plan_.settings.most_sessions) return nullptr;
-  ssh_channel channel = ::ssh_channel_new(session);
-  if (channel == nullptr) return nullptr;
-  uint32_t id = self->next_id_++;
-  self->channels_[id] = std::make_unique<NetChannel>(*self, session, self->event_.get(), channel, id);
-  return channel;
-}
-
-bool Net::start_session(NetChannel& channel, const SessionRequest& request) {
-  if (outer_) {
-    channel.refuse("this login carries a tunnel and nothing else\nhint: log in as an OS user of this peer");
+bool Net::start_session(NetSession& session, const SessionRequest& request) {
+  if (login_.tunnel()) {
+    session.refuse("this login carries a tunnel and nothing else\nhint: log in as an OS user of this peer");
     return true;
   }
-  if (!monitor_.send(request)) return false;
-  auto answer = ask<SessionReply>();
-  if (!answer) std::_Exit(kExitSystem);
-  auto& [reply, fds] = *answer;
-  if (reply.started) {
-    channel.attach_session(std::move(fds), request.terminal.has_value());
-  } else {
-    channel.refuse(reply.reason);
+  auto [reply, fds] = monitor_.ask<SessionReply>(request);
+  if (!reply.started) {
+    session.refuse(reply.reason);
+    return true;
   }
+  if (reply.agent) forward_.add_agent(session.id(), std::move(fds[3]));
+  if (reply.x11_sockets > 0 && reply.x11_sockets <= 2 && request.x11) {
+    std::vector<Fd> sockets;
+    for (uint32_t i = 0; i < reply.x11_sockets; ++i) sockets.push_back(std::move(fds[4 + i]));
+    forward_.add_display(session.id(), std::move(sockets), *request.x11);
+  }
+  fds.resize(3);
+  session.attach_session(std::move(fds), request.terminal.has_value());
   return true;
 }
 
-bool Net::start_tunnel(NetChannel& channel) {
-  if (!outer_ || std::exchange(tunnel_open_, true) || !monitor_.send(TunnelRequest{channel.id()}))
-    return false;
-  auto answer = ask<TunnelReply>();
-  if (!answer) std::_Exit(kExitSystem);
-  channel.attach_stream(std::move(answer->second[0]));
+bool Net::start_tunnel(NetSession& session) {
+  if (!login_.tunnel() || std::exchange(tunnel_open_, true)) return false;
+  auto answer = monitor_.ask<TunnelReply>(TunnelRequest{session.id()});
+  session.attach_stream(std::move(answer.second[0]));
   return true;
 }
 
-void Net::send_signal(NetChannel& channel, const std::string& name) {
-  if (!monitor_.send(SignalRequest{channel.id(), name})) std::_Exit(kExitSystem);
+void Net::send_signal(NetSession& session, const std::string& name) {
+  monitor_.tell(SignalRequest{session.id(), name});
 }
 
-void Net::handle(const Message& message) {
+void Net::sweep_sessions() {
+  for (auto it = sessions_.begin(); it != sessions_.end();) {
+    NetSession& session = *it->second;
+    session.turn();
+    if (!session.finished()) {
+      ++it;
+      continue;
+    }
+    forward_.session_ended(session.id());
+    // the monitor hangs up what still runs there
+    if (session.known_to_monitor()) {
+      monitor_.tell(SessionClose{session.id(), session.bytes_in(), session.bytes_out()});
+    }
+    it = sessions_.erase(it);
+  }
+}
+
+// ---- words for the user -----------------------------------------------------------------------------------
+
+// Each only once: on standard error of a session as soon as there is one, and to who runs ssh -v.
+void Net::notice(const std::string& text) {
+  std::string clean = printable(text, true);
+  ::ssh_send_debug(session_.get(), printable(text).c_str(), 1);
+  bool known = std::find(notices_.begin(), notices_.end(), clean) != notices_.end();
+  if (!known && notices_.size() < kMostNotices) notices_.push_back(std::move(clean));
+}
+
+void Net::say_notices() {
+  while (notices_said_ < notices_.size()) {
+    std::string line = notices_[notices_said_] + "\r\n";
+    bool said = std::any_of(sessions_.begin(), sessions_.end(),
+                            [&](const auto& session) { return session.second->say(line); });
+    if (!said) return;
+    ++notices_said_;
+  }
+}
+
+// ---- the loop ---------------------------------------------------------------------------------------------
+
+void Net::handle_monitor(const Message& message) {
   if (message.type == static_cast<uint32_t>(MessageType::kDisconnect)) {
     auto order = open_message<Disconnect>(message);
     if (!order) std::_Exit(kExitBug);
     disconnect(order->reason);
   }
+  if (message.type == static_cast<uint32_t>(MessageType::kConnectReply)) {
+    auto reply = open_message<ConnectReply>(message);
+    auto socket = reply ? duplicate(message.fds[0].get()) : Result<Fd>(reply.error());
+    if (!socket) std::_Exit(kExitBug);
+    return forward_.connected(*reply, std::move(*socket));
+  }
+  if (message.type == static_cast<uint32_t>(MessageType::kStatusRequest)) return tell_traffic(message);
   auto exit = open_message<SessionExit>(message);
   if (!exit) std::_Exit(kExitBug);
-  auto channel = channels_.find(exit->channel);
-  if (channel != channels_.end()) channel->second->process_ended(*exit);
+  auto session = sessions_.find(exit->channel);
+  if (session != sessions_.end()) session->second->process_ended(*exit);
 }
 
-// The message that made the socket ready may already be taken: by a callback that waited for an answer (ask).
-void Net::read_monitor() {
-  auto message = monitor_.receive(Clock::now());
-  if (!message && message.error().kind == ErrorKind::kTimeout) return;
-  if (!message) std::_Exit(message.error().kind == ErrorKind::kNotFound ? kExitOk : kExitSystem);
-  handle(*message);
+// As sshd's ClientAliveInterval: what the client sends, whatever it is, shows that it lives.
+void Net::keep_alive() {
+  if (Clock::now() < alive_check_) return;
+  alive_check_ = Clock::now() + plan_.settings.alive_wait();
+  if (std::exchange(received_before_, received_.in_packets) != received_.in_packets) {
+    unanswered_ = 0;
+    return;
+  }
+  if (++unanswered_ > plan_.settings.alive_count_max) {
+    disconnect("the client does not answer");
+  }
+  ::ssh_send_keepalive(session_.get());
 }
 
-void Net::sweep() {
-  while (!early_.empty()) {
-    Message message = std::move(early_.front());
-    early_.pop_front();
-    handle(message);
+void Net::tell_traffic(const Message& message) {
+  auto request = open_message<StatusRequest>(message);
+  if (!request) std::_Exit(kExitBug);
+  StatusReply reply{request->number, {}, 0, forward_.bytes_in(), forward_.bytes_out()};
+  reply.forwards = static_cast<uint32_t>(forward_.streams() + forward_.listening());
+  for (const auto& [id, session] : sessions_) {
+    if (reply.channels.size() < kMostChannelsTold)
+      reply.channels.push_back({id, session->bytes_in(), session->bytes_out()});
   }
-  for (auto it = channels_.begin(); it != channels_.end();) {
-    NetChannel& channel = *it->second;
-    channel.turn();
-    if (!channel.finished()) {
-      ++it;
-      continue;
-    }
-    // the monitor hangs up what still runs there
-    if (channel.known_to_monitor() &&
-        !monitor_.send(SessionClose{channel.id(), channel.bytes_in(), channel.bytes_out()})) {
-      std::_Exit(kExitSystem);
-    }
-    it = channels_.erase(it);
+  monitor_.tell(reply);
+}
+
+int Net::patience() const {
+  int patience = forward_.patience();
+  auto take = [&](int wanted) {
+    if (wanted >= 0 && (patience < 0 || wanted < patience)) patience = wanted;
+  };
+  for (const auto& [id, session] : sessions_) take(session->patience());
+  if (alive_check_ != Deadline::max()) take(std::max(poll_timeout(alive_check_), 1));
+  return patience;
+}
+
+void Net::turn() {
+  if (!limit_turn()) std::_Exit(kExitSystem);
+  // asking for messages costs a poll(2), so it is done when something has come
+  if (seen_packets_ != received_.in_packets) {
+    while (SshMessage message{::ssh_message_get(session_.get())}) handle_message(std::move(message));
+    seen_packets_ = received_.in_packets;
   }
+  bool readable = monitor_ready_->take_ready();
+  while (auto message = monitor_.next(std::exchange(readable, false))) handle_monitor(*message);
+  sweep_sessions();
+  forward_.turn();
+  if (notices_said_ < notices_.size()) say_notices();
+  keep_alive();
+  bool overrun = std::any_of(sessions_.begin(), sessions_.end(),
+                             [](const auto& session) { return session.second->overrun(); });
+  if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
 }
 
 void Net::run() {
-  if (!monitor_.send(Hello{})) die(kExitSystem, "the monitor is gone");
+  monitor_.tell(Hello{});
   // The monitor ends a client that takes too long (login grace), so waiting here may block.
-  if (::ssh_handle_key_exchange(session_.get()) != SSH_OK) std::_Exit(kExitNegative);
+  if (::ssh_handle_key_exchange(session_.get()) != SSH_OK) leave();
+  ::ssh_set_blocking(session_.get(), 0);
   ::ssh_event_add_session(event_.get(), session_.get());
   auto monitor_fd = duplicate(monitor_.fd());
   if (!monitor_fd) die(kExitSystem, monitor_fd.error().text());
-  Watched monitor(event_.get(), std::move(*monitor_fd));
-  monitor.want(POLLIN);
-  while (::ssh_is_connected(session_.get()) != 0) {
-    int patience = -1;
-    for (const auto& [id, channel] : channels_) {
-      int wanted = channel->patience();
-      if (wanted >= 0 && (patience < 0 || wanted < patience)) patience = wanted;
-    }
-    if (::ssh_event_dopoll(event_.get(), patience) == SSH_ERROR) break;
-    if (monitor.take_ready()) read_monitor();
-    sweep();
+  monitor_ready_.emplace(event_.get(), std::move(*monitor_fd));
+  monitor_ready_->want(POLLIN);
+  // what came with the key exchange
+  turn();
+  // after an error the library says "connected" and does nothing more
+  constexpr int kOver = SSH_CLOSED | SSH_CLOSED_ERROR;
+  while (::ssh_is_connected(session_.get()) != 0 && (::ssh_get_status(session_.get()) & kOver) == 0) {
+    // packets that were read inside of a turn (libssh reads where it writes) want another one at once
+    bool more = seen_packets_ != received_.in_packets;
+    if (::ssh_event_dopoll(event_.get(), more ? 0 : patience()) == SSH_ERROR) break;
+    turn();
   }
+  leave();
 }
 
 void lock_in(const NetPlan& plan) {
@@ -317,31 +392,37 @@ void lock_in(const NetPlan& plan) {
 
 }  // namespace
 
-Result<SshPtr<ssh_bind>> make_bind(const Settings& settings) {
+Result<SshPtr<ssh_bind>> make_bind(const Settings& settings, SshPtr<ssh_key> host_key) {
   if (::ssh_init() != SSH_OK) return Error{ErrorKind::kSystem, 0, "cannot initialise libssh"};
   SshPtr<ssh_bind> bind(::ssh_bind_new());
   if (bind == nullptr) return Error{ErrorKind::kSystem, 0, "cannot initialise libssh"};
   bool process_config = false;
   std::string banner = server_identification(settings.auth);
-  std::string key = settings.folders.host_key();
   auto set = [&](ssh_bind_options_e option, const void* value) {
     return ::ssh_bind_options_set(bind.get(), option, value) == SSH_OK;
   };
   if (!set(SSH_BIND_OPTIONS_PROCESS_CONFIG, &process_config) ||
-      !set(SSH_BIND_OPTIONS_BANNER, banner.c_str()) || !set(SSH_BIND_OPTIONS_HOSTKEY, key.c_str()) ||
+      !set(SSH_BIND_OPTIONS_BANNER, banner.c_str()) ||
       !set(SSH_BIND_OPTIONS_HOSTKEY_ALGORITHMS, "ssh-ed25519") ||
-      // no group exchange: it would read /etc/ssh/moduli, and net opens no files
+      // No group exchange: it would read /etc/ssh/moduli, and net opens no files. The library leaves out what
+      // it does not know: 0.10 all post-quantum ones.
       !set(SSH_BIND_OPTIONS_KEY_EXCHANGE,
+           "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,"
            "curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-"
            "nistp521,"
-           "diffie-hellman-group18-sha512,diffie-hellman-group16-sha512")) {
+           "diffie-hellman-group18-sha512,diffie-hellman-group16-sha512") ||
+      !set(SSH_BIND_OPTIONS_IMPORT_KEY, host_key.get())) {
     return input_error(std::string("cannot set up the SSH server: ") + ::ssh_get_error(bind.get()));
   }
+  static_cast<void>(host_key.release());  // the bind frees it
   return bind;
 }
 
 void net_role(const NetPlan& plan, Fd connection, MessageSocket monitor) {
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // standard error may be a file, and net may write none
+  // The jail lets nobody connect to syslog, and an open socket to it would let a hostile net write the log.
+  log_to_standard_error();
   if (auto kept = keep_only({connection.get(), monitor.fd()}); !kept)
     die(kExitSystem, "net: " + kept.error().text());
   Net net(plan, std::move(connection), std::move(monitor));

@@ -26,8 +26,9 @@ struct NetPlan {
   bool password_offered = false;  // some issuer accepts bearer tokens
 };
 
-// What libssh needs to accept connections: host key, identification string, algorithms.
-[[nodiscard]] Result<SshPtr<ssh_bind>> make_bind(const Settings& settings);
+// What libssh needs to accept connections: host key, identification string, algorithms. The key is held in
+// memory, so that what happens to its file does not matter before it is loaded again.
+[[nodiscard]] Result<SshPtr<ssh_bind>> make_bind(const Settings& settings, SshPtr<ssh_key> host_key);
 
 [[noreturn]] void net_role(const NetPlan& plan, Fd connection, MessageSocket monitor);
 

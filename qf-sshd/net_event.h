@@ -20,6 +20,11 @@ class Watched {
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] bool take_ready() { return std::exchange(ready_, false); }
+  // The descriptor, out of the loop; this object is done then.
+  [[nodiscard]] Fd take() {
+    want(0);
+    return std::move(fd_);
+  }
   // poll(2) events; 0 takes it out of the loop (where POLLHUP would otherwise spin). Not from inside a
   // callback.
   void want(short events) {

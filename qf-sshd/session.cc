@@ -8,15 +8,19 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utmp.h>
 
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/client_variables.h"
+#include "qf-sshd/greeting.h"
+#include "qf-sshd/process_title.h"
+#include "qf-sshd/user_process.h"
 
 namespace qf {
 
@@ -81,54 +85,14 @@ Result<Stdio> make_terminal(const Terminal& terminal, const Account& account, bo
 
 // ---- in the child, after fork: only exec or _exit leads out -----------------------------------------------
 
-[[noreturn]] void fail(const std::string& what) {
-  std::string line = "qf-sshd: " + what + ": " + std::strerror(errno) + "\n";
-  static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
-  ::_exit(255);
-}
-
-// Until execve(2) this is a copy of the monitor, host key included, and soon it belongs to the user, who may
-// stop and look at processes of that uid. What is not dumpable cannot be looked at; execve makes it dumpable
-// again.
-void hide_memory() {
-  if (::prctl(PR_SET_DUMPABLE, 0) != 0) fail("cannot hide the process");
-}
-
 void take_stdio(Stdio& stdio) {
-  if (::setsid() < 0) fail("cannot start a session");
+  if (::setsid() < 0) fail_child("cannot start a session");
   if (!stdio.tty.empty() && ::ioctl(stdio.inside[0].get(), TIOCSCTTY, 0) != 0)
-    fail("cannot take the terminal");
+    fail_child("cannot take the terminal");
   for (int i = 0; i < 3; ++i) {
-    if (::dup2(stdio.inside[i].get(), i) < 0) fail("cannot set up standard input and output");
+    if (::dup2(stdio.inside[i].get(), i) < 0) fail_child("cannot set up standard input and output");
   }
-  if (::close_range(3, ~0U, 0) != 0) fail("cannot close descriptors");
-}
-
-void reset_signals() {
-  struct sigaction standard = {};
-  standard.sa_handler = SIG_DFL;
-  // kernel-internal real-time signals refuse the change, which is fine
-  for (int s = 1; s < NSIG; ++s) static_cast<void>(::sigaction(s, &standard, nullptr));
-  sigset_t none;
-  sigemptyset(&none);
-  if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) fail("cannot reset signals");
-}
-
-void restore_limits(const Settings& settings) {
-  rlimit limit = {};
-  if (settings.open_files == 0 || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = settings.open_files;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail("cannot restore the file limit");
-}
-
-void become_user(const Account& account) {
-  if (::initgroups(account.name.c_str(), account.gid) != 0) fail("cannot set groups");
-  if (::setresgid(account.gid, account.gid, account.gid) != 0) fail("cannot set the group");
-  if (::setresuid(account.uid, account.uid, account.uid) != 0) fail("cannot set the user");
-  if (account.uid != 0 && (::setuid(0) == 0 || ::seteuid(0) == 0)) {
-    errno = EPERM;
-    fail("root could be taken back");
-  }
+  if (::close_range(3, ~0U, 0) != 0) fail_child("cannot close descriptors");
 }
 
 void enter_home(const Account& account) {
@@ -136,82 +100,157 @@ void enter_home(const Account& account) {
   std::string line =
       "could not change to the home folder " + account.home + ": " + std::strerror(errno) + "\n";
   static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
-  if (::chdir("/") != 0) fail("cannot change to /");
+  if (::chdir("/") != 0) fail_child("cannot change to /");
 }
 
-[[noreturn]] void execute(const Settings& settings, const Account& account, const SessionRequest& request,
-                          std::vector<std::string>& environment) {
+// The cookie becomes known to the user's programs through xauth(1); on its standard input, since arguments
+// can be seen by everybody. Without xauth the display is there, and its programs are turned away.
+void register_display(const Settings& settings, const SessionForwards& forwards,
+                      const std::vector<char*>& variables) {
+  if (!forwards.display || settings.xauth.empty()) return;
+  // xauth's name for it: sshd's "unix:N" stands for every way to reach localhost:N
+  std::string display =
+      "unix:" + std::to_string(*forwards.display) + "." + std::to_string(forwards.x11.screen);
+  std::string commands = "remove " + display + "\nadd " + display + " " + forwards.x11.protocol + " " +
+                         forwards.x11.cookie + "\n";
+  auto pipe = make_pipe();
+  if (!pipe) return;
+  pid_t pid = ::fork();
+  if (pid < 0) return;
+  if (pid == 0) {
+    auto null = open_file("/dev/null", O_WRONLY);
+    if (!null || ::dup2(pipe->first.get(), STDIN_FILENO) < 0 || ::dup2(null->get(), STDOUT_FILENO) < 0 ||
+        ::dup2(null->get(), STDERR_FILENO) < 0) {
+      ::_exit(255);
+    }
+    std::string program = settings.xauth, quiet = "-q", from_input = "-";
+    char* words[] = {program.data(), quiet.data(), from_input.data(), nullptr};
+    ::execve(words[0], words, variables.data());
+    ::_exit(255);
+  }
+  pipe->first.reset();
+  // shorter than a pipe holds, so this does not wait
+  static_cast<void>(write_all(pipe->second.get(), commands));
+  pipe->second.reset();
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+// What a shell with a terminal says first; sshd(8) is silent when there is a command, or ~/.hushlogin.
+void greet(const SessionPlan& plan, const SessionRequest& request, const std::optional<LastLogin>& last) {
+  if (!request.terminal || request.kind != SessionKind::kShell || wants_silence(plan.account)) return;
+  std::string text = plan.context.greeting;
+  if (last) text += last_login_text(*last) + "\n";
+  if (!plan.context.pam) text += motd_text();
+  static_cast<void>(!write_all(STDOUT_FILENO, text));
+}
+
+std::vector<char*> pointers(std::vector<std::string>& environment) {
   std::vector<char*> variables;
   for (auto& variable : environment) variables.push_back(variable.data());
   variables.push_back(nullptr);
-  std::string base = account.shell.substr(account.shell.rfind('/') + 1);
+  return variables;
+}
+
+[[noreturn]] void execute(const SessionPlan& plan, const SessionRequest& request,
+                          const std::vector<char*>& variables) {
+  const std::string& path = plan.account.shell;
+  std::string base = path.substr(path.rfind('/') + 1);
   std::string login_name = "-" + base;
   std::string option = "-c";
   std::string command = request.command;
   // by the login shell, as sshd does: an account whose shell is nologin has no sftp either
-  if (request.kind == SessionKind::kSubsystem) command = "exec " + settings.sftp_server;
+  if (request.kind == SessionKind::kSubsystem) command = "exec " + plan.settings.sftp_server;
   char* shell[] = {login_name.data(), nullptr};
   char* with_command[] = {base.data(), option.data(), command.data(), nullptr};
-  ::execve(account.shell.c_str(), request.kind == SessionKind::kShell ? shell : with_command,
-           variables.data());
-  fail("cannot execute " + account.shell);
+  ::execve(path.c_str(), request.kind == SessionKind::kShell ? shell : with_command, variables.data());
+  fail_child("cannot execute " + path);
+}
+
+// The child of fork(2). `record`: of a login that is to be entered, its pid is this process.
+[[noreturn]] void run_session(const SessionPlan& plan, const SessionRequest& request,
+                              const SessionForwards& forwards, Stdio& stdio,
+                              std::optional<LoginRecord> record) {
+  hide_memory();
+  set_title(plan.account.name + "@" + (record ? record->terminal.substr(sizeof "/dev/" - 1) : "notty"));
+  // here and not in the monitor: a lock on utmp that somebody holds delays this session alone
+  std::optional<LastLogin> last;
+  if (record) {
+    record->pid = ::getpid();
+    last = record_login(*record);
+  }
+  auto environment = session_environment(plan, request, forwards, stdio.tty);
+  auto variables = pointers(environment);
+  take_stdio(stdio);
+  reset_signals();
+  auto became = become_user(plan.settings, plan.account, plan.context);
+  if (!became) fail_child(became.error());
+  // where fs.suid_dumpable is not 0, the change of user has made the process dumpable
+  hide_memory();
+  enter_home(plan.account);
+  greet(plan, request, last);
+  std::string rc_input = forwards.display ? forwards.x11.protocol + " " + forwards.x11.cookie + "\n" : "";
+  bool told = run_rc_file({plan.account, request.kind == SessionKind::kSubsystem, rc_input, variables});
+  if (!told) register_display(plan.settings, forwards, variables);
+  execute(plan, request, variables);
 }
 
 }  // namespace
 
-bool accepted_variable(const std::string& name) {
-  if (name == "LANG" || name == "COLORTERM" || name == "NO_COLOR") return true;
-  if (name.size() < 4 || name.compare(0, 3, "LC_") != 0 || name.size() > 64) return false;
-  return name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == std::string::npos;
+std::string display_name(const SessionForwards& forwards) {
+  return "localhost:" + std::to_string(*forwards.display) + "." + std::to_string(forwards.x11.screen);
 }
 
-std::vector<std::string> session_environment(const Account& account, const SessionRequest& request,
-                                             const ConnectionEnds& ends, const std::string& tty) {
+std::vector<std::string> session_environment(const SessionPlan& plan, const SessionRequest& request,
+                                             const SessionForwards& forwards, const std::string& tty) {
+  const Account& account = plan.account;
   std::map<std::string, std::string> variables;
   for (const auto& [name, value] : request.environment) {
     if (accepted_variable(name) && value.find('\0') == std::string::npos) variables[name] = value;
   }
+  for (const auto& variable : plan.context.environment) {
+    size_t equals = variable.find('=');
+    // what is about this connection is not for a file or a module to say
+    if (equals == std::string::npos || equals == 0 || variable.rfind("SSH_", 0) == 0) continue;
+    variables[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  variables.try_emplace("PATH", account.uid == 0 ? kRootPath : kUserPath);
+  variables.try_emplace("MAIL", std::string(_PATH_MAILDIR) + "/" + account.name);
+  if (const char* zone = ::getenv("TZ")) variables.try_emplace("TZ", zone);
   variables["USER"] = variables["LOGNAME"] = account.name;
   variables["HOME"] = account.home;
   variables["SHELL"] = account.shell;
-  variables["PATH"] = account.uid == 0 ? kRootPath : kUserPath;
-  variables["MAIL"] = std::string(_PATH_MAILDIR) + "/" + account.name;
-  std::string client = ends.client_address + " " + std::to_string(ends.client_port);
-  variables["SSH_CLIENT"] = client + " " + std::to_string(ends.server_port);
-  variables["SSH_CONNECTION"] = client + " " + ends.server_address + " " + std::to_string(ends.server_port);
+  variables["SSH_CLIENT"] = plan.ends.client_address + " " + std::to_string(plan.ends.client_port) + " " +
+                            std::to_string(plan.ends.server_port);
+  variables["SSH_CONNECTION"] = connection_text(plan.ends);
   if (!tty.empty()) {
     variables["SSH_TTY"] = tty;
     if (request.terminal && !request.terminal->type.empty()) variables["TERM"] = request.terminal->type;
   }
-  if (const char* zone = ::getenv("TZ")) variables["TZ"] = zone;
+  if (!forwards.agent_socket.empty()) variables["SSH_AUTH_SOCK"] = forwards.agent_socket;
+  if (forwards.display) variables["DISPLAY"] = display_name(forwards);
   std::vector<std::string> environment;
   for (const auto& [name, value] : variables) environment.push_back(name + "=" + value);
   return environment;
 }
 
-Result<SpawnedSession> spawn_session(const Settings& settings, const Account& account,
-                                     const SessionRequest& request, const ConnectionEnds& ends) {
-  auto stdio =
-      request.terminal ? make_terminal(*request.terminal, account, settings.privileged) : make_pipes();
+Result<SpawnedSession> spawn_session(const SessionPlan& plan, const SessionRequest& request,
+                                     const SessionForwards& forwards) {
+  auto stdio = request.terminal ? make_terminal(*request.terminal, plan.account, plan.settings.privileged)
+                                : make_pipes();
   if (!stdio) return stdio.error();
-  // everything that allocates happens before fork
-  auto environment = session_environment(account, request, ends, stdio->tty);
+  std::optional<LoginRecord> record;
+  if (request.terminal && plan.settings.privileged) {
+    record = LoginRecord{plan.account.name, plan.account.uid, stdio->tty, plan.ends.client_address, 0};
+  }
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
-  if (pid == 0) {
-    hide_memory();
-    take_stdio(*stdio);
-    reset_signals();
-    restore_limits(settings);
-    if (settings.privileged) become_user(account);
-    ::umask(022);
-    enter_home(account);
-    execute(settings, account, request, environment);
-  }
+  if (pid == 0) run_session(plan, request, forwards, *stdio, std::move(record));
   SpawnedSession session;
   session.pid = pid;
   session.pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   for (auto& fd : stdio->outside) session.fds.push_back(std::move(fd));
+  if (record) record->pid = pid;
+  session.record = std::move(record);
   if (!session.pidfd) return system_error("cannot watch the process");
   return session;
 }

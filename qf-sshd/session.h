@@ -8,37 +8,50 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "libqf/fd.h"
 #include "qf-sshd/account.h"
+#include "qf-sshd/login_records.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"
+#include "qf-sshd/user_context.h"
 
 namespace qf {
 
-struct ConnectionEnds {
-  std::string client_address, server_address;
-  uint16_t client_port = 0, server_port = 0;
+// What sessions of one connection have in common.
+struct SessionPlan {
+  const Settings& settings;
+  const Account& account;
+  const UserContext& context;
+  ConnectionEnds ends;
+};
+
+// What was forwarded for one session.
+struct SessionForwards {
+  std::string agent_socket;  // path; empty: none
+  std::optional<uint32_t> display;
+  X11 x11;  // of the display
 };
 
 struct SpawnedSession {
   pid_t pid = -1;
   Fd pidfd;             // readable when the process has ended
   std::vector<Fd> fds;  // three, as SessionReply has them
+  // as it was entered in utmp: its end is to be entered too (record_logout)
+  std::optional<LoginRecord> record;
 };
 
-// Variables that a client may send: LANG, LC_*, COLORTERM and NO_COLOR.
-[[nodiscard]] bool accepted_variable(const std::string& name);
-
-// The whole environment of a session: "NAME=value".
-[[nodiscard]] std::vector<std::string> session_environment(const Account& account,
+// The whole environment of a session: "NAME=value". What the client sent counts least, then what PAM or
+// /etc/environment say; who, where and whence are ours.
+[[nodiscard]] std::vector<std::string> session_environment(const SessionPlan& plan,
                                                            const SessionRequest& request,
-                                                           const ConnectionEnds& ends,
+                                                           const SessionForwards& forwards,
                                                            const std::string& tty);
 
-[[nodiscard]] Result<SpawnedSession> spawn_session(const Settings& settings, const Account& account,
-                                                   const SessionRequest& request, const ConnectionEnds& ends);
+[[nodiscard]] Result<SpawnedSession> spawn_session(const SessionPlan& plan, const SessionRequest& request,
+                                                   const SessionForwards& forwards = {});
 
 }  // namespace qf

@@ -75,10 +75,10 @@ std::string make_ssh_folder(const std::string& runtime) {
 }  // namespace
 
 int run_daemon(const DaemonOptions& options) {
-  harden_process();
+  ServerLimits limits = harden_process();
   Background background = Background::begin(options.foreground);
   auto runtime = user_runtime(options.folders, true);
-  if (!runtime) die(kExitSystem, runtime.error().text());
+  if (!runtime) die(kExitSystem, runtime.error().text(), runtime.error().hint);
   auto lock = take_lock(*runtime + "/tokend.lock");
   if (!lock && lock.error().kind == ErrorKind::kRefused) leave_to_other(options);
   if (!lock) die(kExitSystem, lock.error().text());
@@ -98,7 +98,7 @@ int run_daemon(const DaemonOptions& options) {
   TokenService service(
       {options.folders.peers_mdb(), ssh_folder, options.ttl, machine_sockets(options.folders, *runtime)},
       std::move(*keys));
-  Server server(std::move(*listener), socket, service);
+  Server server(std::move(*listener), socket, service, limits);
   service.attach(server);
   open_log("qf-tokend", !options.foreground);
   background.ready();

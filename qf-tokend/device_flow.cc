@@ -21,12 +21,40 @@ constexpr int64_t kMostInterval = 60;     // a provider may not make us wait for
 constexpr seconds kMostPause{30};         // between two attempts while the provider fails
 constexpr int64_t kDefaultExpiry = 600;   // where the required expires_in is missing
 constexpr int64_t kMostExpiry = 30 * 60;  // a login nobody finishes must end
-constexpr size_t kMostCode = 128;         // of a code that a person types, bytes
+constexpr size_t kMostCode = 32;          // of a code that a person types, bytes
 constexpr size_t kMostUrl = 2048;
 constexpr size_t kMostAnswer = 256 * 1024;  // of any answer, bytes
 
 Refusal fault(const LoginRecord& record, const std::string& what) {
-  return {"provider", describe_issuer(record) + ": " + what, ""};
+  return {"provider", describe_issuer(record) + ": " + what,
+          "try again; when it stays so, tell the admin of the fabric"};
+}
+
+// RFC 6749 section 5.2; what the provider does not like is in the fabric document.
+Refusal turned_down(const LoginRecord& record, const std::string& what, const HttpAnswer& answer) {
+  Refusal refusal = fault(record, what + " is refused: " + describe_failure(answer));
+  std::string error = oauth_error(answer);
+  if (error == "invalid_client" || error == "unauthorized_client") {
+    refusal.hint =
+        "\"client_id\" in the issuer's entry of the fabric document must be a public client that the "
+        "provider knows and that may use the device flow; it is \"" +
+        record.client_id + "\"";
+  } else if (error == "invalid_scope") {
+    refusal.hint = "\"scopes\" in the issuer's entry of the fabric document are " + join(record.scopes, ", ");
+  }
+  return refusal;
+}
+
+// RFC 8628 section 6.1: a code is short, for a person types it.
+bool can_be_typed(std::string_view code) {
+  return !code.empty() && code.size() <= kMostCode &&
+         std::all_of(code.begin(), code.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+// A name of other letters that looks like a known one would not be noticed (RFC 3986 has ASCII only).
+bool can_be_opened(const std::string& url) {
+  return url.size() <= kMostUrl && check_url(url) &&
+         std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
 }
 
 bool worth_another_try(const HttpAnswer& answer) {
@@ -36,15 +64,13 @@ bool worth_another_try(const HttpAnswer& answer) {
 // What a person is told to open in a browser.
 std::optional<Refusal> check_prompt(const LoginRecord& record, const LoginPrompt& prompt) {
   const std::string of = " of the device authorization answer";
-  if (prompt.user_code.empty() || prompt.user_code.size() > kMostCode ||
-      printable(prompt.user_code) != prompt.user_code) {
-    return fault(record, "\"user_code\"" + of + " is missing or cannot be shown");
+  if (!can_be_typed(prompt.user_code)) {
+    return fault(record, "\"user_code\"" + of + " is missing or nothing that a person could type");
   }
   for (const auto& [key, url] : {std::pair("verification_uri", &prompt.verification_uri),
                                  std::pair("verification_uri_complete", &prompt.verification_uri_complete)}) {
     if (url->empty() && url != &prompt.verification_uri) continue;
-    auto checked = check_url(*url);
-    if (!checked || url->size() > kMostUrl || printable(*url) != *url) {
+    if (!can_be_opened(*url)) {
       return fault(record, std::string("\"") + key + "\"" + of + " is missing or no URL to open");
     }
   }
@@ -56,7 +82,7 @@ std::optional<Refusal> check_prompt(const LoginRecord& record, const LoginPrompt
 Result<DeviceAuthorization, Refusal> read_device_authorization(const LoginRecord& record,
                                                                const HttpAnswer& answer) {
   if (answer.status != 200) {
-    return fault(record, "the device authorization is refused: " + describe_failure(answer));
+    return turned_down(record, "the device authorization", answer);
   }
   auto body = parse_json(answer.body);
   if (!body || !cJSON_IsObject(body->get())) {
@@ -139,7 +165,7 @@ void DeviceFlow::discovered(Result<HttpAnswer>& answer) {
 }
 
 void DeviceFlow::authorized(Result<HttpAnswer>& answer) {
-  if (!answer) return finish(fault(record_, answer.error().text()));
+  if (!answer) return finish(not_reached(record_, answer.error()));
   auto authorization = read_device_authorization(record_, *answer);
   wipe((*answer).body);
   if (!authorization) return finish(authorization.error());
@@ -182,14 +208,15 @@ void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
     return poll_later(authorization_.interval);
   }
   if (error == "access_denied") {
-    return finish(Refusal{"access_denied", "the login at " + describe_issuer(record_) + " was denied", ""});
+    return finish(Refusal{"access_denied", "the login at " + describe_issuer(record_) + " was denied",
+                          "run the command again, and allow it in the browser"});
   }
   if (error == "expired_token") return finish(expired());
   if (worth_another_try(answer)) {
     return back_off(url_host(discovery_.token_endpoint) + " answers " + describe_failure(answer),
                     answer.retry_after);
   }
-  finish(fault(record_, "the token is refused: " + describe_failure(answer)));
+  finish(turned_down(record_, "the token", answer));
 }
 
 void DeviceFlow::back_off(const std::string& why, std::optional<int64_t> retry_after) {

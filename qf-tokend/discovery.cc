@@ -32,6 +32,11 @@ std::optional<Refusal> read_endpoint(const LoginRecord& record, const cJSON* doc
 
 }  // namespace
 
+Refusal not_reached(const LoginRecord& record, const Error& error) {
+  return {"provider", describe_issuer(record) + ": " + error.text(),
+          error.hint.empty() ? "is the network up, and the provider?" : error.hint};
+}
+
 std::string discovery_url(std::string_view issuer) {
   while (!issuer.empty() && issuer.back() == '/') issuer.remove_suffix(1);
   return std::string(issuer) + "/.well-known/openid-configuration";
@@ -39,8 +44,7 @@ std::string discovery_url(std::string_view issuer) {
 
 Result<Discovery, Refusal> read_discovery(const LoginRecord& record, const Result<HttpAnswer>& answer) {
   if (!answer) {
-    return Refusal{"provider", describe_issuer(record) + ": " + answer.error().text(),
-                   "is the network up, and the provider?"};
+    return not_reached(record, answer.error());
   }
   if ((*answer).status != 200) {
     return fault(record, "its discovery document: " + describe_failure(*answer));

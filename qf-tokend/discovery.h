@@ -23,6 +23,9 @@ struct Discovery {
 [[nodiscard]] Result<Discovery, Refusal> read_discovery(const LoginRecord& record,
                                                         const Result<HttpAnswer>& answer);
 
+// The provider gave no answer; the hint is the error's own where it has one.
+[[nodiscard]] Refusal not_reached(const LoginRecord& record, const Error& error);
+
 // "issuer corp (https://idp.example/)": how messages name an issuer
 [[nodiscard]] std::string describe_issuer(const LoginRecord& record);
 // {"error": …} of RFC 6749 section 5.2 as text for people, or the HTTP status when there is none.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "libqf/base64.h"
@@ -91,7 +92,7 @@ SigningKey load_or_make_key(const Folders& folders) {
 std::string issuer_runtime(const Folders& folders) {
   if (::geteuid() != 0) {
     auto runtime = user_runtime(folders, true);
-    if (!runtime) die(kExitSystem, runtime.error().text());
+    if (!runtime) die(kExitSystem, runtime.error().text(), runtime.error().hint);
     return *runtime;
   }
   std::string runtime = system_runtime(folders);
@@ -117,17 +118,18 @@ MachineIssuer::MachineIssuer(MachineIssuerOptions options, SigningKey key)
 
 // Judged when the client connects: its process is still the one that connected.
 std::optional<Refusal> MachineIssuer::admit(const ucred& who) {
-  auto refuse = [&](const std::string& why) {
+  auto refuse = [&](const std::string& why, const std::string& hint = "") {
     log_warning("uid " + std::to_string(who.uid) + ", process " + std::to_string(who.pid) +
                 " is refused: " + why);
-    return Refusal{"refused", why, ""};
+    return Refusal{"refused", why, hint};
   };
   bool system = ::geteuid() == 0;
   if (!system && who.uid != ::geteuid()) {
     return refuse("this machine issuer serves uid " + std::to_string(::geteuid()) + " only");
   }
   if (system && who.uid == 0 && !options_.allow_root) {
-    return refuse("the machine issuer gives no token to root (its --allow-root would)");
+    return refuse("the machine issuer gives no token to root",
+                  "become an ordinary user, or run it with --allow-root");
   }
   if (who.pid <= 0) return refuse("the caller is in another pid namespace");
   // Only root may look at a process that is not dumpable, which qf-tokend is.
@@ -196,7 +198,9 @@ std::string MachineIssuer::key_set() const {
 }
 
 int run_machine_issuer(MachineIssuerOptions options) {
-  harden_process();
+  ServerLimits limits = harden_process();
+  // every local user may come, and none takes the place of the others
+  if (::geteuid() == 0) limits.most_of_user = std::max<size_t>(1, limits.most_clients / 8);
   Background background = Background::begin(options.foreground);
   std::string runtime = issuer_runtime(options.folders);
   auto lock = take_lock(runtime + "/machine-issuer.lock");
@@ -211,7 +215,7 @@ int run_machine_issuer(MachineIssuerOptions options) {
   if (!listener) die(kExitSystem, listener.error().text());
   bool foreground = options.foreground;
   MachineIssuer issuer(std::move(options), std::move(key));
-  Server server(std::move(*listener), socket, issuer);
+  Server server(std::move(*listener), socket, issuer, limits);
   issuer.attach(server);
   open_log("qf-tokend", !foreground);
   background.ready();
@@ -223,7 +227,7 @@ int run_machine_issuer(MachineIssuerOptions options) {
 }
 
 int print_machine_key_set(const MachineIssuerOptions& options) {
-  harden_process();
+  static_cast<void>(harden_process());
   MachineIssuer issuer(options, load_or_make_key(options.folders));
   std::cout << issuer.key_set() << "\n";
   return std::cout.flush() ? kExitOk : kExitSystem;

@@ -2,6 +2,8 @@
 // One function for each operation of qf-tokend-protocol(7).
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "libqf/log.h"
 #include "libqf/text.h"
 #include "qf-tokend/token_service.h"
@@ -115,10 +117,17 @@ void TokenService::answer_credential(uint64_t client, const Request& request, co
   wipe(certificate->line);
 }
 
-Refusal TokenService::login_required(const LoginRecord& record) const {
+// A login in advance is of no use while tokens are not kept.
+std::string TokenService::hint_to_log_in() {
+  if (ttl() > 0) return "run: qf-token login";
+  return "tokens are not kept (the TTL is 0); run: sudo qf-up apply --ssh-jwt-cache-ttl 3600, then qf-token "
+         "login";
+}
+
+Refusal TokenService::login_required(const LoginRecord& record) {
   return {"login_required",
           "no token of issuer " + record.name + " is cached, and to log in takes a person at a terminal",
-          "run qf-token login"};
+          hint_to_log_in()};
 }
 
 void TokenService::login(uint64_t client, const Request& request) {
@@ -142,8 +151,8 @@ void TokenService::show(uint64_t client, const Request& request) {
   if (!record) return refuse(client, record.error());
   const Identity* identity = cached(record->name);
   if (identity == nullptr) {
-    return refuse(client, {"login_required", "no token of issuer " + record->name + " is cached",
-                           ttl() > 0 ? "run qf-token login" : "tokens are not kept: the TTL is 0"});
+    return refuse(client,
+                  {"login_required", "no token of issuer " + record->name + " is cached", hint_to_log_in()});
   }
   std::string line = JsonWriter().set("ok", true).set("token", identity->token.reveal()).text();
   server_->answer(client, line);
@@ -177,8 +186,12 @@ void TokenService::status(uint64_t client, const Request&) {
   server_->answer(client, answer.text());
 }
 
-// Forgets without asking the database: an issuer that is no longer in it must be forgettable too.
+// What is kept is forgotten without asking the database: an issuer that is no longer in it must be
+// forgettable too. A name that neither knows is a mistake.
 void TokenService::logout(uint64_t client, const Request& request) {
+  if (!request.issuer.empty() && !knows(request.issuer)) {
+    if (auto record = choose_issuer(request.issuer, nullptr); !record) return refuse(client, record.error());
+  }
   const Refusal cancelled = {"cancelled", "the login was cancelled by a logout", ""};
   for (const auto& name : request.issuer.empty() ? tokens_.issuers() : std::vector{request.issuer}) {
     forget(name);
@@ -188,6 +201,13 @@ void TokenService::logout(uint64_t client, const Request& request) {
     logins_.cancel(name, cancelled);
   }
   server_->answer(client, JsonWriter().set("ok", true).text());
+}
+
+bool TokenService::knows(const std::string& issuer_name) const {
+  auto among = [&](const std::vector<std::string>& names) {
+    return std::find(names.begin(), names.end(), issuer_name) != names.end();
+  };
+  return among(tokens_.issuers()) || among(logins_.issuers());
 }
 
 void TokenService::stop(uint64_t client, const Request&) {

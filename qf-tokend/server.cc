@@ -36,12 +36,13 @@ ino_t inode_of(const std::string& path) {
 
 }  // namespace
 
-Server::Server(Fd listener, std::string path, LineService& service)
+Server::Server(Fd listener, std::string path, LineService& service, ServerLimits limits)
     : listener_(std::move(listener)),
       signals_(make_signal_fd()),
       path_(std::move(path)),
       inode_(inode_of(path_)),
       service_(service),
+      limits_(limits),
       next_sweep_(Clock::now() + kSweepTime) {}
 
 Status Server::run() {
@@ -105,22 +106,30 @@ void Server::admit_client(Fd fd) {
   ucred who = {};
   socklen_t length = sizeof who;
   if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return;
-  if (clients_.size() >= kMostClients) make_room();
+  if (clients_of(who.uid) >= limits_.most_of_user) make_room(who.uid);
+  if (clients_.size() >= limits_.most_clients) make_room(std::nullopt);
+  // who is refused counts for nobody's wait, so it makes room for the next one
+  bool full = clients_of(who.uid) >= limits_.most_of_user || clients_.size() >= limits_.most_clients;
   uint64_t id = next_id_++;
   auto [it, added] = clients_.emplace(id, ClientConnection(id, std::move(fd), who, Clock::now()));
-  auto refusal = clients_.size() > kMostClients
-                     ? Refusal{"busy", "too many clients wait for a login", "try again later"}
-                     : service_.admit(who);
+  auto refusal =
+      full ? Refusal{"busy", "too many clients wait for an answer", "try again later"} : service_.admit(who);
   if (!refusal) return;
   it->second.close_after_answer();
   send(id, refusal_line(*refusal), true);
 }
 
-// Only clients that wait for no answer make room; several at once, since looking for them takes time.
-void Server::make_room() {
+size_t Server::clients_of(uid_t uid) const {
+  auto same = [&](const auto& entry) { return entry.second.who().uid == uid; };
+  return static_cast<size_t>(std::count_if(clients_.begin(), clients_.end(), same));
+}
+
+// Only clients that wait for no answer make room, of this user or of all; several at once, since looking for
+// them takes time.
+void Server::make_room(std::optional<uid_t> uid) {
   std::vector<std::pair<Deadline, uint64_t>> idle;
   for (const auto& [id, client] : clients_) {
-    if (!client.busy) idle.emplace_back(client.last_request(), id);
+    if (!client.busy && (!uid || client.who().uid == *uid)) idle.emplace_back(client.last_request(), id);
   }
   size_t count = std::min<size_t>(idle.size(), kAcceptsPerTurn);
   std::partial_sort(idle.begin(), idle.begin() + static_cast<ptrdiff_t>(count), idle.end());

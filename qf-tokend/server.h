@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The single-threaded loop behind a Unix socket: accepts clients, hands their lines to a LineService, sends
-// what it answers, and lets the service wait for descriptors and times of its own. Bounded: at most
-// kMostClients; when they are all there, the one that has been idle longest makes room. A client that breaks
-// the protocol is told why and dropped, and only that client.
+// what it answers, and lets the service wait for descriptors and times of its own. Bounded: at most so many
+// clients, in all and of one user; when they are all there, the one that has been idle longest makes room. A
+// client that breaks the protocol is told why and dropped, and only that client.
 #pragma once
 
 #include <poll.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,6 +20,11 @@
 namespace qf {
 
 inline constexpr size_t kMostClients = 4096;
+struct ServerLimits {
+  size_t most_clients = kMostClients;
+  size_t most_of_user = kMostClients;  // of one uid
+};
+
 inline constexpr auto kIdleTime = std::chrono::minutes(2);  // without a request
 
 class Server;
@@ -43,7 +49,7 @@ class Server {
  public:
   // `listener`: a listening, non-blocking Unix stream socket at `path`. The loop ends on SIGTERM and SIGINT
   // (which the caller has blocked), stop(), and when somebody removes or replaces the socket at `path`.
-  Server(Fd listener, std::string path, LineService& service);
+  Server(Fd listener, std::string path, LineService& service, ServerLimits limits = {});
   // kSystem when the loop cannot go on.
   Status run();
   void stop() { stopping_ = true; }
@@ -58,7 +64,8 @@ class Server {
   void wait(std::vector<pollfd>& polled);
   void accept_clients();
   void admit_client(Fd fd);
-  void make_room();
+  [[nodiscard]] size_t clients_of(uid_t uid) const;
+  void make_room(std::optional<uid_t> uid);
   void serve(const std::vector<pollfd>& polled);
   void serve_lines(ClientConnection& client);
   void take_line(ClientConnection& client, const std::string& line);
@@ -73,6 +80,7 @@ class Server {
   std::string path_;
   ino_t inode_ = 0;
   LineService& service_;
+  ServerLimits limits_;
   Clients clients_;
   std::vector<uint64_t> polled_clients_;  // parallel to the last entries of the poll set
   size_t first_client_ = 0;               // index of the first client in the poll set

@@ -6,9 +6,7 @@
 #include <malloc.h>
 #include <sys/file.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +16,6 @@
 
 #include "libqf/log.h"
 #include "libqf/secret.h"
-#include "qf-tokend/server.h"
 
 namespace qf {
 
@@ -80,31 +77,15 @@ Result<Fd> take_lock(const std::string& path) {
   return system_error("cannot lock " + path);
 }
 
-Result<Fd> listen_unix(const std::string& path, mode_t mode) {
-  std::string temporary = path + ".new";
-  sockaddr_un at = {};
-  at.sun_family = AF_UNIX;
-  if (temporary.size() >= sizeof at.sun_path) {
-    return input_error("the socket's path " + path + " is too long: at most " +
-                       std::to_string(sizeof at.sun_path - 5) + " bytes");
-  }
-  std::copy(temporary.begin(), temporary.end(), at.sun_path);
-  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket");
-  ::unlink(temporary.c_str());
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) != 0) {
-    return system_error("cannot bind " + path);
-  }
-  if (::chmod(temporary.c_str(), mode) != 0 || ::listen(fd.get(), kMostClients) != 0 ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
-    Error error = system_error("cannot listen at " + path);
-    ::unlink(temporary.c_str());
-    return error;
-  }
-  return fd;
+ServerLimits client_limits(rlim_t descriptors) {
+  // a daemon's own: log, lock, connections to providers; and who is refused stays to read why
+  constexpr rlim_t kOwn = 128;
+  rlim_t usable = descriptors > 2 * kOwn ? descriptors - kOwn : descriptors / 2;
+  size_t most = std::clamp<rlim_t>(usable, 1, kMostClients);
+  return {most, most};
 }
 
-void harden_process() {
+ServerLimits harden_process() {
   make_undumpable();
   ::umask(077);
   struct sigaction ignore = {};
@@ -112,11 +93,15 @@ void harden_process() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
   struct rlimit files = {};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = std::min<rlim_t>(files.rlim_max, kMostClients + 256);
-    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) log_warning("cannot raise the limit of descriptors");
+    rlim_t had = std::exchange(files.rlim_cur, std::min<rlim_t>(files.rlim_max, kMostClients + 256));
+    if (::setrlimit(RLIMIT_NOFILE, &files) != 0) {
+      log_warning("cannot raise the limit of descriptors");
+      files.rlim_cur = had;
+    }
   }
   cJSON_Hooks hooks = {std::malloc, wipe_and_free};
   ::cJSON_InitHooks(&hooks);
+  return client_limits(files.rlim_cur);
 }
 
 }  // namespace qf

@@ -3,12 +3,14 @@
 // the loop, so main may die() on its errors.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <string>
 
 #include "libqf/fd.h"
 #include "libqf/result.h"
+#include "qf-tokend/server.h"
 
 namespace qf {
 
@@ -25,15 +27,15 @@ class Background {
   Fd parent_;  // not open: in the foreground
 };
 
-// The lock that only one daemon holds; it ends with the process. kRefused when another one holds it.
+// The lock that only one daemon holds, and with it the right to replace a socket (listen_unix()) that a dead
+// one has left; it ends with the process. kRefused when another one holds it.
 [[nodiscard]] Result<Fd> take_lock(const std::string& path);
-
-// A listening, non-blocking socket, renamed into place, so that whoever finds it can connect. Replaces one
-// that a dead daemon has left: hold the lock.
-[[nodiscard]] Result<Fd> listen_unix(const std::string& path, mode_t mode);
 
 // Many clients, and no trace of tokens: raises the limit of descriptors, masks SIGPIPE, sets the umask,
 // wipes memory of JSON values as it is freed, keeps other processes of the user out (dumpable off).
-void harden_process();
+// Returns what the descriptors suffice for.
+ServerLimits harden_process();
+// For so many descriptors; the machine's own clients share them.
+[[nodiscard]] ServerLimits client_limits(rlim_t descriptors);
 
 }  // namespace qf

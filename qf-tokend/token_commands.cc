@@ -3,9 +3,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "libqf/base64.h"
 #include "libqf/json.h"
 #include "libqf/log.h"
+#include "libqf/peers_db.h"
 #include "libqf/secret.h"
 #include "libqf/terminal.h"
 #include "libqf/text.h"
@@ -31,7 +34,7 @@ int print(std::string_view text) {
 }
 
 int trouble(const Error& error, const std::string& hint) {
-  say(error.text(), hint);
+  say(error.text(), error.hint.empty() ? hint : error.hint);
   return kExitSystem;
 }
 
@@ -39,9 +42,9 @@ std::string text_of(const JsonPtr& answer, const char* key) {
   return json_string(answer.get(), key).value_or("");
 }
 
-// What qf-tokend said no to, in its words.
+// What qf-tokend said no to, in its words: one line each, whatever a provider may have put into them.
 int negative(const JsonPtr& answer) {
-  say(text_of(answer, "message"), text_of(answer, "hint"));
+  say(printable(text_of(answer, "message")), printable(text_of(answer, "hint")));
   return kExitNegative;
 }
 
@@ -61,13 +64,13 @@ std::string describe_seconds(int64_t seconds) {
 }
 
 void show_prompt(const Terminal& terminal, const JsonPtr& event) {
-  std::string text = "log in at " + text_of(event, "issuer") + ": open\n    " +
-                     text_of(event, "verification_uri") + "\nand enter the code\n    " +
-                     text_of(event, "user_code");
-  std::string complete = text_of(event, "verification_uri_complete");
+  auto get = [&](const char* key) { return printable(text_of(event, key)); };
+  std::string text = "to log in at " + get("issuer") + ", open\n    " + get("verification_uri") +
+                     "\nand enter the code\n    " + get("user_code");
+  std::string complete = get("verification_uri_complete");
   if (!complete.empty()) text += "\nor open\n    " + complete;
-  terminal.show(text + "\nThe code is good for " +
-                describe_seconds(json_integer(event.get(), "expires_in").value_or(0)) + ".");
+  terminal.show(text + "\nthe code is good for " +
+                describe_seconds(json_integer(event.get(), "expires_in").value_or(0)) + "; Ctrl-C gives up");
 }
 
 // Shows what comes on the way; the final answer. The daemon bounds how long a login may take.
@@ -78,14 +81,14 @@ Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
     std::string event = text_of(*line, "event");
     if (event.empty()) return line;
     if (event == "prompt") show_prompt(terminal, *line);
-    if (event == "notice") terminal.show(text_of(*line, "message"));
+    if (event == "notice") terminal.show(printable(text_of(*line, "message")));
   }
 }
 
 int report_login(const JsonPtr& answer) {
   int64_t left = json_integer(answer.get(), "ttl_left").value_or(0);
-  say("logged in at " + text_of(answer, "issuer") + " as " + text_of(answer, "subject") +
-      (left > 0 ? ", for " + describe_seconds(left) : ""));
+  say("logged in at " + printable(text_of(answer, "issuer")) + " as " +
+      printable(text_of(answer, "subject")) + (left > 0 ? ", for " + describe_seconds(left) : ""));
   if (left > 0) return kExitOk;
   say("the token runs out too soon to be kept", "log in again when ssh asks for it");
   return kExitOk;
@@ -124,6 +127,17 @@ std::optional<std::string> payload_of(const std::string& token) {
   return parts.size() == 3 ? base64url_decode(parts[1]) : std::nullopt;
 }
 
+// No daemon runs, so nothing is kept; but a name that was mistyped must not look forgotten.
+int logout_from_nothing(const Folders& folders, const std::string& issuer) {
+  auto db = PeersDb::open(folders.peers_mdb());
+  auto meta = db ? db->meta() : Result<PeersMeta>(db.error());
+  if (issuer.empty() || !meta) return kExitOk;
+  const auto& names = meta->issuers;
+  if (std::find(names.begin(), names.end(), issuer) != names.end()) return kExitOk;
+  say("the fabric document knows no issuer \"" + issuer + "\"", "its issuers: " + join(names, ", "));
+  return kExitNegative;
+}
+
 }  // namespace
 
 int token_login(const Folders& folders, const std::string& issuer) {
@@ -134,9 +148,8 @@ int token_login(const Folders& folders, const std::string& issuer) {
   if (!succeeded(*status)) return negative(*status);
   if (json_integer(status->get(), "ttl").value_or(0) == 0) {
     say("tokens are not kept (the TTL is 0), so that a login now would be of no use: ssh asks for one at "
-        "each "
-        "connection",
-        "to keep them for an hour: qf-up --ssh-jwt-cache-ttl 3600");
+        "each connection",
+        "to keep them for an hour run: sudo qf-up apply --ssh-jwt-cache-ttl 3600");
     return kExitNegative;
   }
   Terminal terminal = Terminal::find();
@@ -193,7 +206,7 @@ int token_status(const Folders& folders, bool json) {
 
 int token_logout(const Folders& folders, const std::string& issuer) {
   auto daemon = TokendClient::connect(folders);
-  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) return kExitOk;  // nothing is kept
+  if (!daemon && daemon.error().kind == ErrorKind::kNotFound) return logout_from_nothing(folders, issuer);
   if (!daemon) return trouble(daemon.error(), "");
   auto answer = ask(*daemon, request_for("logout", issuer));
   if (!answer) return trouble(answer.error(), "run qf-token stop: that forgets everything too");

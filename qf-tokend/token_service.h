@@ -67,7 +67,10 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   void wait_for_login(uint64_t client, const Request& request, const LoginRecord& record);
   void refuse(uint64_t client, const Refusal& refusal);
   bool renew_certificate(const Request& request, const PeerRecord& peer);
-  [[nodiscard]] Refusal login_required(const LoginRecord& record) const;
+  [[nodiscard]] Refusal login_required(const LoginRecord& record);
+  [[nodiscard]] std::string hint_to_log_in();
+  // Whether a token of the issuer is kept or a login at it goes on.
+  [[nodiscard]] bool knows(const std::string& issuer_name) const;
   JsonPtr issuer_status(const std::string& name);
 
   // token_service.cc

@@ -50,6 +50,11 @@ bool lacks_include(const std::string& config) {
   return !text || !includes_file(*text, config);
 }
 
+bool belongs_to_root(const char* path) {
+  struct stat st = {};
+  return ::stat(path, &st) == 0 && st.st_uid == 0;
+}
+
 constexpr std::string_view kOurs = "# Written by qf-up";
 
 // All new files, in the order in which they come into force.
@@ -114,12 +119,15 @@ Status check_ours(const std::string& path) {
   if (!text && text.error().sys == ENOENT) return Done{};
   if (!text) return text.error();
   if (text->empty() || text->starts_with(kOurs)) return Done{};
-  return input_error(path + " was not written by qf-up; it stays as it is");
+  return with_hint(input_error(path + " was not written by qf-up; it stays as it is"),
+                   "move it away, or have a file of its own written: --ssh-config-file " +
+                       std::string(kSystemSshConfigFolder) + "/" + kSshConfigName);
 }
 
 std::string ssh_config_path(const Folders& folders, const Choices& choices) {
   if (!choices.ssh_config_file.empty()) return choices.ssh_config_file;
-  bool system_wide = ::geteuid() == 0 && folders.state == kDefaultState;
+  // whoever asks: what is in the system's state folder is root's
+  bool system_wide = folders.state == kDefaultState && (::geteuid() == 0 || belongs_to_root(kDefaultState));
   return (system_wide ? std::string(kSystemSshConfigFolder) : folders.state) + "/" + kSshConfigName;
 }
 

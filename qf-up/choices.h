@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libqf/folders.h"
@@ -20,10 +21,18 @@ struct Choices {
   bool enable_ssh_sftp = false;
   bool enable_ssh_root = false;
   bool disable_ssh_auth = false;
+  bool disable_ssh_pam = false;
   bool enable_ssh_local_port_forwarding = false;
   bool enable_ssh_remote_port_forwarding = false;
+  bool disable_ssh_agent_forwarding = false;
+  bool enable_ssh_x11 = false;
   bool no_pq_warning = false;
   uint32_t ssh_jwt_cache_ttl = 0;  // seconds
+  // limits of qf-sshd, numbers with colons between them; empty: its own default
+  std::string login_grace_time, per_source_max_connections, max_sessions, max_channels, max_auth_tries;
+  std::string client_alive_interval, client_alive_count_max, gateway_ports;
+  std::string max_connections, max_startups, per_source_max_startups, per_source_net_block_size;
+  std::string refusals_logged;
 };
 
 // Flag name without "--" and the member that it sets: the one list of boolean choices, for the command line,
@@ -35,6 +44,18 @@ struct BoolChoice {
   bool for_server;  // handed on to qf-sshd
 };
 [[nodiscard]] const std::vector<BoolChoice>& bool_choices();
+
+// The same for choices with a value that is handed on to qf-sshd as it is. Empty means its default.
+struct ValueChoice {
+  const char* flag;
+  std::string Choices::*member;
+  const char* value_name;
+  const char* help;
+};
+[[nodiscard]] const std::vector<ValueChoice>& value_choices();
+// Whether it can be one: up to three numbers with colons between them, a word of --gateway-ports, or empty.
+// qf-sshd knows the rest.
+[[nodiscard]] bool valid_limit(std::string_view text);
 
 [[nodiscard]] std::string choices_path(const Folders& folders);
 // Defaults when there is no file; kInput when it is damaged.

@@ -7,9 +7,9 @@
 #include <chrono>
 #include <cstdio>
 
-#include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
+#include "libqf/policy_db.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
 #include "qf-up/instance.h"
@@ -23,13 +23,12 @@ namespace {
 
 constexpr auto kStopTime = std::chrono::seconds(20);  // more than qf-sshd gets from its supervisor
 
-int fail(const Error& error, std::string_view hint = {}) {
-  say(error.text(), hint);
-  return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
-}
-
 std::string document_path(const Invocation& invocation) {
   return invocation.file.empty() ? invocation.folders.fabric_json() : invocation.file;
+}
+
+std::string count_of(size_t count, const char* one, const char* many) {
+  return std::to_string(count) + " " + (count == 1 ? one : many);
 }
 
 // The document, or nothing after all its faults were said.
@@ -66,8 +65,9 @@ void say_consequences(const Document& document, const Choices& choices) {
 }
 
 void say_applied(const Document& document, const Applied& applied) {
-  say("serial " + std::to_string(document.serial) + " is in force: " + std::to_string(document.peers.size()) +
-      " peers, " + std::to_string(document.policies.size()) + " policies; ssh reads " + applied.ssh_config);
+  say("serial " + std::to_string(document.serial) +
+      " is in force: " + count_of(document.peers.size(), "peer", "peers") + ", " +
+      count_of(document.policies.size(), "policy", "policies") + "; ssh reads " + applied.ssh_config);
   if (applied.include_missing) {
     say(std::string(kSystemSshConfig) + " does not include " + kSystemSshConfigFolder +
             ", so ssh ignores the file",
@@ -84,9 +84,7 @@ Status settle_self(const Document& document, Choices& choices) {
   return Done{};
 }
 
-// Exit code; `choices` gets what is in force afterwards.
-int apply_with(const Invocation& invocation, Choices& choices) {
-  auto document = load_document(document_path(invocation));
+int apply_loaded(const std::optional<Document>& document, const Invocation& invocation, Choices& choices) {
   if (!document) return kExitConfig;
   if (auto settled = settle_self(*document, choices); !settled)
     return fail(settled.error(), "name one of its peers with --self, or correct the document");
@@ -105,6 +103,35 @@ int apply_with(const Invocation& invocation, Choices& choices) {
   }
   say_applied(*document, *applied);
   say_consequences(*document, choices);
+  return kExitOk;
+}
+
+// Exit code; `choices` gets what is in force afterwards.
+int apply_with(const Invocation& invocation, Choices& choices) {
+  return apply_loaded(load_document(document_path(invocation)), invocation, choices);
+}
+
+// The document that was applied before, whole in both databases.
+std::optional<PeersMeta> document_in_force(const Folders& folders) {
+  auto peers = PeersDb::open(folders.peers_mdb());
+  auto policy = PolicyDb::open(folders.policy_mdb());
+  if (!peers || !policy) return std::nullopt;
+  auto meta = peers->meta();
+  auto policy_meta = policy->meta();
+  if (!meta || !policy_meta || meta->serial != policy_meta->serial) return std::nullopt;
+  return *meta;
+}
+
+// At the start: an error in the document changes nothing, so the one in force stays in force, after a reboot
+// too. Exit code; kExitConfig when there is none.
+int apply_at_start(const Invocation& invocation, Choices& choices) {
+  auto document = load_document(document_path(invocation));
+  if (document) return apply_loaded(document, invocation, choices);
+  auto now = document_in_force(invocation.folders);
+  if (!now) return kExitConfig;
+  if (choices.self.empty()) choices.self = now->self;
+  say("going on with serial " + std::to_string(now->serial) + ", which is in force",
+      "correct the document, then run: qf-up apply");
   return kExitOk;
 }
 
@@ -149,55 +176,18 @@ Status remove_ssh_config(const std::string& path) {
   return Done{};
 }
 
-std::string on_off(bool on) {
-  return on ? "on" : "off";
-}
-
-// Whether one runs is something that only the owner of the state folder can find out.
-using Running = Result<std::optional<pid_t>>;
-
-std::string running_text(const Running& running) {
-  if (!running) return "unknown";
-  return *running ? "yes, pid " + std::to_string(**running) : "no";
-}
-
-void print_status(const Running& running, const std::optional<PeersMeta>& meta, const Choices& choices,
-                  const std::string& config) {
-  std::printf("running: %s\n", running_text(running).c_str());
-  if (meta) {
-    std::printf("serial: %llu\ndomain: %s\npeers: %llu\n", static_cast<unsigned long long>(meta->serial),
-                meta->domain.c_str(), static_cast<unsigned long long>(meta->peers));
-  } else {
-    std::printf("serial: none applied\n");
-  }
-  std::printf("self: %s\n", meta && !meta->self.empty() ? meta->self.c_str() : "none");
-  std::printf("ssh server: %s (sftp %s, root %s, user identity %s)\n",
-              on_off(choices.allow_server_ssh).c_str(), on_off(choices.enable_ssh_sftp).c_str(),
-              on_off(choices.enable_ssh_root).c_str(), on_off(!choices.disable_ssh_auth).c_str());
-  std::printf("token cache: %u s\nssh_config: %s%s\n", choices.ssh_jwt_cache_ttl, config.c_str(),
-              ::access(config.c_str(), F_OK) == 0 ? "" : " (not there)");
-}
-
-void print_status_json(const Running& running, const std::optional<PeersMeta>& meta, const Choices& choices,
-                       const std::string& config) {
-  JsonWriter writer;
-  if (running) {
-    writer.set("running", running->has_value());
-    if (*running) writer.set("pid", static_cast<int64_t>(**running));
-  } else {
-    writer.set("running", JsonPtr(::cJSON_CreateNull()));
-  }
-  if (meta) {
-    writer.set("serial", static_cast<int64_t>(meta->serial)).set("domain", meta->domain);
-    writer.set("peers", static_cast<int64_t>(meta->peers)).set("self", meta->self);
-  }
-  for (const auto& choice : bool_choices()) writer.set(choice.flag, choices.*choice.member);
-  writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
-  writer.set("ssh-config-file", config);
-  std::printf("%s\n", writer.text().c_str());
-}
-
 }  // namespace
+
+int fail(const Error& error, std::string_view hint) {
+  // what only root may do goes wrong for others in the system's own folders
+  if (::geteuid() != 0 && (error.sys == EACCES || error.sys == EPERM || error.sys == EROFS)) {
+    hint = "run it as root (sudo), or with folders of your own: --config-dir, --state-dir, --runtime-dir";
+  } else if (!error.hint.empty()) {
+    hint = error.hint;
+  }
+  say(error.text(), hint);
+  return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
+}
 
 Result<Choices> choose(const Invocation& invocation) {
   auto loaded = load_choices(invocation.folders);
@@ -207,8 +197,7 @@ Result<Choices> choose(const Invocation& invocation) {
   if (invocation.ssh_config_file) choices.ssh_config_file = *invocation.ssh_config_file;
   if (invocation.ssh_jwt_cache_ttl) choices.ssh_jwt_cache_ttl = *invocation.ssh_jwt_cache_ttl;
   for (const auto& [choice, on] : invocation.switches) choices.*choice->member = on;
-  if (choices.enable_ssh_local_port_forwarding || choices.enable_ssh_remote_port_forwarding)
-    return input_error("port forwarding is not supported by this version yet");
+  for (const auto& [choice, value] : invocation.limits) choices.*choice->member = value;
   return choices;
 }
 
@@ -216,9 +205,11 @@ int command_check(const Invocation& invocation) {
   std::string path = document_path(invocation);
   auto document = load_document(path);
   if (!document) return kExitNegative;
-  std::printf("%s: good; serial %llu, %zu issuers, %zu peers, %zu policies\n", path.c_str(),
-              static_cast<unsigned long long>(document->serial), document->issuers.size(),
-              document->peers.size(), document->policies.size());
+  std::printf("%s: good; serial %llu, %s, %s, %s\n", path.c_str(),
+              static_cast<unsigned long long>(document->serial),
+              count_of(document->issuers.size(), "issuer", "issuers").c_str(),
+              count_of(document->peers.size(), "peer", "peers").c_str(),
+              count_of(document->policies.size(), "policy", "policies").c_str());
   return kExitOk;
 }
 
@@ -229,6 +220,8 @@ int command_apply(const Invocation& invocation) {
 }
 
 int command_up(const Invocation& invocation) {
+  auto handed = handed_descriptors();
+  if (!handed) return fail(handed.error());
   if (auto made = make_folder(invocation.folders.state, 0755); !made) return fail(made.error());
   auto instance = become_instance(invocation.folders);
   if (!instance)
@@ -237,18 +230,22 @@ int command_up(const Invocation& invocation) {
                 "kill -HUP");
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  if (int code = apply_with(invocation, *choices); code != kExitOk) return code;
+  if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
+  if (server->empty() && !handed->empty())
+    say("systemd has handed in sockets for an SSH server, and none runs here: clients will wait in vain",
+        "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
   again.force = false;
-  return supervise({*server, [&] {
-                      say("SIGHUP: reading the fabric document again");
-                      Choices now = *choices;
-                      // what is in force stays when this goes wrong; the reason has been said
-                      static_cast<void>(apply_with(again, now));
-                    }});
+  auto reload = [&] {
+    say("SIGHUP: reading the fabric document again");
+    Choices now = *choices;
+    // what is in force stays when this goes wrong; the reason has been said
+    static_cast<void>(apply_with(again, now));
+  };
+  return supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
 }
 
 int command_down(const Invocation& invocation) {
@@ -266,20 +263,6 @@ int command_down(const Invocation& invocation) {
   if (auto removed = remove_ssh_config(config); !removed) return fail(removed.error());
   say(*stopped ? "down" : "down; no qf-up was running");
   return kExitOk;
-}
-
-int command_status(const Invocation& invocation) {
-  auto choices = choose(invocation);
-  if (!choices) return fail(choices.error());
-  auto running = running_instance(invocation.folders);
-  std::optional<PeersMeta> meta;
-  if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
-    if (auto found = db->meta()) meta = *found;
-  }
-  std::string config = ssh_config_path(invocation.folders, *choices);
-  (invocation.json ? print_status_json : print_status)(running, meta, *choices, config);
-  if (!running) return fail(running.error(), "ask as the user whose qf-up it is");
-  return *running ? kExitOk : kExitNegative;
 }
 
 int command_host_key(const Invocation& invocation) {

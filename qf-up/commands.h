@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,11 +20,13 @@ struct Invocation {
   Folders folders;
   bool force = false;
   bool json = false;
+  bool detail = false;
   // What was given now; the rest comes from choices.json.
   std::optional<std::string> self;
   std::optional<std::string> ssh_config_file;
   std::optional<uint32_t> ssh_jwt_cache_ttl;
   std::vector<std::pair<const BoolChoice*, bool>> switches;
+  std::vector<std::pair<const ValueChoice*, std::string>> limits;
 };
 
 [[nodiscard]] int command_check(const Invocation& invocation);
@@ -32,6 +35,9 @@ struct Invocation {
 [[nodiscard]] int command_down(const Invocation& invocation);
 [[nodiscard]] int command_status(const Invocation& invocation);
 [[nodiscard]] int command_host_key(const Invocation& invocation);
+
+// Says it, and what to do. Returns the exit code that fits the error.
+[[nodiscard]] int fail(const Error& error, std::string_view hint = {});
 
 // The remembered choices with those of the command line over them. kInput when they cannot be together.
 [[nodiscard]] Result<Choices> choose(const Invocation& invocation);

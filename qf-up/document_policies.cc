@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The "policies" of a fabric document.
+#include "libqf/forward_pattern.h"
 #include "libqf/text.h"
 #include "qf-up/document_parts.h"
 #include "qf-up/names.h"
@@ -102,13 +103,33 @@ void read_access(DocumentReader& reader, ObjectReader& object, PolicyRecord& rec
   if (access) read_authorized_groups(reader, object, record);
 }
 
-// Parsed for the record, so that the format is fixed; refused since nothing enforces them yet.
-void read_limits(ObjectReader& object, PolicyRecord& record) {
-  record.permit_open = object.texts("permit_open", Need::kOptional);
-  record.permit_listen = object.texts("permit_listen", Need::kOptional);
+// host:port patterns. An empty list would say nothing, and an empty one in policy.mdb means no restriction.
+std::vector<std::string> read_patterns(DocumentReader& reader, ObjectReader& object, const char* key) {
+  std::vector<std::string> patterns;
+  object.list(key, Need::kOptional, [&](const cJSON* value, const Place& place) {
+    auto text = read_text(value, place, reader.faults);
+    if (!text) return;
+    if (!parse_forward_pattern(*text)) {
+      return reader.faults.add(place, quoted(*text) +
+                                          " is not HOST:PORT such as \"db.example:5432\", \"*:80\" or "
+                                          "\"[fd00::1]:8000-8010\"");
+    }
+    patterns.push_back(std::move(*text));
+  });
+  if (object.is_empty(key)) object.fault(key, "must not be empty; leave it out to permit every place");
+  return patterns;
+}
+
+// What an allow grants besides the login.
+void read_limits(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
+  record.permit_open = read_patterns(reader, object, "permit_open");
+  record.permit_listen = read_patterns(reader, object, "permit_listen");
   record.max_session =
       static_cast<uint32_t>(object.integer("max_session", Need::kOptional, 1, kMostSession).value_or(0));
-  for (const char* key : {"permit_open", "permit_listen", "max_session"}) object.not_yet(key);
+  if (record.allow) return;
+  for (const char* key : {"permit_open", "permit_listen", "max_session"}) {
+    if (object.has(key)) object.fault(key, "only a policy that allows has it");
+  }
 }
 
 }  // namespace
@@ -137,7 +158,7 @@ void read_policy(DocumentReader& reader, const cJSON* value, const Place& place)
     // which of these belong there, the protocol says
     for (const char* key : {"ports", "access", "authorized_groups"}) object.ignore(key);
   }
-  read_limits(object, record);
+  read_limits(reader, object, record);
   object.finish();
   reader.document.policies.push_back(std::move(policy));
 }

@@ -56,7 +56,8 @@ Status check_host_key(const std::string& path) {
   struct stat st = {};
   if (::lstat(path.c_str(), &st) != 0) return system_error("cannot stat " + path);
   if (!S_ISREG(st.st_mode)) return input_error(path + " is not a file");
-  if ((st.st_mode & 0077) != 0) return input_error(path + " can be read by others; run: chmod 0600 " + path);
+  if ((st.st_mode & 0077) != 0)
+    return with_hint(input_error(path + " can be read by others"), "run: chmod 0600 " + path);
   return Done{};
 }
 

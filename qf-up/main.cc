@@ -17,16 +17,35 @@ namespace {
 
 namespace po = boost::program_options;
 
+// Options that mean something to a command; the folders do to all.
+enum class Takes : unsigned {
+  kNothing = 0,
+  kFile = 1,
+  kChoices = 2,
+  kConfigFile = 4,
+  kForce = 8,
+  kJson = 16
+};
+constexpr Takes operator|(Takes a, Takes b) {
+  return static_cast<Takes>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+
 struct Command {
   int (*run)(const qf::Invocation&);
-  bool takes_file;
+  Takes takes;
+  [[nodiscard]] bool knows(Takes what) const {
+    return (static_cast<unsigned>(takes) & static_cast<unsigned>(what)) != 0;
+  }
 };
 
 const std::map<std::string, Command>& commands() {
   static const std::map<std::string, Command> kAll = {
-      {"up", {qf::command_up, false}},         {"check", {qf::command_check, true}},
-      {"apply", {qf::command_apply, true}},    {"down", {qf::command_down, false}},
-      {"status", {qf::command_status, false}}, {"host-key", {qf::command_host_key, false}},
+      {"up", {qf::command_up, Takes::kChoices | Takes::kConfigFile | Takes::kForce}},
+      {"check", {qf::command_check, Takes::kFile}},
+      {"apply", {qf::command_apply, Takes::kFile | Takes::kChoices | Takes::kConfigFile | Takes::kForce}},
+      {"down", {qf::command_down, Takes::kConfigFile}},
+      {"status", {qf::command_status, Takes::kConfigFile | Takes::kJson}},
+      {"host-key", {qf::command_host_key, Takes::kNothing}},
   };
   return kAll;
 }
@@ -38,19 +57,25 @@ const std::map<std::string, Command>& commands() {
 po::options_description visible_options() {
   po::options_description options("options");
   auto add = options.add_options();
-  add("self", po::value<std::string>(), "which peer of the fabric document this machine is");
+  add("self", po::value<std::string>()->value_name("NAME"),
+      "which peer of the fabric document this machine is");
   for (const auto& choice : qf::bool_choices())
     add(choice.flag, po::value<bool>()->value_name("[=false]"), choice.help);
-  add("ssh-jwt-cache-ttl", po::value<std::string>(),
+  for (const auto& choice : qf::value_choices())
+    add(choice.flag, po::value<std::string>()->value_name(choice.value_name), choice.help);
+  add("ssh-jwt-cache-ttl", po::value<std::string>()->value_name("SECONDS"),
       "seconds that a login is good for; 0: each connection logs in");
-  add("ssh-config-file", po::value<std::string>(), "where to write the ssh_config file");
+  add("ssh-config-file", po::value<std::string>()->value_name("FILE"), "where to write the ssh_config file");
   add("force", "apply also an older serial");
   add("json", "print the status as JSON");
-  add("config-dir", po::value<std::string>()->default_value("", "/etc/qufabric"), "folder of fabric.json");
-  add("state-dir", po::value<std::string>()->default_value("", "/var/lib/qufabric"),
-      "folder of the databases");
-  add("runtime-dir", po::value<std::string>()->default_value("", "/run/qufabric"), "folder of sockets");
-  add("help", "print this and exit");
+  add("detail,d", "with status: list the connections and sessions of the SSH server");
+  auto folder = [](const char* usual) {
+    return po::value<std::string>()->default_value("", usual)->value_name("FOLDER");
+  };
+  add("config-dir", folder("/etc/qufabric"), "folder of fabric.json");
+  add("state-dir", folder("/var/lib/qufabric"), "folder of the databases");
+  add("runtime-dir", folder("/run/qufabric"), "folder of sockets");
+  add("help,h", "print this and exit");
   add("version", "print the version and exit");
   return options;
 }
@@ -63,7 +88,7 @@ void print_help() {
       "       qf-up check [FILE]            say what is wrong with a fabric document\n"
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
-      "       qf-up status [--json]         say what runs and what is in force\n"
+      "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
@@ -101,14 +126,32 @@ po::variables_map parse(int argc, char** argv) {
   return map;
 }
 
+// An option that means nothing to the command is a mistake of the person's.
+void check_options(const po::variables_map& map, const std::string& name) {
+  const Command& command = commands().at(name);
+  auto check = [&](const char* option, Takes group) {
+    if (map.contains(option) && !command.knows(group))
+      wrong_usage("--" + std::string(option) + " does not belong to " + name);
+  };
+  check("force", Takes::kForce);
+  check("json", Takes::kJson);
+  check("ssh-config-file", Takes::kConfigFile);
+  check("detail", Takes::kJson);
+  check("self", Takes::kChoices);
+  check("ssh-jwt-cache-ttl", Takes::kChoices);
+  for (const auto& choice : qf::bool_choices()) check(choice.flag, Takes::kChoices);
+  for (const auto& choice : qf::value_choices()) check(choice.flag, Takes::kChoices);
+}
+
 void take_words(const po::variables_map& map, qf::Invocation& invocation) {
   std::vector<std::string> words;
   if (map.contains("words")) words = map["words"].as<std::vector<std::string>>();
   if (!words.empty()) invocation.command = words[0];
   auto found = commands().find(invocation.command);
   if (found == commands().end()) wrong_usage("no command \"" + invocation.command + "\"");
-  size_t most = found->second.takes_file ? 2 : 1;
+  size_t most = found->second.knows(Takes::kFile) ? 2 : 1;
   if (words.size() > most) wrong_usage("unexpected word \"" + words[most] + "\"");
+  check_options(map, invocation.command);
   if (words.size() == 2) invocation.file = words[1];
 }
 
@@ -120,6 +163,7 @@ qf::Invocation read_invocation(const po::variables_map& map) {
                        map["runtime-dir"].as<std::string>());
   invocation.force = map.contains("force");
   invocation.json = map.contains("json");
+  invocation.detail = map.contains("detail");
   if (map.contains("self")) invocation.self = map["self"].as<std::string>();
   if (map.contains("ssh-config-file")) {
     invocation.ssh_config_file = map["ssh-config-file"].as<std::string>();
@@ -135,6 +179,12 @@ qf::Invocation read_invocation(const po::variables_map& map) {
   for (const auto& choice : qf::bool_choices()) {
     if (map.contains(choice.flag)) invocation.switches.emplace_back(&choice, map[choice.flag].as<bool>());
   }
+  for (const auto& choice : qf::value_choices()) {
+    if (!map.contains(choice.flag)) continue;
+    invocation.limits.emplace_back(&choice, map[choice.flag].as<std::string>());
+    if (!qf::valid_limit(invocation.limits.back().second))
+      wrong_usage(std::string("--") + choice.flag + " wants " + choice.value_name);
+  }
   return invocation;
 }
 
@@ -144,6 +194,7 @@ int main(int argc, char** argv) {
   qf::open_log("qf-up");
   ::signal(SIGPIPE, SIG_IGN);  // a closed terminal must not end the supervisor
   auto map = parse(argc, argv);
+  auto invocation = read_invocation(map);
   if (map.contains("help")) {
     print_help();
     return qf::kExitOk;
@@ -152,6 +203,5 @@ int main(int argc, char** argv) {
     std::printf("qf-up %s\n", QF_VERSION);
     return qf::kExitOk;
   }
-  auto invocation = read_invocation(map);
   return commands().at(invocation.command).run(invocation);
 }

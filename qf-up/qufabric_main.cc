@@ -59,7 +59,10 @@ int main(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
   std::string first = words.empty() ? "" : words[0];
   std::string second = words.size() < 2 ? "" : words[1];
-  if (first == "--help" || first == "help") {
+  bool help = first == "--help" || first == "-h" || first == "help";
+  if ((help || first == "--version") && words.size() > 1)
+    qf::die(qf::kExitUsage, "unexpected word \"" + second + "\"", "run qufabric --help");
+  if (help) {
     std::fputs(kHelp, stdout);
     return qf::kExitOk;
   }

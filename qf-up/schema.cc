@@ -72,12 +72,6 @@ void Faults::add(const Place& place, std::string what) {
   if (!full()) all_.push_back({place.text(), std::move(what)});
 }
 
-std::string quoted(std::string_view text) {
-  constexpr size_t kMostQuoted = 120;  // bytes: a message stays readable whatever the document holds
-  if (text.size() > kMostQuoted) return "\"" + printable(text.substr(0, kMostQuoted)) + "...\"";
-  return "\"" + printable(text) + "\"";
-}
-
 void check_characters(const cJSON* value, const Place& place, Faults& faults) {
   if (cJSON_IsString(value)) {
     if (auto found = control_character(value->valuestring)) faults.add(place, "has the " + *found);
@@ -136,6 +130,7 @@ std::optional<int64_t> ObjectReader::integer(const char* key, Need need, int64_t
   if (typed(key, need, cJSON_Number) == nullptr) return std::nullopt;
   auto number = json_integer(object_, key);
   if (number && *number >= least && *number <= most) return number;
+  if (least == most) return fault(key, "must be " + std::to_string(least)), std::nullopt;
   fault(key, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
   return std::nullopt;
 }

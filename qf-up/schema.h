@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libqf/json.h"
+#include "libqf/log.h"
 
 namespace qf {
 
@@ -46,9 +47,6 @@ class Faults {
  private:
   std::vector<Fault> all_;
 };
-
-// `"name"`, as messages quote what the admin wrote; control characters become '?'.
-[[nodiscard]] std::string quoted(std::string_view text);
 
 // A fault for every string and name of a member that has a control character (C0, DEL), at any depth. The
 // parser bounds the depth. A line break in a client_id or a subject would forge lines of what is made of it.

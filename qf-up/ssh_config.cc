@@ -49,8 +49,8 @@ Status check_paths(const SshConfigSettings& settings) {
   if (settings.own_runtime) paths.push_back(settings.folders.runtime);
   for (const auto& path : paths) {
     if (!plain_path(path))
-      return input_error("\"" + path + "\" has a character that cannot stand in ssh_config; use a folder " +
-                         "whose name has letters, digits and ./_+,:@=- only");
+      return with_hint(input_error("\"" + path + "\" has a character that cannot stand in ssh_config"),
+                       "use a folder whose name has letters, digits and ./_+,:@=- only");
   }
   return Done{};
 }

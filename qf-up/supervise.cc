@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "libqf/child.h"
 #include "libqf/log.h"
@@ -42,21 +43,46 @@ class Supervisor {
       : supervised_(supervised), signals_(std::move(signals)) {}
 
   int run() {
-    if (!supervised_.server.empty()) start_at_ = Clock::now();
+    if (supervised_.server.empty()) {
+      supervised_.notifier.ready();
+    } else {
+      listen_for_readiness();
+      start_at_ = Clock::now();
+    }
     while (!exit_code_) {
       if (start_at_ && Clock::now() >= *start_at_) start();
       if (!exit_code_) wait();
     }
+    supervised_.notifier.stopping();
     stop();
     return *exit_code_;
   }
 
  private:
+  // The server is no main process of systemd's unit, so what it says would not count: it tells us.
+  void listen_for_readiness() {
+    if (!supervised_.notifier) return;
+    auto receiver = NotifyReceiver::open();
+    if (!receiver) return say("systemd will not hear that qf-sshd is ready: " + receiver.error().text());
+    receiver_ = std::move(*receiver);
+    ::setenv("NOTIFY_SOCKET", receiver_->name().c_str(), 1);
+  }
+
+  void hear_server() {
+    for (const auto& line : receiver_->receive(server_ ? server_->pid() : -1)) {
+      if (line == "READY=1") supervised_.notifier.ready();
+      if (line == "RELOADING=1") supervised_.notifier.reloading();
+    }
+  }
+
   void start() {
     start_at_.reset();
     started_ = Clock::now();
     // Dies with us: a server whose supervisor was killed would keep the next one from binding the port.
-    auto child = Child::spawn(supervised_.server, {-1, -1, -1, SIGTERM});
+    SpawnOptions options;
+    options.death_signal = SIGTERM;
+    options.handed_fds = supervised_.handed_fds;
+    auto child = Child::spawn(supervised_.server, options);
     if (child) {
       server_ = std::move(*child);
       return;
@@ -65,28 +91,43 @@ class Supervisor {
   }
 
   void wait() {
-    struct pollfd polled[2] = {{signals_.get(), POLLIN, 0}, {server_ ? server_->fd() : -1, POLLIN, 0}};
-    int n = ::poll(polled, 2, poll_timeout(start_at_.value_or(Deadline::max())));
+    struct pollfd polled[3] = {{signals_.get(), POLLIN, 0},
+                               {server_ ? server_->fd() : -1, POLLIN, 0},
+                               {receiver_ ? receiver_->fd() : -1, POLLIN, 0}};
+    int n = ::poll(polled, 3, poll_timeout(start_at_.value_or(Deadline::max())));
     if (n < 0 && errno != EINTR) {
       say(system_error("poll").text());
       exit_code_ = kExitSystem;
     }
     if (n <= 0) return;
+    if (polled[2].revents != 0) hear_server();
     if (polled[0].revents != 0) take_signal();
     if (polled[1].revents != 0) server_ended();
   }
 
   void take_signal() {
     int signal = next_signal(signals_.get());
-    if (signal == SIGHUP && supervised_.reload) supervised_.reload();
+    if (signal == SIGHUP) reload();
     if (signal == SIGTERM || signal == SIGINT) exit_code_ = kExitOk;
+  }
+
+  // Ends when the server says that it has done its part.
+  void reload() {
+    supervised_.notifier.reloading();
+    if (supervised_.reload) supervised_.reload();
+    if (server_) {
+      server_->send_signal(SIGHUP);
+    } else if (!start_at_) {
+      supervised_.notifier.ready();
+    }
   }
 
   void server_ended() {
     auto status = server_->wait(Clock::now());
     if (!status) return;
     server_.reset();
-    if (WIFEXITED(*status) && WEXITSTATUS(*status) == kExitConfig) {
+    // a flag that it does not take is no better the next time either
+    if (WIFEXITED(*status) && (WEXITSTATUS(*status) == kExitConfig || WEXITSTATUS(*status) == kExitUsage)) {
       say("qf-sshd refuses its configuration; its message is above", "correct it and run: qf-up");
       exit_code_ = kExitConfig;
       return;
@@ -116,6 +157,7 @@ class Supervisor {
   Fd signals_;
   Backoff backoff_;
   std::optional<Child> server_;
+  std::optional<NotifyReceiver> receiver_;  // none: nobody wants to know
   Clock::time_point started_;
   std::optional<Deadline> start_at_;  // when to start the server next
   std::optional<int> exit_code_;      // set: the end

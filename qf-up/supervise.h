@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libqf/fd.h"
+#include "libqf/systemd.h"
 
 namespace qf {
 
@@ -26,7 +27,9 @@ class Backoff {
 
 struct Supervised {
   std::vector<std::string> server;  // command of qf-sshd; empty: no server runs here
-  std::function<void()> reload;     // on SIGHUP
+  std::function<void()> reload;     // on SIGHUP; then the server gets one too
+  int handed_fds = 0;               // sockets of systemd for the server, from kFirstHandedFd on
+  Notifier notifier;                // ready when the server says so; at once when none runs
 };
 
 // Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of

@@ -33,7 +33,7 @@ offer() {
   local all
   all=$(jq -n --argjson changes "$1" --arg fingerprint "$FINGERPRINT" '{peer: "server", fingerprints: [$fingerprint]} + $changes')
   "$PYTHON" "$TOP/tests/bats/mint.py" credential "$QF/mint" key "$all" || return 99
-  timeout 30 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/key" -o CertificateFile="$QF/mint/key-cert.pub" \
+  timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/key" -o CertificateFile="$QF/mint/key-cert.pub" \
     -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=INFO -o BatchMode=yes \
     -l "$TARGET" "$ADDRESS" 'echo logged-in' </dev/null
 }
@@ -41,7 +41,7 @@ offer() {
 # offer_blindly CHANGES: the same from a client that checks no certificate itself, as ssh does.
 offer_blindly() {
   offer "$1" >/dev/null 2>&1 || :
-  timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" 'echo logged-in' "$QF/mint/key"
+  timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" certificate "$ADDRESS" "$TARGET" 'echo logged-in' "$QF/mint/key"
 }
 
 # refused CHANGES WORDS [DETAIL]: says these words, exits 255, and notes the refusal with the detail.
@@ -71,6 +71,7 @@ refused() {
 
 @test "wrong audience" {
   refused '{"claims": {"aud": "another-client"}}' "the token is for another audience"
+  [[ $output == *'hint: '*'"client_id" and "audiences"'* ]]
 }
 
 @test "unknown key" {
@@ -179,9 +180,9 @@ refused() {
 @test "a plain key is told what is wanted" {
   ssh-keygen -q -t ed25519 -N '' -f "$QF/mint/plain"
   for batch in no yes; do
-    run -255 timeout 30 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/plain" -o StrictHostKeyChecking=no \
+    run -255 timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$QF/mint/plain" -o StrictHostKeyChecking=no \
       -o UserKnownHostsFile=/dev/null -o BatchMode=$batch -l "$TARGET" "$ADDRESS" true </dev/null
-    [[ $output == *"offered no sign-in token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
+    [[ $output == *"offered no login token"*"hint:"*"QF_SSH=tunnel"* ]] || { echo "BatchMode=$batch: $output" && false; }
   done
 }
 
@@ -194,7 +195,7 @@ refused() {
 
 password_login() {
   "$PYTHON" "$TOP/tests/bats/mint.py" token "$QF/mint" "$1" |
-    timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_login.py" password "$ADDRESS" "$TARGET" id
+    timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" password "$ADDRESS" "$TARGET" id
 }
 
 @test "a JWT as password: only where the issuer's bearer tokens are accepted" {
@@ -222,10 +223,45 @@ password_login() {
   "$PYTHON" "$TOP/tests/bats/mint.py" token "$QF/mint" '{}' >"$QF/mint/token"
   printf '#!/bin/sh\ncat %s\n' "$QF/mint/token" >"$QF/mint/askpass"
   chmod 755 "$QF/mint/askpass"
-  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 30 ssh -F none -p 22022 \
+  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 60 ssh -F none -p 22022 \
     -o PreferredAuthentications=password -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
     -l "$TARGET" "$ADDRESS" id -un
   [ "$output" = "$TARGET" ]
+}
+
+@test "without any option OpenSSH says what is wanted, and goes on to the password" {
+  run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 30 ssh -F none -p 22022 -o IdentityFile=none \
+    -o IdentityAgent=none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -l "$TARGET" "$ADDRESS" id -un
+  [[ $output == *"offered no sign-in token"*"or give a token as the password"*"$TARGET" ]] || { echo "$output" && false; }
+}
+
+# A document that denies contractors, whom the token's groups name.
+write_groups() {
+  write_document '(.issuers[] | select(.name == "mint")).group_map = {"ctr": "contractors"} | .user_groups.contractors = [] |
+    .policies += [{name: "no-contractors", action: "deny", protocol: "qufabric-ssh", sources: ["client"],
+      destinations: ["servers"], access: "full", authorized_groups: {contractors: []}}]' && "$BIN/qf-up" apply $FOLDERS
+}
+
+@test "a deny of a group of the token is not evaded by a token without groups" {
+  write_groups
+  run -0 offer '{"claims": {"groups": ["staff"]}}'
+  run -0 offer '{"claims": {"groups": []}}'
+  for claims in '{"groups": ["ctr"]}' '{}' '{"groups": null}'; do
+    run -255 offer "{\"claims\": $claims}"
+    [[ $output == *"User is not authorized to login as OS user"* ]] || { echo "$claims: $output" && false; }
+    audit_says '.event == "login" and .policy == "no-contractors"'
+  done
+  run -255 offer '{}'
+  [[ $output == *"the token does not hold the user's groups"* ]]
+}
+
+@test "a token that says that its groups are elsewhere is refused" {
+  write_groups
+  refused '{"claims": {"hasgroups": true}}' "the token does not hold the user's groups" "hasgroups"
+  refused '{"claims": {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://x.invalid/"}}}}' \
+    "the token does not hold the user's groups" "_claim_names"
+  write_document '(.issuers[] | select(.name == "mint")).accept_bearer = true' && "$BIN/qf-up" apply $FOLDERS
+  run -0 offer '{"claims": {"hasgroups": true}}'
 }
 
 @test "no token and no certificate is in any log" {

@@ -15,16 +15,43 @@ teardown() { fabric_end; }
   user=$(grep -oE 'qfdemo[0-9]+' <<<"$output" | head -n 1)
   run -2 getent passwd "$user"
   [ -z "$(ls -d "$QF"/qf-demo* 2>/dev/null)" ]
+  [ -z "$(pgrep -f "$QF/qf-demo")" ]
+}
+
+# interrupted_at TEXT: a demo that gets SIGTERM when it has said TEXT
+interrupted_at() {
+  background "$QF/demo.log" env BUILD="$(dirname "$BIN")" TMPDIR="$QF" "$TOP/conf/demo"
+  until_true 60 grep -q "$1" "$QF/demo.log"
+  user=$(grep -oE 'qfdemo[0-9]+' "$QF/demo.log" | head -n 1)
+  uid=$(id -u "$user")
+  end_process "$PID"
+  # at its end everything is away, not some time later
+  run -2 getent passwd "$user"
+  [ -z "$(ls -d "$QF"/qf-demo* 2>/dev/null)" ]
+  [ -z "$(pgrep -f "$QF/qf-demo")" ]
+  [ -z "$(pgrep -U "$uid" --runstates DRST)" ]
+  : >"$QF/demo.log"
 }
 
 @test "a demo that is interrupted leaves nothing either" {
-  background "$QF/demo.log" env BUILD="$(dirname "$BIN")" TMPDIR="$QF" "$TOP/conf/demo"
-  until_true 40 grep -q 'qf-up host-key' "$QF/demo.log"
-  user=$(grep -oE 'qfdemo[0-9]+' "$QF/demo.log" | head -n 1)
-  end_process "$PID"
-  until_true 40 bash -c "! getent passwd $user"
-  [ -z "$(ls -d "$QF"/qf-demo* 2>/dev/null)" ]
-  [ -z "$(pgrep -f "$QF/qf-demo")" ]
+  interrupted_at 'qf-up host-key'
+  interrupted_at 'Plain ssh'
+}
+
+@test "a throw-away user gets a uid that no process, user or group has" {
+  add() { "$TOP/conf/throw-away-user" "$1" --home-dir "$QF/home/$1" && echo "$1" >>"$QF/users"; }
+  add "qfa$NUMBER"
+  uid=$(id -u "qfa$NUMBER")
+  [ "$uid" -ge 70000 ]
+  remove_user "qfa$NUMBER"
+  # somebody of another container, say, who is in no passwd file here
+  background "$QF/stranger.log" setpriv --reuid "$uid" --regid "$uid" --clear-groups sleep 600
+  until_true 60 bash -c "pgrep -U $uid | grep -q ."
+  for letter in a b; do
+    add "qf$letter$NUMBER"
+    [ "$(id -u "qf$letter$NUMBER")" != "$uid" ]
+  done
+  [ "$(id -u "qfa$NUMBER")" != "$(id -u "qfb$NUMBER")" ]
 }
 
 @test "make install puts programs, pages and units where they belong, and the programs find each other there" {
@@ -34,7 +61,10 @@ teardown() { fabric_end; }
   done
   [ -s "$QF/root/usr/share/man/man8/qf-sshd.8" ]
   [ -s "$QF/root/usr/share/man/man5/fabric.json.5" ]
+  [ -d "$QF/root/etc/qufabric" ]
   [ -s "$QF/root/usr/lib/systemd/system/qufabric.service" ]
+  # libpam looks there whatever the prefix
+  [ -s "$QF/root/etc/pam.d/qf-sshd" ]
   run -1 grep -r @PREFIX@ "$QF/root"
   # a session through the installed programs, in the tunnel, which needs the one in libexec
   BIN=$QF/installed
@@ -50,9 +80,17 @@ teardown() { fabric_end; }
   [ -z "$(find "$QF/root" -type f)" ]
 }
 
+@test "PAM=no builds without libpam, and installs no service for it" {
+  run -0 make -C "$TOP" -n BUILD="$QF/none" DESTDIR="$QF/root" PAM=no install
+  [[ $output == *qf-sshd* && $output != *lpam* && $output != *QF_PAM* && $output != *pam.d* ]]
+  cd "$TOP"
+  g++ -std=c++20 -I. -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Werror qf-sshd/pam.cc
+}
+
 @test "the benchmark measures every figure (small sizes)" {
   run -0 env BENCH_QUICK=1 BUILD="$(dirname "$BIN")" TMPDIR="$QF" "$TOP/tests/bench/run"
-  for figure in "warm token" "50 ms round trip" "direct, down" "direct, up" "tunnel, to ssh -J down" "tunnel, to ssh -J up" "idle connection" "qf-detect --match"; do
+  for figure in "warm token" "50 ms round trip" "direct, down" "direct, up" "tunnel, to ssh -J down" "tunnel, to ssh -J up" "idle connection" "qf-detect --match" "16 at once" \
+    "processor time of 20 idle" "echo beside a copy of 64 MiB, p50" "echo beside a copy of 64 MiB, p99" "through -L" "through -R"; do
     [[ $output == *"$figure"* ]] || { echo "$output" && false; }
   done
 }

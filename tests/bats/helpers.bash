@@ -23,22 +23,22 @@ export TOP BIN IDP PYTHON
 
 # ---- waiting
 
-# About 30 ms, without a process.
-tick() { read -r -t 0.03 _ <>"$QF/tick" || :; }
 
 # for_a_while SECONDS: time passes in which something must not happen. To wait for something is until_true's.
 for_a_while() { read -r -t "$1" _ <>"$QF/tick" || :; }
 
-# until_true SECONDS COMMAND…: polls until the command succeeds; says so and fails after SECONDS.
+# until_true SECONDS COMMAND…: polls until the command succeeds; says so and fails after SECONDS. First every 30 ms, then
+# seldomer, up to five times a second: what waits long must not take the time of those that work beside it.
 until_true() {
-  local seconds=$1 deadline=$((SECONDS + $1 + 1))
+  local seconds=$1 deadline=$((SECONDS + $1 + 1)) pause=30
   shift
   while ! "$@" >/dev/null 2>&1; do
     if ((SECONDS >= deadline)); then
       echo "not within $seconds s: $*" >&2
       return 1
     fi
-    tick
+    for_a_while "0.$(printf %03d $pause)"
+    if ((pause < 200)); then pause=$((pause + 10)); fi
   done
 }
 
@@ -119,17 +119,13 @@ fabric_end() {
   done <"$QF/processes"
   while read -r user; do
     for pid in $(pids_of_user "$user"); do kill -KILL "$pid" 2>/dev/null || :; done
-    until_true 5 no_process_of "$user" || :
+    until_true 20 no_process_of "$user" || :
     remove_user "$user"
   done <"$QF/users"
   rm -rf "$QF"
   QF=
 }
-# -f: a second name for uid 0 is always in use. userdel warns of mail folders that never were.
-remove_user() {
-  flock "${TMPDIR:-/tmp}" userdel -f "$1" 2>/dev/null || :
-  flock "${TMPDIR:-/tmp}" groupdel "$1" 2>/dev/null || :
-}
+remove_user() { "$TOP/conf/throw-away-user" --remove "$1"; }
 no_process_of() { [ -z "$(pids_of_user "$1")" ]; }
 
 show_logs() {
@@ -143,13 +139,13 @@ show_logs() {
 
 # ---- users
 
-# add_user LETTERS [useradd OPTION…]: makes a user of this test and prints its name. A locked password, /bin/sh.
+# add_user LETTERS [useradd OPTION…]: makes a user of this test and prints its name. A locked password, /bin/sh, and a
+# uid that was nobody's before: fabric_end ends every process that has it.
 add_user() {
   local name=qf$1$NUMBER
   shift
   echo "$name" >>"$QF/users"
-  # shadow's own lock gives up at once when several tests come together
-  flock "${TMPDIR:-/tmp}" useradd --create-home --home-dir "$QF/home/$name" --shell /bin/sh "$@" "$name" >&2 || return
+  "$TOP/conf/throw-away-user" "$name" --home-dir "$QF/home/$name" "$@" >&2 || return
   echo "$name"
 }
 home_of() { getent passwd "$1" | cut -d: -f6; }
@@ -244,7 +240,7 @@ machine_issuer() {
     max_token_age: 3600, client: {client_id: "qufabric", flow: "machine"}}' >"$QF/machine.json"
   background_as "$CLIENT" "$QF/issuer.log" "$BIN/qf-tokend" --machine-issuer --foreground \
     --issuer urn:qufabric:test --state-dir "$QF/issuer" ${SERVER_USER:+--runtime-dir "$QF/run"}
-  until_true 40 as_client test -S "$(runtime_of "$CLIENT")/machine-issuer.sock"
+  until_true 60 as_client test -S "$(runtime_of "$CLIENT")/machine-issuer.sock"
 }
 
 # Where USER's qf-tokend lives.
@@ -271,7 +267,7 @@ server_start_by() {
   background "$QF/qf-up.log" "$@"
   # a variable would be lost between the tests of a file
   echo "$PID" >"$QF/qf-up.pid"
-  until_true 40 server_answers || { cat "$QF/qf-up.log" >&2; return 1; }
+  until_true 60 server_answers || { cat "$QF/qf-up.log" >&2; return 1; }
 }
 qf_up() { cat "$QF/qf-up.pid"; }
 server_answers() { "$BIN/qf-detect" --config-dir "$QF/config" --state-dir "$QF/state" --quiet --timeout 1 "${1:-$ADDRESS}" 22022 || [ $? = 1 ]; }

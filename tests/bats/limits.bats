@@ -26,22 +26,40 @@ sys.stdin.read()' "$ADDRESS" "$1"
   silent 25 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
-  until_true 20 test -s "$QF/answered"
+  until_true 60 test -s "$QF/answered"
   [ "$(cat "$QF/answered")" = 20 ]
   run -255 on_peer true
   run -0 audit_says '.event == "connection" and .allowed == false and (.reason | test("not logged in"))'
   exec 9>&-
-  until_true 10 on_peer true
+  until_true 60 on_peer true
 }
 
 @test "what is logged in does not count" {
   mkfifo "$QF/hold"
   for _ in $(seq 25); do
     background_as "$CLIENT" "$QF/session.log" ssh -F "$CONF" -l "$TARGET" server "cat '$QF/hold'"
-    until_true 10 on_peer true
+    until_true 60 on_peer true
   done
   run -0 on_peer 'echo in'
   [ "$output" = in ]
+}
+
+@test "no source takes all connections: it has a share of them, logged in or not, and is told so" {
+  server_stop
+  server_start_by "$BIN/qf-sshd" --self server $FOLDERS --per-source-max-connections 5
+  mkfifo -m 666 "$QF/hold"
+  exec 9<>"$QF/hold"
+  for i in 1 2 3 4 5; do
+    background_as "$CLIENT" "$QF/session$i.log" ssh -F "$CONF" -l "$TARGET" server "echo up; cat '$QF/hold'"
+    until_true 10 grep -q up "$QF/session$i.log"
+  done
+  run -255 on_peer true
+  [[ $output == *"this source is not allowed to reach it, or the server has too many connections"*"hint:"* ]] ||
+    { echo "$output" && false; }
+  run -0 audit_says '.event == "connection" and .allowed == false and .reason == "too many connections of one source"'
+  end_process "$PID"
+  until_true 10 on_peer true
+  exec 9>&-
 }
 
 # Most memory, in KiB of data, of a net of this server.
@@ -79,4 +97,24 @@ PY
   [ "${data:-0}" -le 16384 ]
   run -0 on_peer 'echo still here'
   exec 9>&-
+}
+
+@test "limits of qf-sshd are choices of qf-up, and a source that is refused again and again does not fill the log" {
+  server_restart --per-source-max-startups 2 --refusals-logged 3
+  mkfifo "$QF/hold"
+  silent 40 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
+  note_process $!
+  exec 9>"$QF/hold"
+  until_true 20 test -s "$QF/answered"
+  [ "$(cat "$QF/answered")" = 2 ]
+  [ "$(jq -s '[.[] | select(.event == "connection" and .allowed == false)] | length' "$AUDIT")" = 3 ]
+  exec 9>&-
+  until_true 10 on_peer true
+  # the rest is counted, and written at the latest when the server ends
+  server_stop
+  run -0 audit_says '.event == "connections-refused" and .count >= 35 and .source == "127.0.0.1" and
+    .peer == "client" and (.reason | test("one source"))'
+  # remembered, and wrong ones refused
+  [ "$(jq -r .per_source_max_startups "$QF/state/choices.json")" = 2 ]
+  run -64 "$BIN/qf-up" apply --self server $FOLDERS --max-startups lots
 }

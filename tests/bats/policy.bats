@@ -92,14 +92,14 @@ refused() {
   fabric_apply '.peers += [{name: "other", addresses: ["127.0.0.77"], ssh: false, version: "0.61.0", ssh_host_keys: []}] |
     .policies[0].sources = ["other"]'
   # not one byte
-  run -0 bash -c "exec 3<>/dev/tcp/$ADDRESS/22022; timeout 5 cat <&3 || :"
+  run -0 bash -c "exec 3<>/dev/tcp/$ADDRESS/22022; timeout 60 cat <&3 || :"
   [ -z "$output" ]
   run -255 on_peer true
   [[ $output == *"refuse"* || $output == *"not allowed"* ]] || { echo "$output" && false; }
   [[ $output == *"hint:"* ]]
   audit_says '.event == "connection" and .allowed == false and .peer == "client"'
   # the one that is allowed gets in
-  run -0 as_client timeout 20 ssh -F "$CONF" -o ProxyCommand="socat - TCP:$ADDRESS:22022,bind=127.0.0.77" -l "$TARGET" server true
+  run -0 as_client timeout 60 ssh -F "$CONF" -o ProxyCommand="socat - TCP:$ADDRESS:22022,bind=127.0.0.77" -l "$TARGET" server true
 }
 
 @test "the derived rule: a tcp policy for port 22 opens 22022, as network-level access to any user" {

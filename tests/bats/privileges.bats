@@ -1,22 +1,22 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # What each role of qf-sshd is, seen through /proc as the README has it: uid, gid, groups, root folder, seccomp,
-# no_new_privs, open descriptors.
+# no_new_privs, open descriptors. What net could try all the same: hostile_net.bats.
 
 load helpers
 
 setup_file() {
   load helpers
   # with a provider, so that there is something to fetch
-  fabric_begin && provider_start && fabric_write && server_start --enable-ssh-sftp && warm
-  # one connection that stands, with a session that waits
+  fabric_begin && provider_start && fabric_write && server_start --enable-ssh-sftp --enable-ssh-remote-port-forwarding && warm
+  # one connection that stands, with a session that waits, and a forward, so that there is a helper
   mkfifo -m 666 "$QF/hold"
-  background_as "$CLIENT" "$QF/session.log" sh -c "exec ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold'"
-  until_true 10 grep -q up "$QF/session.log"
+  background_as "$CLIENT" "$QF/session.log" sh -c "exec ssh -F '$CONF' -l '$TARGET' -R 0:127.0.0.1:1 server 'echo up; cat' <>'$QF/hold'"
+  until_true 60 grep -q up "$QF/session.log"
   # and a tunnel
   mkfifo -m 666 "$QF/hold2"
   background_as "$CLIENT" "$QF/tunnel.log" sh -c "exec env QF_SSH=tunnel ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold2'"
-  until_true 10 grep -q up "$QF/tunnel.log"
+  until_true 60 grep -q up "$QF/tunnel.log"
   roles >"$QF/roles"
 }
 teardown_file() { fabric_end; }
@@ -33,7 +33,13 @@ roles() {
     fi
     echo "monitor $child"
     for grandchild in $(pgrep -P "$child"); do
-      if [ "$(status "$grandchild" Uid)" = "$(id -u qufabric)" ]; then echo "net $grandchild"; else echo "session $grandchild"; fi
+      if [ "$(status "$grandchild" Uid)" = "$(id -u qufabric)" ]; then
+        echo "net $grandchild"
+      elif [ "$(readlink "/proc/$grandchild/exe")" = "$BIN/qf-helper" ]; then
+        echo "helper $grandchild"
+      else
+        echo "session $grandchild"
+      fi
     done
   done
 }
@@ -47,13 +53,70 @@ open_files() {
   for fd in "/proc/$1/fd/"*; do echo "$(basename "$fd") $(readlink "$fd")"; done
 }
 
-@test "the roles are there: one listener, one keyfetch, a monitor for each connection, a net more for the tunnel" {
+@test "the roles are there: one listener, one keyfetch, a monitor for each connection, a net more for the tunnel, a helper for the forward" {
   cat "$QF/roles"
   [ "$(pids_of listener | wc -w)" = 1 ]
   [ "$(pids_of keyfetch | wc -w)" = 1 ]
   [ "$(pids_of monitor | wc -w)" = 2 ]
   [ "$(pids_of net | wc -w)" = 3 ]
   [ "$(pids_of session | wc -w)" = 2 ]
+  [ "$(pids_of helper | wc -w)" = 1 ]
+}
+
+# is_role PID UID GID GROUPS SECCOMP NO_NEW_PRIVS ROOT: one row of the table.
+is_role() {
+  local pid=$1 wanted="uid $2, gid $3, groups [$4], seccomp $5, no_new_privs $6, root $7"
+  local is
+  is="uid $(all_of "$pid" Uid | tr ' ' '\n' | sort -u | xargs), gid $(all_of "$pid" Gid | tr ' ' '\n' | sort -u | xargs)"
+  is+=", groups [$(all_of "$pid" Groups)], seccomp $(status "$pid" Seccomp), no_new_privs $(status "$pid" NoNewPrivs)"
+  is+=", root $(readlink "/proc/$pid/root")"
+  [ "$is" = "$wanted" ] || { printf 'is:     %s\nwanted: %s\n' "$is" "$wanted" && false; }
+}
+
+@test "every role: uid, gid, supplementary groups, seccomp mode, no_new_privs and root folder" {
+  local target_groups
+  target_groups=$(id -G "$TARGET")
+  for pid in $(pids_of listener) $(pids_of monitor); do is_role "$pid" 0 0 "$(all_of $$ Groups)" 0 0 /; done
+  is_role "$(pids_of keyfetch)" "$(id -u qufabric-fetch)" "$(id -g qufabric-fetch)" "" 2 1 /
+  for pid in $(pids_of net); do is_role "$pid" "$(id -u qufabric)" "$(id -g qufabric)" "" 2 1 "$QF/run/empty"; done
+  is_role "$(pids_of helper)" "$(id -u "$TARGET")" "$(id -g "$TARGET")" "$target_groups" 0 1 /
+  # sudo must work in a session
+  for pid in $(pids_of session); do is_role "$pid" "$(id -u "$TARGET")" "$(id -g "$TARGET")" "$target_groups" 0 0 /; done
+}
+
+# only_open PID PATTERN…: each descriptor's "NUMBER TARGET" fits one of the patterns.
+only_open() {
+  local pid=$1 line pattern fits
+  shift
+  while read -r line; do
+    fits=
+    for pattern in "$@"; do
+      # shellcheck disable=SC2053
+      if [[ $line == $pattern ]]; then fits=1; fi
+    done
+    [ -n "$fits" ] || { echo "$pid holds $line" && false; }
+  done <<<"$(open_files "$pid")"
+}
+
+@test "every role: open descriptors" {
+  log="$QF/qf-up.log" audit="$QF/state/audit.log"
+  only_open "$(pids_of listener)" "0 /dev/null" "[12] $log" "* $audit" "* $QF/run/sshd.lock" '* anon_inode:*signalfd*' '* socket:*'
+  only_open "$(pids_of keyfetch)" "[01] /dev/null" "2 $log" '* socket:*' '* anon_inode:*event*'
+  for pid in $(pids_of monitor); do
+    only_open "$pid" "[01] /dev/null" "2 $log" "* $audit" '* socket:*' '* anon_inode:*pidfd*' '* anon_inode:*signalfd*'
+  done
+  for pid in $(pids_of net); do only_open "$pid" "[01] /dev/null" "2 $log" '* socket:*' '* pipe:*'; done
+  # its user may look into it and take what it holds: not the server's log
+  only_open "$(pids_of helper)" "* /dev/null" '* anon_inode:*eventfd*' '* socket:*'
+  for pid in $(pids_of session); do only_open "$pid" '[012] pipe:*'; done
+}
+
+@test "helper: of its sockets one is the monitor's, and none is a client's or a listening one" {
+  pid=$(pids_of helper)
+  [ "$(open_files "$pid" | grep -c socket:)" = 1 ]
+  inode=$(open_files "$pid" | sed -n 's/.*socket:\[\(.*\)\]/\1/p')
+  run -1 bash -c "ss -Htne | grep -w 'ino:$inode'"
+  run -1 bash -c "ss -Htlne | grep -w 'ino:$inode'"
 }
 
 @test "net: uid and gid of qufabric, all four of them, and no other group" {
@@ -170,7 +233,7 @@ open_files() {
   # also when the folder and the socket were open to all
   chmod o+x "$QF/home/$CLIENT" "$QF/home/$CLIENT/.qufabric" "$QF/home/$CLIENT/.qufabric/run" "$(runtime_of "$CLIENT")"
   chmod 666 "$(runtime_of "$CLIENT")/tokend.sock"
-  run bash -c "echo '{\"version\":1,\"op\":\"show\"}' | runuser -u $TARGET -- timeout 5 socat - UNIX-CONNECT:$(runtime_of "$CLIENT")/tokend.sock"
+  run bash -c "echo '{\"version\":1,\"op\":\"show\"}' | runuser -u $TARGET -- timeout 60 socat - UNIX-CONNECT:$(runtime_of "$CLIENT")/tokend.sock"
   [[ $output != *eyJ* ]]
   chmod 700 "$(runtime_of "$CLIENT")"
 }
@@ -178,13 +241,13 @@ open_files() {
 @test "when the monitor is killed, its net ends, and ssh exits 255" {
   mkfifo -m 666 "$QF/hold3"
   background_as "$CLIENT" "$QF/killed.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold3'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed.log"
+  until_true 60 grep -q up "$QF/killed.log"
   listener=$(pids_of listener)
   monitor=$(pgrep -n -P "$listener")
   net=$(pgrep -P "$monitor" -u qufabric)
   kill -KILL "$monitor"
-  until_true 5 grep -q 'exit=255' "$QF/killed.log"
-  until_true 5 test ! -d "/proc/$net"
+  until_true 60 grep -q 'exit=255' "$QF/killed.log"
+  until_true 60 test ! -d "/proc/$net"
   # the others stand
   for pid in $(pids_of net); do [ -d "/proc/$pid" ]; done
 }
@@ -192,29 +255,29 @@ open_files() {
 @test "qf-sshd killed in mid-session: ssh exits 255 with a message" {
   mkfifo -m 666 "$QF/hold4"
   background_as "$CLIENT" "$QF/killed2.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold4'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed2.log"
+  until_true 60 grep -q up "$QF/killed2.log"
   monitor=$(pgrep -n -P "$(pids_of listener)")
   kill -KILL "$(pgrep -P "$monitor" -u qufabric)"
-  until_true 5 grep -q 'exit=255' "$QF/killed2.log"
+  until_true 60 grep -q 'exit=255' "$QF/killed2.log"
   grep -qiE 'closed|reset|broken|lost' "$QF/killed2.log"
 }
 
 @test "field note 2: a peer killed in mid-command exits 255, not 0" {
   mkfifo -m 666 "$QF/hold5"
   background_as "$CLIENT" "$QF/killed3.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold5'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/killed3.log"
+  until_true 60 grep -q up "$QF/killed3.log"
   for pid in $(descendants "$(pids_of listener)"); do kill -KILL "$pid" 2>/dev/null || :; done
-  until_true 5 grep -q 'exit=255' "$QF/killed3.log"
+  until_true 60 grep -q 'exit=255' "$QF/killed3.log"
 }
 
 @test "when the listener is restarted, live sessions go on" {
   server_restart
   mkfifo -m 666 "$QF/hold6" "$QF/answer6"
   background_as "$CLIENT" "$QF/alive.log" sh -c "ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold6'; echo exit=\$?"
-  until_true 10 grep -q up "$QF/alive.log"
+  until_true 60 grep -q up "$QF/alive.log"
   kill -KILL "$(pgrep -P "$(qf_up)")"
-  until_true 10 server_answers
+  until_true 60 server_answers
   echo still-here >"$QF/hold6"
-  until_true 5 grep -q still-here "$QF/alive.log"
+  until_true 60 grep -q still-here "$QF/alive.log"
   run -0 on_peer true
 }

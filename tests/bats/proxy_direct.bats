@@ -7,17 +7,17 @@ load helpers
 setup() { fabric_begin; }
 teardown() { fabric_end; }
 
-PROXY() { as_client timeout 20 "$BIN/qf-proxy" --config-dir "$QF/config" --state-dir "$QF/state" "$@"; }
+PROXY() { as_client timeout 60 "$BIN/qf-proxy" --config-dir "$QF/config" --state-dir "$QF/state" "$@"; }
 apply() { fabric_write "$@" && "$BIN/qf-up" apply $FOLDERS --self client >&2; }
 listens() { ss -Hltn "src $1:22022" | grep -q .; }
 # fake PROGRAM KIND: at ADDRESS
 fake() {
   background "$QF/fake.log" "$PYTHON" "$TOP/tests/bats/servers/$1.py" "$2" "$ADDRESS" 22022 "$QF/seen"
-  until_true 10 listens "$ADDRESS"
+  until_true 60 listens "$ADDRESS"
 }
 # through_proxy SSH-ARGUMENT…: without the generated file, as careless as a user can be.
 through_proxy() {
-  as_client timeout 20 ssh -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
+  as_client timeout 60 ssh -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
     -o ProxyCommand="$BIN/qf-proxy --config-dir $QF/config --state-dir $QF/state '%h' '%p'" -p 22022 "$@"
 }
 
@@ -63,7 +63,7 @@ ends_with() {
   mkdir -p /run/sshd
   [ -x /usr/sbin/sshd ] || skip "no sshd here"
   background "$QF/sshd.log" /usr/sbin/sshd -D -e -f "$QF/sshd.conf"
-  until_true 10 listens "$ADDRESS"
+  until_true 60 listens "$ADDRESS"
   usermod -p '*' "$TARGET"
   for options in "-oKexAlgorithms=diffie-hellman-group-exchange-sha256" "-oKexAlgorithms=sntrup761x25519-sha512@openssh.com" \
     "-oHostKeyAlgorithms=rsa-sha2-512" "-oCompression=yes" "-oRekeyLimit=100K"; do
@@ -101,7 +101,7 @@ ends_with() {
 }
 server_start_refused() {
   background "$QF/qf-up.log" "$BIN/qf-up" --self server $FOLDERS --allow-server-ssh
-  until_true 10 listens "$ADDRESS"
+  until_true 60 listens "$ADDRESS"
 }
 
 @test "what is no SSH server is named" {
@@ -140,7 +140,7 @@ server_start_refused() {
   server_start --disable-ssh-auth
   run -0 in_terminal "$QF/shown" -- ssh -F "$CONF" -l "$TARGET" server echo plain
   grep -q plain "$QF/shown"
-  run grep -c 'sign in' "$QF/shown"
+  run grep -c 'to log in' "$QF/shown"
   [ "$output" = 0 ]
   [ ! -S "$(runtime_of "$CLIENT")/tokend.sock" ]
 }
@@ -151,9 +151,29 @@ server_start_refused() {
   warm
   on_peer 'echo started; sleep 60' </dev/null >"$QF/out" 2>"$QF/err" 3>&- 4>&- &
   ssh_pid=$!
-  until_true 10 grep -q started "$QF/out"
+  until_true 60 grep -q started "$QF/out"
   for pid in $(descendants "$(listener_pid)"); do
     tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q qf-sshd && kill -KILL "$pid"
   done
   ends_with 255 "$ssh_pid"
+}
+
+@test "after a peer that refuses connections the next ssh asks it again, whatever qf-tokend remembers" {
+  fabric_write
+  server_start
+  warm
+  run -0 on_peer true
+  MATCH="$BIN/qf-detect --config-dir $QF/config --state-dir $QF/state --match --verbose server 22"
+  run -0 as_client $MATCH
+  [[ $output == *"remembered by qf-tokend"* ]]
+  server_stop
+  # it does not know yet
+  run -0 as_client $MATCH
+  run -255 on_peer true
+  [[ $output == *"qf-proxy: peer server cannot be reached"* ]]
+  run -1 as_client $MATCH
+  # and what is up again is found at once when the short memory of a failure is over
+  server_start
+  until_true 60 as_client $MATCH
+  run -0 on_peer true
 }

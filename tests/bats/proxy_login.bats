@@ -31,11 +31,11 @@ fake_tokend() {
   chown "$CLIENT" "$QF/heard"
   background_as "$CLIENT" "$QF/tokend.log" "$PYTHON" "$TOP/tests/bats/servers/tokend.py" \
     "$(runtime)/tokend.sock" "$QF/heard" "$1"
-  until_true 10 as_client test -S "$(runtime)/tokend.sock"
+  until_true 60 as_client test -S "$(runtime)/tokend.sock"
 }
 hostile() {
   background "$QF/fake.log" "$PYTHON" "$TOP/tests/bats/servers/$1.py" "$2" "$ADDRESS" 22022 "$QF/seen"
-  until_true 10 listens
+  until_true 60 listens
 }
 listens() { ss -Hltn "src $ADDRESS:22022" | grep -q .; }
 PROMPT='{"event":"prompt","issuer":"corp","verification_uri":"https://idp.example/device","user_code":"BCDF-GHJK","expires_in":600}'
@@ -51,15 +51,15 @@ ends_with() {
   with_provider
   transcript
   in_background -- ssh -F "$CONF" -o ConnectTimeout=2 -l "$TARGET" server 'echo in as $(id -un)'
-  until_true 20 shows 'to sign in to corp, open .* and enter the code '
+  until_true 60 shows 'to log in at corp, open .* and enter the code '
   [ "$(logins)" = 0 ]
   # longer than ConnectTimeout, and than the patience that sshd would have
   deadline=$((SECONDS + 5))
-  while ((SECONDS < deadline)); do kill -0 "$PID" && tick; done
+  while ((SECONDS < deadline)); do kill -0 "$PID" && for_a_while 0.03; done
   approve "$SHOWN"
   ends_with 0 "$PID"
   shows "in as $TARGET"
-  shows 'signed in'
+  shows 'logged in'
   # and with the token at hand the next one asks nothing and goes the direct way
   run -0 --separate-stderr on_peer 'echo again' </dev/null
   [ "$output" = again ]
@@ -71,7 +71,7 @@ ends_with() {
   transcript
   in_background -- ssh -F "$CONF" -o ControlMaster=auto -o ControlPath="$(home_of "$CLIENT")/control-%C" -o ControlPersist=3 \
     -l "$TARGET" server 'echo in as $(id -un)'
-  until_true 20 shows 'to sign in to corp'
+  until_true 60 shows 'to log in at corp'
   approve "$SHOWN"
   ends_with 0 "$PID"
   shows "in as $TARGET"
@@ -86,26 +86,48 @@ ends_with() {
   approve "$SHOWN"
   ends_with 0 "$PID"
   shows "in as $TARGET"
-  run grep -c 'sign in' "$QF/err"
+  run grep -c 'to log in' "$QF/err"
   [ "$output" = 0 ]
 }
 
 @test "field note 16: without a terminal it fails at once and names qf-token login" {
   with_provider
-  run -255 as_client setsid -w timeout 30 ssh -F "$CONF" -l "$TARGET" server true </dev/null
+  run -255 as_client setsid -w timeout 60 ssh -F "$CONF" -l "$TARGET" server true </dev/null
   [[ $output == *"there is no terminal to ask at"* ]]
   [[ $output == *"hint: run: qf-token login"* ]]
 }
 
+# as Ansible runs ssh: no terminal, and ControlPersist has taken stderr away
+unheard() {
+  run -255 --separate-stderr as_client setsid -w timeout 60 ssh -F "$CONF" -o ControlMaster=auto \
+    -o ControlPath="$(home_of "$CLIENT")/unheard-%C" -o ControlPersist=60 "$@" -l "$TARGET" server true </dev/null
+}
+
+@test "with ControlPersist and no terminal the reason comes through ssh itself" {
+  with_provider
+  # in the tunnel, where the client has the peer's identification line already
+  unheard
+  [[ $stderr == *"Received disconnect"*"qf-proxy: server wants a login, nobody is logged in"*"hint: run: qf-token login"* ]]
+  # before anything has come of the peer
+  server_stop
+  unheard -o ProxyCommand="$BIN/qf-proxy --config-dir $QF/config --state-dir $QF/state server 22"
+  [[ $stderr == *"Received disconnect"*"qf-proxy: peer server cannot be reached"*"Connection refused"*"hint: server is up, but"* ]]
+  # and on the direct path, where the host key is judged
+  hostile impostor jwt
+  unheard -o ProxyCommand="$BIN/qf-proxy --config-dir $QF/config --state-dir $QF/state server 22" -o StrictHostKeyChecking=no
+  [[ $stderr == *"Received disconnect"*"shows a host key that is not in the fabric document"* ]]
+}
 @test "a daemon that is started on the way holds none of ssh's descriptors" {
   fabric_write
   server_start
   [ ! -S "$(runtime)/tokend.sock" ]
   # the pipe ends only when nobody holds it any more
-  run -0 timeout 20 bash -c "$(declare -f as as_words as_client home_of qssh on_peer); on_peer 'echo through' </dev/null 2>&1 | cat"
+  run -0 timeout 60 bash -c "$(declare -f as as_words as_client home_of qssh on_peer); on_peer 'echo through' </dev/null 2>&1 | cat"
   [ "$output" = through ]
   as_client test -S "$(runtime)/tokend.sock"
+  # the process itself, as it says: the one that started it may not be quite gone
   pid=$(token status --json | jq .pid)
+  [ "$(cat "/proc/$pid/comm")" = qf-tokend ]
   for fd in 0 1; do [ "$(readlink "/proc/$pid/fd/$fd")" = /dev/null ]; done
 }
 
@@ -117,7 +139,7 @@ ends_with() {
   transcript
   run -255 in_terminal "$SHOWN" -- ssh -F "$CONF" -o StrictHostKeyChecking=no -l "$TARGET" server true
   shows 'shows a host key that is not in the fabric document'
-  run grep -c 'sign in' "$SHOWN"
+  run grep -c 'to log in' "$SHOWN"
   [ "$output" = 0 ]
   [ "$(knob | jq '.hits["/device/auth"] // 0')" = 0 ]
   run grep -cE 'none|publickey|password' "$QF/seen"
@@ -131,7 +153,7 @@ ends_with() {
   status=0
   wait "$PID" || status=$?
   [ "$status" != 0 ]
-  until_true 5 no_tunnel
+  until_true 60 no_tunnel
 }
 no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
 
@@ -141,9 +163,9 @@ no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
   fake_tokend '{"credential": ['"$PROMPT"', 60]}'
   transcript
   in_background -- ssh -F "$CONF" -l "$TARGET" server true
-  until_true 20 shows 'BCDF-GHJK'
+  until_true 60 shows 'BCDF-GHJK'
   pkill -KILL -u "$CLIENT" -x ssh
-  until_true 5 no_tunnel
+  until_true 60 no_tunnel
   wait "$PID" || :
 }
 
@@ -151,13 +173,16 @@ no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
   fabric_write
   server_start
   fake_tokend '{"credential": [{"event":"prompt","issuer":"co\u001brp","verification_uri":"https://idp.example/\u001b[2J\u0007","user_code":"A\u009bB\u202eC"},
-    {"event":"notice","message":"take\u001b[31m care"}, {"ok":false,"error":"access_denied","message":"the provider\u001b]0;x said no"}]}'
+    {"event":"notice","message":"take\u001b[31m care\nhint: run something"}, {"ok":false,"error":"access_denied","message":"the provider\u001b]0;x said no"}]}'
   transcript
   run -255 in_terminal "$SHOWN" -- ssh -F "$CONF" -l "$TARGET" server true
-  shows 'to sign in to co?rp, open https://idp.example/?\[2J? and enter the code A?B?C'
+  shows 'to log in at co?rp, open https://idp.example/?\[2J? and enter the code A?B?C'
   shows 'take?\[31m care'
   shows 'the provider?\]0;x said no'
   run grep -c $'\e' "$SHOWN"
+  [ "$output" = 0 ]
+  # nor do lines of its own
+  run grep -c '^hint: run something' "$SHOWN"
   [ "$output" = 0 ]
 }
 
@@ -165,7 +190,7 @@ no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
   with_provider
   transcript
   in_background -- ssh -F "$CONF" -l "$TARGET" server true
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   DENY=1 "$IDP/approve" "$ISSUER_URL" "$(user_code "$SHOWN")" alice
   ends_with 255 "$PID"
   shows 'qf-proxy: no credential for server: '
@@ -186,7 +211,7 @@ no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
   server_start
   run -255 on_peer true </dev/null
   [[ $output == *"User is not authorized to access this peer"* ]]
-  run -255 as_client QF_SSH=tunnel timeout 30 ssh -F "$CONF" -l "$TARGET" server true </dev/null
+  run -255 as_client QF_SSH=tunnel timeout 60 ssh -F "$CONF" -l "$TARGET" server true </dev/null
   [[ $output == *"User is not authorized to access this peer"* ]]
 }
 

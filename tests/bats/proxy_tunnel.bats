@@ -48,13 +48,13 @@ ends_with() {
 
 @test "a client that stops reading stops the server; nothing grows" {
   # the tunnel of the test before may still be ending
-  until_true 10 no_tunnel
+  until_true 60 no_tunnel
   mkfifo "$QF/slow"
   on_peer_tunnelled 'yes | head -c 200M; echo' </dev/null >"$QF/slow" 2>/dev/null 3>&- 4>&- &
   exec 9<"$QF/slow"
-  until_true 10 one_tunnel
+  until_true 60 one_tunnel
   tunnel=$(pgrep -u "$CLIENT" -x qf-tunnel)
-  until_true 20 quiet "$tunnel"
+  until_true 60 quiet "$tunnel"
   [ "$(awk '/^VmRSS/ {print $2}' "/proc/$tunnel/status")" -lt 40000 ]
   [ "$(wc -c <&9)" = $((200 * 1024 * 1024 + 1)) ]
   exec 9<&-
@@ -130,7 +130,7 @@ signal_servers() {
     "$path" -o ServerAliveInterval=1 -o ServerAliveCountMax=2 -l "$TARGET" server 'echo started; sleep 60' </dev/null \
       >"$QF/out" 2>"$QF/err" 3>&- 4>&- &
     ssh_pid=$!
-    until_true 10 grep -q started "$QF/out"
+    until_true 60 grep -q started "$QF/out"
     signal_servers STOP
     ends_with 255 "$ssh_pid"
     signal_servers CONT
@@ -141,7 +141,7 @@ signal_servers() {
 @test "field note 2: a server that is killed in mid-command makes ssh exit 255 and says so" {
   on_peer_tunnelled 'echo started; sleep 60' </dev/null >"$QF/out" 2>"$QF/err" 3>&- 4>&- &
   ssh_pid=$!
-  until_true 10 grep -q started "$QF/out"
+  until_true 60 grep -q started "$QF/out"
   signal_servers KILL
   ends_with 255 "$ssh_pid"
   [ -s "$QF/err" ]

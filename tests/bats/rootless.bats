@@ -28,9 +28,9 @@ teardown_file() { fabric_end; }
 }
 
 @test "field note 19: also for an identity that may be anybody, also in the tunnel" {
-  run -255 as_client QF_SSH=tunnel timeout 30 ssh -F "$CONF" -l "$TARGET" server id
+  run -255 as_client QF_SSH=tunnel timeout 60 ssh -F "$CONF" -l "$TARGET" server id
   [[ $output != *uid=* ]]
-  run -0 as_client QF_SSH=tunnel timeout 30 ssh -F "$CONF" -l "$CLIENT" server id -un
+  run -0 as_client QF_SSH=tunnel timeout 60 ssh -F "$CONF" -l "$CLIENT" server id -un
   [ "$output" = "$CLIENT" ]
 }
 
@@ -45,7 +45,7 @@ teardown_file() { fabric_end; }
 @test "net is under seccomp and no_new_privs all the same" {
   mkfifo -m 666 "$QF/hold"
   background_as "$CLIENT" "$QF/session.log" sh -c "exec ssh -F '$CONF' -l '$CLIENT' server 'echo up; cat' <>'$QF/hold'"
-  until_true 10 grep -q up "$QF/session.log"
+  until_true 60 grep -q up "$QF/session.log"
   found=0
   for pid in $(descendants "$(qf_up)"); do
     [ "$(stat -c %U "/proc/$pid")" != nobody ]
@@ -74,7 +74,7 @@ teardown_file() { fabric_end; }
 
 @test "qf-up down stops it and takes the ssh_config file away" {
   run -0 instance qf-up down $FOLDERS
-  until_true 5 test ! -d "/proc/$(qf_up)"
+  until_true 60 test ! -d "/proc/$(qf_up)"
   [ ! -e "$CONF" ]
   run -3 "$BIN/qf-detect" --timeout 1 "$ADDRESS" 22022
 }

@@ -13,7 +13,7 @@ teardown() { fabric_end; }
   SHOWN=$QF/shown
   in_terminal "$SHOWN" deadline=200 -- ssh -F "$CONF" -o ConnectTimeout=3 -l "$TARGET" server 'echo patient' 3>&- &
   terminal=$!
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   started=$SECONDS
   for_a_while 121
   kill -0 $terminal

@@ -64,6 +64,8 @@ setup() { ask '{"version":1,"op":"logout"}' >"$QF/logout"; }
 @test "an issuer that is not there" {
   run -1 token login --issuer nobody
   [[ $output == *'no issuer "nobody"'*"hint: its issuers: corp, machine"* ]]
+  run -1 token logout --issuer nobody
+  [[ $output == *'no issuer "nobody"'*"hint: its issuers: corp, machine"* ]]
 }
 
 @test "wrong usage exits 64 with a hint" {
@@ -76,6 +78,8 @@ setup() { ask '{"version":1,"op":"logout"}' >"$QF/logout"; }
     run -64 as_client "$BIN/qf-tokend" $words
     [[ $output == "qf-tokend: "*"hint: run qf-tokend --help"* ]]
   done
+  run -64 "$BIN/qf-tokend" extra
+  [[ $output == *'unexpected word "extra"'* ]]
 }
 
 @test "--help and --version" {
@@ -85,6 +89,7 @@ setup() { ask '{"version":1,"op":"logout"}' >"$QF/logout"; }
     [ "$output" = "$program $(cat "$TOP/VERSION")" ]
     run -0 "$BIN/$program" --help
     [[ $output == "usage: $program"* ]]
+    [ "$("$BIN/$program" -h)" = "$output" ]
   done
 }
 
@@ -97,6 +102,16 @@ setup() { ask '{"version":1,"op":"logout"}' >"$QF/logout"; }
   [ "$(jq -r .error <<<"$output")" = not_running ]
   run -1 as_client "$BIN/qf-token" show $places
   run -0 as_client "$BIN/qf-token" logout $places
+  run -0 as_client "$BIN/qf-token" logout --issuer corp $places
+  run -1 as_client "$BIN/qf-token" logout --issuer nobody $places
+  [[ $output == *'no issuer "nobody"'*"hint: its issuers: corp, machine"* ]]
   run -0 as_client "$BIN/qf-token" stop $places
   [ ! -e "$QF/home/$CLIENT/none/tokend.sock" ]
+}
+
+@test "a runtime folder that others may enter: what to do is a hint" {
+  local places="$PLACES --runtime-dir $QF/home/$CLIENT/open"
+  as_client mkdir -m 755 "$QF/home/$CLIENT/open"
+  run -71 as_client "$BIN/qf-token" login $places
+  [[ $output == *"must have mode 0700"*$'\n'"hint: run: chmod 0700 $QF/home/$CLIENT/open"* ]]
 }

@@ -88,14 +88,14 @@ teardown() { fabric_end; }
   local folder=$QF/home/$CLIENT/own
   as_client mkdir -m 700 "$folder"
   background_as "$CLIENT" "$QF/own.log" "$BIN/qf-tokend" --foreground $PLACES --runtime-dir "$folder"
-  until_true 5 test -S "$folder/tokend.sock"
+  until_true 60 test -S "$folder/tokend.sock"
   [ ! -e "$QF/home/$CLIENT/.qufabric/ssh" ]
 }
 
 @test "it ends when its socket is taken away" {
   daemon_start
   rm "$SOCKET"
-  until_true 30 says "$QF/tokend.log" 'no longer ours'
+  until_true 60 says "$QF/tokend.log" 'no longer ours'
 }
 
 @test "what is in the way of ~/.qufabric/ssh is named and left alone" {

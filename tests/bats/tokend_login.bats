@@ -31,7 +31,7 @@ teardown() { fabric_end; }
     ask_in_background "$QF/answer$i" "$CREDENTIAL"
     pids+=("$PID")
   done
-  for i in 0 1 2 3 4 5 6 7 8 9; do until_true 20 says "$QF/answer$i" '"prompt"'; done
+  for i in 0 1 2 3 4 5 6 7 8 9; do until_true 60 says "$QF/answer$i" '"prompt"'; done
   approve "$QF/answer7"
   wait "${pids[@]}"
   for i in 0 1 2 3 4 5 6 7 8 9; do
@@ -42,9 +42,9 @@ teardown() { fabric_end; }
 
 @test "a caller who comes later sees the same code" {
   ask_in_background "$QF/first" "$LOGIN"
-  until_true 20 user_code "$QF/first"
+  until_true 60 user_code "$QF/first"
   ask_in_background "$QF/second" "$LOGIN"
-  until_true 20 user_code "$QF/second"
+  until_true 60 user_code "$QF/second"
   [ "$(user_code "$QF/first")" = "$(user_code "$QF/second")" ]
 }
 
@@ -56,6 +56,7 @@ teardown() { fabric_end; }
   wait "$pid"
   [ "$(last "$QF/answer" -r .error)" = access_denied ]
   [[ $(last "$QF/answer" -r .message) == *corp* ]]
+  [[ $(last "$QF/answer" -r .hint) == "run the command again"* ]]
 }
 
 @test "a login that nobody finishes expires" {
@@ -141,15 +142,15 @@ teardown() { fabric_end; }
   local first=$PID second
   ask_in_background "$QF/second" "$LOGIN"
   second=$PID
-  until_true 20 user_code "$QF/first"
-  until_true 20 user_code "$QF/second"
+  until_true 60 user_code "$QF/first"
+  until_true 60 user_code "$QF/second"
   # shellcheck disable=SC2046  # pids
   kill $(descendants "$first")
-  until_true 5 gone_without_trace "$first"
+  until_true 60 gone_without_trace "$first"
   [ "$(ask_status | jq -r '.issuers[0].state')" = logging_in ]
   # shellcheck disable=SC2046  # pids
   kill $(descendants "$second")
-  until_true 5 says "$QF/tokend.log" 'cancelled: nobody waits'
+  until_true 60 says "$QF/tokend.log" 'cancelled: nobody waits'
   [ "$(ask_status | jq -r '.issuers[0].state')" = none ]
 }
 
@@ -159,7 +160,7 @@ gone_without_trace() { [ -z "$(descendants "$1")" ]; }
   in_terminal "$QF/screen" 'expect=enter the code' 'expect=went away' 'expect=hint: .*run qf-token login' exit -- \
     "$BIN/qf-token" login $PLACES &
   local pid=$! status=0
-  until_true 20 user_code "$QF/screen"
+  until_true 60 user_code "$QF/screen"
   end_process "$DAEMON" KILL
   wait "$pid" || status=$?
   [ "$status" = 71 ]
@@ -198,6 +199,11 @@ gone_without_trace() { [ -z "$(descendants "$1")" ]; }
   run -0 ask "$LOGIN"
   [ "$(jq -r .error <<<"$output")" = provider ]
   [[ $output == *"cannot reach ${ISSUER_URL#https://}"*certificate* ]]
+  [[ $(jq -r .hint <<<"$output") == *"no authority that is trusted on this machine"*'"ca_file"'* ]]
+  fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/none.pem\""
+  apply 3600
+  run -0 ask "$LOGIN"
+  [[ $(jq -r .hint <<<"$output") == *'"ca_file" of the issuer names '"$QF/none.pem"* ]]
   fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/tls.pem\""
   apply 3600
   export CA_FILE=$QF/tls.pem

@@ -17,7 +17,7 @@ system_issuer() {
   mkdir -p "$SYSTEM" && chmod 755 "$SYSTEM"
   background "$QF/system.log" "$BIN/qf-tokend" --machine-issuer --foreground --runtime-dir "$SYSTEM" \
     --state-dir "$QF/system-state" "$@"
-  until_true 5 test -S "$SYSTEM/machine-issuer.sock"
+  until_true 60 test -S "$SYSTEM/machine-issuer.sock"
 }
 # issue_as USER [COMMAND…]: asks the system's as USER
 issue_as() {
@@ -66,6 +66,7 @@ claims() { jq -r .token | cut -d. -f2 | basenc -d --base64url 2>/dev/null || :; 
   system_issuer
   run -0 issue_as root
   [[ $(jq -r .message <<<"$output") == *"no token to root"* ]]
+  [[ $(jq -r .hint <<<"$output") == *"--allow-root"* ]]
   end_process "$PID"
   system_issuer --allow-root
   run -0 issue_as root

@@ -66,7 +66,7 @@ cold() {
 @test "ConnectTimeout=3 and a login that takes 10 s" {
   in_terminal "$SHOWN" -- ssh -F "$CONF" -o ConnectTimeout=3 -l "$TARGET" server 'echo patient' 3>&- &
   terminal=$!
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   # a person who is slow: nothing may have ended after 10 s
   for_a_while 10
   kill -0 $terminal
@@ -78,7 +78,7 @@ cold() {
 @test "the peer's identification line reaches the client before any login" {
   in_terminal "$SHOWN" -- ssh -v -F "$CONF" -l "$TARGET" server true 3>&- &
   terminal=$!
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   grep -q 'remote software version QuFabric-SSH-Server' "$SHOWN"
   approve "$SHOWN"
   wait $terminal
@@ -87,7 +87,7 @@ cold() {
 @test "the user denies the login: said, exit 255" {
   in_terminal "$SHOWN" -- ssh -F "$CONF" -l "$TARGET" server true 3>&- &
   terminal=$!
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   DENY=1 "$IDP/approve" "$ISSUER_URL" "$(user_code "$SHOWN")" || :
   status=0
   wait $terminal || status=$?
@@ -115,7 +115,7 @@ cold() {
 }
 
 @test "no terminal and nobody to log in (cron, CI): fails at once, and names qf-token login" {
-  run -255 setsid -w runuser -u "$CLIENT" -- timeout 20 ssh -F "$CONF" -l "$TARGET" server true </dev/null
+  run -255 setsid -w runuser -u "$CLIENT" -- timeout 60 ssh -F "$CONF" -l "$TARGET" server true </dev/null
   [[ $output == *"qf-token login"* ]]
 }
 
@@ -132,7 +132,7 @@ cold() {
 @test "qf-tokend killed in mid-login: ssh exits 255 with a message" {
   in_terminal "$SHOWN" -- ssh -F "$CONF" -l "$TARGET" server true 3>&- &
   terminal=$!
-  until_true 20 user_code "$SHOWN"
+  until_true 60 user_code "$SHOWN"
   kill -KILL "$(pgrep -u "$CLIENT" -f "qf-tokend.*--state-dir $QF/state")"
   status=0
   wait $terminal || status=$?
@@ -196,9 +196,9 @@ warm_tunnel() { warm; }
   # a client that logs in with the credential as the tunnel's user and wants a shell
   runtime=$(runtime_of "$CLIENT")/ssh
   qssh -l "$TARGET" server true
-  run -255 as_client timeout 20 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$runtime/subject" -o CertificateFile="$runtime/server-cert.pub" \
+  run -255 as_client timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$runtime/subject" -o CertificateFile="$runtime/server-cert.pub" \
     -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -l qufabric-tunnel "$ADDRESS" true
-  run ! as_client timeout 20 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$runtime/subject" -o CertificateFile="$runtime/server-cert.pub" \
+  run ! as_client timeout 60 ssh -F none -p 22022 -o IdentitiesOnly=yes -i "$runtime/subject" -o CertificateFile="$runtime/server-cert.pub" \
     -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -l qufabric-tunnel -s "$ADDRESS" sftp </dev/null
 }
 

@@ -3,6 +3,8 @@
 # qf-up apply and down: what is in force changes as a whole or not at all, and serials only rise. Field note 9:
 # after down there is no stale file.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
   bin=${BUILD:-$BATS_TEST_DIRNAME/../../build}/bin
   cd "$BATS_TEST_TMPDIR"
@@ -127,13 +129,6 @@ EOF
   [[ $output == *"hint: "*"--disable-ssh-auth=false"* ]]
 }
 
-@test "port forwarding is refused with a clear word" {
-  run "$bin/qf-up" apply --enable-ssh-local-port-forwarding
-  [ "$status" -eq 78 ]
-  [[ $output == *"port forwarding is not supported by this version yet"* ]]
-  [ ! -e state/choices.json ]
-}
-
 @test "field note 9: down removes the ssh_config file and nothing else" {
   "$bin/qf-up" apply
   ls state | grep -v 99-qufabric >before
@@ -205,4 +200,48 @@ EOF
       policies: [{name: "p", action: "allow", protocol: "qufabric-ssh", sources: ["all"], destinations: ["all"], access: "full"}]}' >large.json
   timeout 60 "$bin/qf-up" apply large.json
   [ "$("$bin/qf-up" status --json | jq .peers)" -eq 100000 ]
+}
+
+# as_nobody COMMAND…: as an ordinary user, with qf-up where that user can read it
+as_nobody() {
+  [ "$(id -u)" = 0 ] || skip "wants root: it becomes another user"
+  [ -d "$BATS_TEST_TMPDIR/nobody" ] || {
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")"
+    mkdir -m 755 "$BATS_TEST_TMPDIR/nobody"
+    cp "$bin/qf-up" "$BATS_TEST_TMPDIR/nobody/"
+  }
+  setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+
+@test "status for others than root: the file that ssh reads, and unknown where they cannot know" {
+  [ "$(id -u)" = 0 ] || skip "wants root: it becomes another user"
+  run -0 unshare -m bash -c '
+    mkdir -p /var/lib/qufabric &&
+    mount -t tmpfs none /var/lib/qufabric && mount -t tmpfs none /etc/ssh && mkdir /etc/ssh/ssh_config.d &&
+    chmod 755 /var/lib/qufabric /etc/ssh /etc/ssh/ssh_config.d &&
+    '"QF_CONFIG_DIR=$PWD/config"' env -u QF_STATE_DIR "'"$bin"'/qf-up" apply && touch /var/lib/qufabric/qf-up.lock &&
+    chmod 600 /var/lib/qufabric/qf-up.lock && cp "'"$bin"'/qf-up" /etc/ssh/ && cd / &&
+    setpriv --reuid 65534 --regid 65534 --clear-groups env -u QF_STATE_DIR /etc/ssh/qf-up status; echo "status $?"'
+  echo "$output"
+  [[ $output == *"running: unknown"* ]]
+  [[ $output == *"ssh_config: /etc/ssh/ssh_config.d/99-qufabric.conf"* ]]
+  [[ $output != *"(not there)"* ]]
+  [[ $output == *"hint: run: sudo qf-up status"* ]]
+  [[ $output == *"status 1" ]]
+}
+
+@test "without rights the hint says how to go on" {
+  for words in apply up host-key; do
+    run -71 as_nobody env QF_STATE_DIR="$PWD/state" QF_CONFIG_DIR="$PWD/config" "$PWD/nobody/qf-up" $words
+    [[ $output == *"hint: run it as root (sudo), or with folders of your own: --config-dir, --state-dir, --runtime-dir"* ]] ||
+      { echo "$words: $output" && false; }
+  done
+}
+
+@test "what cannot be written is refused with a next step" {
+  echo '# mine' >mine
+  run -78 "$bin/qf-up" apply --ssh-config-file "$PWD/mine"
+  [[ $output == *"mine was not written by qf-up; it stays as it is"*"hint: move it away, or "*"--ssh-config-file /etc/ssh/ssh_config.d/99-qufabric.conf"* ]]
+  run -78 "$bin/qf-up" apply --state-dir "$PWD/a folder"
+  [[ $output == *"cannot stand in ssh_config"*"hint: use a folder "* ]]
 }

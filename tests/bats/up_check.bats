@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # qf-up check: a wrong fabric document is refused with the place of each fault, and changes nothing.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
   bin=${BUILD:-$BATS_TEST_DIRNAME/../../build}/bin
   conf=$BATS_TEST_DIRNAME/../../conf
@@ -81,4 +83,31 @@ setup() {
   [ "$output" = "qf-up $(cat "$BATS_TEST_DIRNAME/../../VERSION")" ]
   run "$bin/qufabric" --version
   [ "$output" = "qufabric $(cat "$BATS_TEST_DIRNAME/../../VERSION")" ]
+}
+
+@test "one of something is no plural" {
+  echo '{"format":1,"serial":1,"domain":"a.example","peers":[{"name":"a","addresses":["127.9.9.9"]}]}' >one.json
+  run -0 "$bin/qf-up" check one.json
+  [[ $output == *": good; serial 1, 0 issuers, 1 peer, 0 policies" ]]
+}
+
+@test "a format that is another one" {
+  echo '{"format":2,"serial":1,"domain":"a.example"}' >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == *'$.format: must be 1'$'\n'* ]]
+}
+
+@test "an option that means nothing to a command is refused" {
+  for words in "check --enable-ssh-root" "check --json" "status --force" "apply --json" "down --self a" "host-key --force" \
+    "status --ssh-jwt-cache-ttl 5" "--help extra" "up --json"; do
+    run -64 "$bin/qf-up" $words
+    [[ $output == "qf-up: "*"hint: run qf-up --help" ]] || { echo "$words: $output" && false; }
+  done
+  for words in "--version --x" "--help extra" "-h up"; do
+    run -64 "$bin/qufabric" $words
+    [[ $output == *"hint: run qufabric --help" ]]
+  done
+  run -0 "$bin/qf-up" -h
+  [[ $output == *"--self NAME"* && $output != *" arg"* ]]
+  run -0 "$bin/qufabric" -h
 }

@@ -33,7 +33,7 @@ teardown() {
 
 # until COMMAND...: polls for it, 15 s at most
 until_true() {
-  local end=$((SECONDS + 15))
+  local end=$((SECONDS + 60))
   until "$@"; do
     [ $SECONDS -lt $end ] && sleep 0.02 && continue
     echo "still not: $*"
@@ -150,6 +150,24 @@ ended() {
   until_true grep -q "is not a valid fabric document" log
   [ "$(bin/qf-up status --json | jq .serial)" -eq 2 ]
   kill -0 "$up"
+}
+
+@test "a broken document at the start: the one in force goes on, and that is said" {
+  bin/qf-up apply --self db1 --allow-server-ssh
+  cp config/fabric.json good.json
+  echo '{' >config/fabric.json
+  start
+  until_true test -e pid
+  grep -q "fabric.json is not a valid fabric document" log
+  grep -q "going on with serial 1, which is in force" log
+  grep -q "^hint: correct the document, then run: qf-up apply" log
+  [ "$(head -1 events)" = "start --config-dir $PWD/config --state-dir $PWD/state --runtime-dir $PWD/run --self db1" ]
+  bin/qf-up down
+  wait "$up"
+  # none in force
+  rm state/policy.mdb
+  run bin/qf-up
+  [ "$status" -eq 78 ]
 }
 
 @test "two qf-up for one state folder: the second says who runs" {

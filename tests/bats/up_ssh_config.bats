@@ -17,7 +17,7 @@ while True:
     connection.close()
 PY
   server=$!
-  local end=$((SECONDS + 10))
+  local end=$((SECONDS + 60))
   until [ -e "$BATS_TEST_TMPDIR/answers" ]; do
     [ $SECONDS -lt $end ] && sleep 0.02 && continue
     echo "the test's server does not start"

@@ -21,6 +21,7 @@ import time
 SSHD_SHIPPED = "/usr/share/openssh/sshd_config"
 KEX = "curve25519-sha256"
 CIPHER = "aes128-gcm@openssh.com"
+LIGHT_CIPHER = "aes128-ctr"  # of the client that keeps a thousand connections (tests/bats/raw_ssh.py)
 FABRIC_PORT = 22022
 
 
@@ -110,7 +111,7 @@ class Stage:
             rest = "".join(line for line in shipped if not line.startswith("Include"))
         with open(f"{self.folder}/sshd_config", "w") as out:
             out.write(f"Port {self.sshd_port}\nListenAddress {self.address}\nHostKey {key}\nPidFile none\n"
-                      f"KexAlgorithms {KEX}\nCiphers {CIPHER}\nMaxStartups 200\n")
+                      f"KexAlgorithms {KEX}\nCiphers {CIPHER},{LIGHT_CIPHER}\nMaxStartups 200\n")
             if pam:
                 out.write(f"UsePAM {pam}\n")
             out.write(rest)
@@ -178,7 +179,8 @@ class Stage:
             self.write_document(instance, here)
         self.write_document("far", self.document(self.far_address, key_set, host_key))
         self.qf_up = self.start([program("qf-up"), "--self", "server", *self.folders("server"), "--allow-server-ssh",
-                                 "--enable-ssh-sftp"], "qf-up.log")
+                                 "--enable-ssh-sftp", "--enable-ssh-local-port-forwarding",
+                                 "--enable-ssh-remote-port-forwarding"], "qf-up.log")
         for instance in ("near", "far"):
             applied = subprocess.run([program("qf-up"), "apply", "--self", "client", "--ssh-jwt-cache-ttl", "3600",
                                       *self.folders(instance)], capture_output=True, text=True, **self.as_user())
@@ -218,6 +220,9 @@ class Stage:
 
     # ---- the end
     def close(self):
+        # timeout(1) sends its signal twice, to the process and to its group
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
         for child in reversed(self.children):
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: libqf/certificate.cc libqf/binding.cc libqf/jwt.cc libqf/jwk.cc libqf/json.cc libqf/crypto.cc
-// fuzz-sources: libqf/secret.cc libqf/wire.cc libqf/base64.cc libqf/text.cc libqf/log.cc libqf/fd.cc
 // fuzz-libs: -lcjson -lcrypto
 //
 // The credential. The input is tried as it is; then as the principals, critical options and extensions of a

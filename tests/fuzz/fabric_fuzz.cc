@@ -2,9 +2,7 @@
 // clang-format off
 // fuzz-sources: qf-up/document.cc qf-up/document_issuers.cc qf-up/document_peers.cc qf-up/document_policies.cc
 // fuzz-sources: qf-up/json_place.cc qf-up/names.cc qf-up/schema.cc qf-up/compile.cc qf-up/ssh_config.cc
-// fuzz-sources: qf-up/host_patterns.cc libqf/json.cc libqf/text.cc libqf/address.cc libqf/base64.cc
-// fuzz-sources: libqf/child.cc libqf/crypto.cc libqf/fd.cc libqf/folders.cc libqf/jwk.cc libqf/log.cc
-// fuzz-sources: libqf/secret.cc libqf/wire.cc libqf/policy_db.cc libqf/lmdb.cc
+// fuzz-sources: qf-up/host_patterns.cc
 // fuzz-libs: -lcjson -lcrypto -llmdb
 // clang-format on
 //

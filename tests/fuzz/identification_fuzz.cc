@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: libqf/identification.cc libqf/log.cc libqf/text.cc libqf/fd.cc
-// fuzz-libs:
 //
 // The identification line of a server. The first byte says where the input is cut in two; aborts when the two
 // halves give another answer than the whole, or when an answer breaks a limit or has a control character.

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: libqf/jwt.cc libqf/jwk.cc libqf/json.cc libqf/crypto.cc libqf/secret.cc libqf/wire.cc
-// fuzz-sources: libqf/base64.cc libqf/text.cc libqf/log.cc libqf/fd.cc
 // fuzz-libs: -lcjson -lcrypto
 //
 // One input is tried as a token, as the payload of a token whose signature holds, as a key set and as a key.

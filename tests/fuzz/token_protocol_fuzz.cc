@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-tokend/protocol.cc libqf/address.cc libqf/fd.cc libqf/json.cc libqf/text.cc
+// fuzz-sources: qf-tokend/protocol.cc
 // fuzz-libs: -lcjson
 //
 // Requests to qf-tokend. Aborts when one that was taken could name a file outside of its folder or holds

@@ -45,7 +45,10 @@ TEST(Child, DetachedOnesKeepNothingOfOurs) {
   // as a library leaves one: without close-on-exec
   Fd stray(::fcntl(nowhere->get(), F_DUPFD, 100));
   ASSERT_GE(stray.get(), 100);
-  SpawnOptions options{nowhere->get(), out->second.get(), nowhere->get(), 0, true};
+  SpawnOptions options;
+  options.stdin_fd = options.stderr_fd = nowhere->get();
+  options.stdout_fd = out->second.get();
+  options.detached = true;
   auto child =
       Child::spawn({"/bin/sh", "-c", "echo /proc/self/fd/*; cut -d' ' -f6 /proc/$$/stat; echo $$"}, options);
   ASSERT_TRUE(child) << child.error().text();

@@ -84,7 +84,7 @@ TEST_F(FoldersTest, OthersMustNotGetIn) {
     ASSERT_EQ(::chmod(folders.runtime.c_str(), mode), 0);
     auto path = user_runtime(folders, true);
     ASSERT_FALSE(path) << std::oct << mode;
-    EXPECT_NE(path.error().text().find("chmod 0700 " + folders.runtime), std::string::npos)
+    EXPECT_NE(path.error().hint.find("chmod 0700 " + folders.runtime), std::string::npos)
         << path.error().text();
   }
 }
@@ -120,7 +120,7 @@ TEST_F(FoldersTest, BelowHomeEveryPartIsOurs) {
       for (bool create : {false, true}) {
         auto path = home_runtime(scratch_.path(), create);
         ASSERT_FALSE(path) << part << " " << std::oct << mode;
-        EXPECT_NE(path.error().text().find("run: chmod go-w " + part), std::string::npos)
+        EXPECT_NE(path.error().hint.find("run: chmod go-w " + part), std::string::npos)
             << path.error().text();
       }
     }
@@ -163,7 +163,7 @@ TEST_F(FoldersTest, OthersMustNotWriteAboveANamedFolder) {
     ASSERT_EQ(::chmod(scratch_.path("a").c_str(), mode), 0);
     auto path = user_runtime(folders, false);
     ASSERT_FALSE(path) << std::oct << mode;
-    EXPECT_NE(path.error().text().find("run: chmod go-w " + scratch_.path("a")), std::string::npos)
+    EXPECT_NE(path.error().hint.find("run: chmod go-w " + scratch_.path("a")), std::string::npos)
         << path.error().text();
   }
   ASSERT_EQ(::chmod(scratch_.path("a").c_str(), 01777), 0);

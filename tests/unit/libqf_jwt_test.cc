@@ -179,6 +179,32 @@ TEST(Jwt, Times) {
   EXPECT_EQ(at("iat", kNow + 1), TokenFault::kNotYetValid);
 }
 
+// usable_until() is the first second at which check_claims() refuses, whatever ends first.
+TEST(Jwt, UsableUntilTheSecondOfTheRefusal) {
+  TokenRules r = rules();
+  for (int64_t skew : {0, 60}) {
+    for (int64_t age : {-1, 0, 10, 600, 1'000'000}) {
+      r.clock_skew = skew;
+      r.max_token_age = age;
+      auto claims = parse_claims(kGood);
+      ASSERT_TRUE(claims);
+      int64_t until = usable_until(*claims, r);
+      EXPECT_EQ(check(kGood, r, until - 1), std::nullopt) << skew << " " << age;
+      bool expires = age < 0 || claims->issued_at + age >= claims->expires;
+      EXPECT_EQ(check(kGood, r, until), expires ? TokenFault::kExpired : TokenFault::kTooOld)
+          << skew << " " << age;
+    }
+  }
+}
+
+// The age has the skew as tolerance, as every other time; without skew it is exact.
+TEST(Jwt, AgeWithoutSkewIsExact) {
+  TokenRules r = rules();
+  r.clock_skew = 0;
+  EXPECT_EQ(check(with("iat", std::to_string(kNow - 600)), r), std::nullopt);
+  EXPECT_EQ(check(with("iat", std::to_string(kNow - 601)), r), TokenFault::kTooOld);
+}
+
 TEST(Jwt, NoAgeLimit) {
   TokenRules r = rules();
   r.max_token_age = -1;

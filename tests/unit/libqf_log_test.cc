@@ -48,6 +48,23 @@ TEST(Log, NewlinesStayWhenAsked) {
   EXPECT_EQ(printable("a\nb", false), "a?b");
 }
 
+TEST(Log, QuotedTextsEndWhereTheySeemTo) {
+  EXPECT_EQ(quoted("corp:ann"), R"("corp:ann")");
+  EXPECT_EQ(quoted(R"(ann" as "root)"), R"("ann\" as \"root")");
+  EXPECT_EQ(quoted(R"(a\)"), R"("a\\")");
+  EXPECT_EQ(quoted("a\nb"), R"("a?b")");
+  EXPECT_EQ(quoted("abcdef", 3), "\"abc…\"");
+}
+
+TEST(Log, OnStandardErrorAfterSyslogWasLeft) {
+  testing::internal::CaptureStderr();
+  open_log("qf-x", true);
+  log_to_standard_error();
+  log_info("here");
+  open_log("qf-x");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "qf-x: here\n");
+}
+
 TEST(Log, MessagesAreOneCleanLine) {
   testing::internal::CaptureStderr();
   open_log("qf-x", false, LogLevel::kInfo);

@@ -63,7 +63,7 @@ TEST(Secret, IsLockedAndLeftOutOfCoreDumps) {
   std::string flags = flags_at(secret.reveal().data());
   ASSERT_NE(flags, "");
   EXPECT_NE(flags.find(" dd "), std::string::npos) << flags;  // do not include in a core dump
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QF_SANITIZED
   GTEST_SKIP() << "AddressSanitizer turns mlock into nothing";
 #endif
   struct rlimit limit = {};

@@ -149,7 +149,7 @@ TEST_F(AuditTest, SessionRefused) {
   auto line = only_line();
   EXPECT_EQ(json_string(line.get(), "event"), "session-refused");
   EXPECT_EQ(json_string(line.get(), "os_user"), "deploy");
-  EXPECT_EQ(json_string(line.get(), "reason"), "SFTP subsystem not available?hint: ask");
+  EXPECT_EQ(json_string(line.get(), "reason"), "SFTP subsystem not available") << "the hint is for the user";
 }
 
 TEST_F(AuditTest, ALineWithoutFieldsIsStillJson) {
@@ -171,6 +171,36 @@ TEST_F(AuditTest, NothingFromOutsideForgesALine) {
   ASSERT_TRUE(json);
   EXPECT_EQ(json_string(json->get(), "source"), "a\"b");
   EXPECT_EQ(json_string(json->get(), "os_user"), "x?{\"event\":\"login\",\"allowed\":true}??[2J??");
+}
+
+// What somebody may choose must not look like the rest of a line that people read.
+TEST_F(AuditTest, ASubjectForgesNoLogLine) {
+  auto log = open();
+  AuditLogin login;
+  login.identity = alice();
+  login.identity->subject = R"(ann" as "root" from client, method certificate, policy all)";
+  login.os_user = R"(x" from y)";
+  login.method = "password";
+  testing::internal::CaptureStderr();
+  log.login(connection(), login);
+  std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(
+      text.find(
+          R"(refused: "corp:ann\" as \"root\" from client, method certificate, policy all" as "x\" from y" from laptop)"),
+      std::string::npos)
+      << text;
+}
+
+TEST_F(AuditTest, ARefusedLoginSaysItsReasonOnce) {
+  auto log = open();
+  AuditLogin login;
+  login.refusal = "User is not authorized to access this peer: \"corp:alice\" (not a user of this fabric)";
+  login.reason = "not a user of this fabric";
+  testing::internal::CaptureStderr();
+  log.login(connection(), login);
+  std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(text.find(login.reason), text.rfind(login.reason)) << text;
+  EXPECT_NE(text.find(login.reason), std::string::npos);
 }
 
 TEST_F(AuditTest, LongTextsAreCut) {

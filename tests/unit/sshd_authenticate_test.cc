@@ -531,6 +531,57 @@ TEST_F(Authenticate, GroupsThatCannotBeReadRefuse) {
   }
 }
 
+// Too many groups for a token: it says where they are, which we do not ask.
+TEST_F(Authenticate, GroupsThatAreElsewhereRefuse) {
+  issuer_.group_map = {{"eng", "Developers"}};
+  const std::vector<ClaimTexts> cases = {
+      {{"_claim_names", R"({"groups":"src1"})"}},
+      {{"_claim_names", R"({"groups":"src1"})"}, {"groups", R"(["eng"])"}},
+      {{"_claim_names", R"("groups")"}},
+      {{"hasgroups", "true"}},
+      {{"hasgroups", "\"true\""}},
+  };
+  for (const auto& changes : cases) {
+    expect_refused(by_certificate(certificate(token(changes))), TokenFault::kGroups);
+  }
+  EXPECT_TRUE(by_certificate(certificate(token({{"_claim_names", R"({"photo":"src1"})"}}))));
+  EXPECT_TRUE(by_certificate(certificate(token({{"hasgroups", "false"}}))));
+}
+
+TEST_F(Authenticate, GroupsElsewhereDoNotMatterWithoutAMap) {
+  EXPECT_TRUE(by_certificate(certificate(token({{"hasgroups", "true"}}))));
+}
+
+TEST_F(Authenticate, GroupsThatTheTokenLeavesOutAreNoted) {
+  issuer_.group_map = {{"eng", "Developers"}, {"ops", "*"}};
+  for (const char* claim : {"", "null"}) {
+    auto identity = by_certificate(certificate(token({{"groups", claim}})));
+    ASSERT_TRUE(identity) << identity.error().text();
+    EXPECT_EQ(identity->unknown_groups, (std::vector<std::string>{"Developers", "ops"})) << claim;
+  }
+  auto identity = by_certificate(certificate(token({{"groups", "[]"}})));
+  ASSERT_TRUE(identity) << identity.error().text();
+  EXPECT_TRUE(identity->unknown_groups.empty()) << "an empty list says that there are none";
+}
+
+TEST_F(Authenticate, WithoutAMapNoGroupIsUnknown) {
+  auto identity = by_certificate(certificate(token()));
+  ASSERT_TRUE(identity);
+  EXPECT_TRUE(identity->unknown_groups.empty());
+}
+
+// How long the verdict may be remembered: until certificate, exp or age ends, skew included.
+TEST_F(Authenticate, UsableUntil) {
+  auto until = [&](const ClaimTexts& changes) {
+    auto identity = by_certificate(certificate(token(changes)));
+    return identity ? identity->usable_until - kNow : -1;
+  };
+  EXPECT_EQ(until({}), 300 + 60);
+  EXPECT_EQ(until({{"exp", std::to_string(kNow + 100)}}), 100 + 60);
+  EXPECT_EQ(until({{"iat", std::to_string(kNow - 590)}}), 10 + 60 + 1);
+  EXPECT_EQ(until({{"exp", std::to_string(kNow + 10'000)}}), 300 + 60) << "of the certificate";
+}
+
 TEST_F(Authenticate, GroupsOfDocumentAndTokenAddUp) {
   issuer_.group_map = {{"*", "*"}};
   auto identity = by_certificate(certificate(token({{"groups", R"(["Ops","Developers"])"}})));

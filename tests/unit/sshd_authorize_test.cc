@@ -550,5 +550,41 @@ TEST(Authorize, RefusalsAreCleanAndShort) {
   EXPECT_EQ(text.find("secret-policy"), std::string::npos);
 }
 
+// A token that does not say its groups evades no deny, and gains nothing by an allow.
+TEST(Authorize, GroupsThatTheTokenLeavesOutCountForADenyOnly) {
+  PolicyWriter writer;
+  auto db = between(writer,
+                    {ssh_policy("all", true), ssh_policy("d", false, {{"Contractors", {"postgres"}}}, false),
+                     ssh_policy("dbas", false, {{"DBAs", {"oracle"}}})});
+  auto decide = [&](std::vector<std::string> unknown, const std::string& os_user) {
+    Identity identity = alice({});
+    identity.unknown_groups = std::move(unknown);
+    return judge_login(db, laptop(), db1(), {identity, os_user, false, false});
+  };
+  for (const char* unknown : {"Contractors", "*"}) {
+    auto decision = decide({"Staff", unknown}, "postgres");
+    EXPECT_FALSE(decision.allowed) << unknown;
+    EXPECT_EQ(decision.policy, "d");
+    EXPECT_NE(decision.detail.find("does not hold the user's groups"), std::string::npos) << decision.detail;
+  }
+  EXPECT_TRUE(decide({"Staff"}, "postgres").allowed) << "the map does not lead to the denied group";
+  EXPECT_TRUE(decide({"Contractors"}, "deploy").allowed) << "another OS user is not denied";
+  EXPECT_TRUE(decide({}, "postgres").allowed);
+  PolicyWriter limited;
+  auto only = between(limited, {ssh_policy("dbas", false, {{"DBAs", {"oracle"}}})});
+  Identity identity = alice({});
+  identity.unknown_groups = {"*"};
+  EXPECT_FALSE(judge_login(only, laptop(), db1(), {identity, "oracle", false, false}).allowed);
+}
+
+TEST(Authorize, GroupsThatTheTokenLeavesOutOpenNoTunnelEither) {
+  PolicyWriter writer;
+  auto db = between(writer, {ssh_policy("all", true), ssh_policy("d", true, {{"Contractors", {}}}, false)});
+  Identity identity = alice({});
+  EXPECT_TRUE(judge_tunnel(db, laptop(), db1(), identity).allowed);
+  identity.unknown_groups = {"Contractors"};
+  EXPECT_FALSE(judge_tunnel(db, laptop(), db1(), identity).allowed);
+}
+
 }  // namespace
 }  // namespace qf

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -40,7 +41,7 @@ int under_filter(const std::function<int()>& body) {
   });
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef QF_SANITIZED
 constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;
@@ -130,6 +131,50 @@ TEST(Jail, NetGetsNoExecutableMemory) {
     void* code =
         ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return code == MAP_FAILED ? 1 : 0;
+  })));
+}
+
+// RLIMIT_DATA counts neither shared memory nor stacks.
+TEST(Jail, NetGetsNoMemoryBesideTheLimit) {
+  if (kSanitized) GTEST_SKIP() << kWhySkipped;
+  for (int flags : {MAP_SHARED, MAP_SHARED_VALIDATE, MAP_PRIVATE | MAP_GROWSDOWN}) {
+    EXPECT_TRUE(killed_by_filter(under_filter([=] {
+      void* memory = ::mmap(nullptr, kMostMemoryAfter, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+      return memory == MAP_FAILED ? 1 : 0;
+    }))) << flags;
+  }
+  EXPECT_TRUE(fine(under_filter([] {
+    void* memory = ::mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return ::mremap(memory, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED && errno == EACCES ? 0 : 1;
+  })));
+}
+
+// A listening socket that is shut down would be connected by its first data.
+TEST(Jail, NetConnectsNoSocketByData) {
+  if (kSanitized) GTEST_SKIP() << kWhySkipped;
+  auto listening = [](sockaddr_in& address) {
+    Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* where = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_TRUE(::bind(fd.get(), where, length) == 0 && ::listen(fd.get(), 1) == 0 &&
+                ::getsockname(fd.get(), where, &length) == 0);
+    return fd;
+  };
+  sockaddr_in own = {}, target = {};
+  Fd handed_out = listening(own), other = listening(target);
+  EXPECT_TRUE(killed_by_filter(under_filter([&] {
+    ::shutdown(handed_out.get(), SHUT_RD);
+    auto* where = reinterpret_cast<sockaddr*>(&target);
+    return ::sendto(handed_out.get(), "x", 1, MSG_FASTOPEN, where, sizeof target) == 1 ? 1 : 0;
+  })));
+  EXPECT_TRUE(killed_by_filter(under_filter([&] {
+    msghdr header = {};
+    header.msg_name = &target;
+    header.msg_namelen = sizeof target;
+    return ::sendmsg(handed_out.get(), &header, MSG_FASTOPEN) == 0 ? 1 : 0;
   })));
 }
 

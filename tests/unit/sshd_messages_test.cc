@@ -37,7 +37,13 @@ Sample<AuthReply> sample(AuthReply) {
           "01"};
 }
 Sample<SessionRequest> sample(SessionRequest) {
-  return {{7, SessionKind::kExec, "ls", {{"A", "1"}, {"B", ""}}, Terminal{"xt", 80, 24, 640, 480}},
+  return {{7,
+           SessionKind::kExec,
+           "ls",
+           {{"A", "1"}, {"B", ""}},
+           Terminal{"xt", 80, 24, 640, 480},
+           true,
+           X11{true, "M", "0a", 1}},
           "00000007"
           "00000001"
           "000000026c73"
@@ -51,13 +57,21 @@ Sample<SessionRequest> sample(SessionRequest) {
           "00000050"
           "00000018"
           "00000280"
-          "000001e0"};
+          "000001e0"
+          "01"
+          "01"
+          "01"
+          "000000014d"
+          "000000023061"
+          "00000001"};
 }
 Sample<SessionReply> sample(SessionReply) {
-  return {{7, true, "x"},
+  return {{7, true, "x", true, 2},
           "00000007"
           "01"
-          "0000000178"};
+          "0000000178"
+          "01"
+          "00000002"};
 }
 Sample<SignalRequest> sample(SignalRequest) {
   return {{7, "INT"},
@@ -82,6 +96,45 @@ Sample<TunnelRequest> sample(TunnelRequest) {
 }
 Sample<TunnelReply> sample(TunnelReply) {
   return {{9}, "00000009"};
+}
+Sample<ConnectRequest> sample(ConnectRequest) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<ConnectReply> sample(ConnectReply) {
+  return {{5, "e"}, "000000050000000165"};
+}
+Sample<ListenRequest> sample(ListenRequest) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<ListenReply> sample(ListenReply) {
+  return {{5, 2, 80, "e"}, "0000000500000002000000500000000165"};
+}
+Sample<ListenCancel> sample(ListenCancel) {
+  return {{5}, "00000005"};
+}
+Sample<ProtocolError> sample(ProtocolError) {
+  return {{"no"}, "000000026e6f"};
+}
+Sample<HelperConnect> sample(HelperConnect) {
+  return {{5, "h", 80}, "00000005000000016800000050"};
+}
+Sample<HelperListen> sample(HelperListen) {
+  return {{5, "h", true, 80}, "0000000500000001680100000050"};
+}
+Sample<HelperAgent> sample(HelperAgent) {
+  return {{5}, "00000005"};
+}
+Sample<HelperDisplay> sample(HelperDisplay) {
+  return {{5}, "00000005"};
+}
+Sample<HelperRelease> sample(HelperRelease) {
+  return {{5}, "00000005"};
+}
+Sample<HelperConnected> sample(HelperConnected) {
+  return {{5, "e"}, "000000050000000165"};
+}
+Sample<HelperListening> sample(HelperListening) {
+  return {{5, 2, 10, "p", "e"}, "00000005000000020000000a00000001700000000165"};
 }
 Sample<Disconnect> sample(Disconnect) {
   return {{"bye"}, "00000003627965"};
@@ -112,9 +165,63 @@ Sample<FetchReply> sample(FetchReply) {
           "0000003c"};
 }
 
-using AllMessages = ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply,
-                                     SignalRequest, SessionClose, SessionExit, TunnelRequest, TunnelReply,
-                                     Disconnect, KeysWanted, KeysReply, LoggedIn, FetchRequest, FetchReply>;
+Sample<StatusRequest> sample(StatusRequest) {
+  return {{3}, "00000003"};
+}
+Sample<StatusReply> sample(StatusReply) {
+  return {{3, {{7, 258, 1ULL << 40}}, 2, 1, 5},
+          "00000003"
+          "00000001"
+          "00000007"
+          "0000000000000102"
+          "0000010000000000"
+          "00000002"
+          "0000000000000001"
+          "0000000000000005"};
+}
+Sample<Register> sample(Register) {
+  return {{1, "ab", "::1", 22, "p", 258, true},
+          "00000001"
+          "000000026162"
+          "000000033a3a31"
+          "00000016"
+          "0000000170"
+          "0000000000000102"
+          "01"};
+}
+Sample<ConnectionQuery> sample(ConnectionQuery) {
+  return {{3}, "00000003"};
+}
+Sample<ConnectionReport> sample(ConnectionReport) {
+  return {{3, "c:a", "u", "m", true, false, 1, 2, 4, {{7, SessionKind::kExec, "ls", true, 9, 258, 5, 6}}, 8},
+          "00000003"
+          "00000003633a61"
+          "0000000175"
+          "000000016d"
+          "01"
+          "00"
+          "0000000000000001"
+          "0000000000000002"
+          "00000004"
+          "00000001"
+          "00000007"
+          "00000001"
+          "000000026c73"
+          "01"
+          "00000009"
+          "0000000000000102"
+          "0000000000000005"
+          "0000000000000006"
+          "00000008"};
+}
+
+using AllMessages =
+    ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
+                     SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
+                     FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
+                     ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
+                     HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
+                     ConnectionQuery, ConnectionReport>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -224,6 +331,18 @@ TEST(Messages, TheLongestCredentialsFit) {
   EXPECT_LE(encode(request).size(), AuthRequest::kMostBytes);
 }
 
+TEST(Messages, TheLongestReportsFit) {
+  StatusReply reply{1, std::vector<ChannelTraffic>(kMostChannelsTold)};
+  EXPECT_LE(encode(reply).size(), StatusReply::kMostBytes);
+  SessionStatus session;
+  session.command = std::string(kMostCommandName, 'c');
+  std::string text(kMostStatusText, 't');
+  ConnectionReport report;
+  report.identity = report.os_user = report.method = text;
+  report.sessions.assign(kMostSessionsTold, session);
+  EXPECT_LE(encode(report).size(), ConnectionReport::kMostBytes);
+}
+
 // ---- states -----------------------------------------------------------------------------------------------
 
 constexpr NetState kStates[] = {NetState::kStart, NetState::kUnknown,    NetState::kSession,
@@ -235,14 +354,20 @@ struct StateRow {
   const char* legal;
 };
 constexpr StateRow kStateTable[] = {
-    {MessageType::kHello, "y...."},          {MessageType::kAuthRequest, ".y..."},
-    {MessageType::kSessionRequest, "..y.."}, {MessageType::kSignalRequest, "..y.."},
-    {MessageType::kSessionClose, "..y.."},   {MessageType::kTunnelRequest, "...y."},
-    {MessageType::kAuthReply, "....."},      {MessageType::kSessionReply, "....."},
-    {MessageType::kSessionExit, "....."},    {MessageType::kTunnelReply, "....."},
-    {MessageType::kDisconnect, "....."},     {MessageType::kKeysWanted, "....."},
-    {MessageType::kKeysReply, "....."},      {MessageType::kLoggedIn, "....."},
-    {MessageType::kFetchRequest, "....."},   {MessageType::kFetchReply, "....."},
+    {MessageType::kHello, "y...."},           {MessageType::kAuthRequest, ".y..."},
+    {MessageType::kSessionRequest, "..y.."},  {MessageType::kSignalRequest, "..y.."},
+    {MessageType::kSessionClose, "..y.."},    {MessageType::kTunnelRequest, "...y."},
+    {MessageType::kAuthReply, "....."},       {MessageType::kSessionReply, "....."},
+    {MessageType::kSessionExit, "....."},     {MessageType::kTunnelReply, "....."},
+    {MessageType::kDisconnect, "....."},      {MessageType::kKeysWanted, "....."},
+    {MessageType::kKeysReply, "....."},       {MessageType::kLoggedIn, "....."},
+    {MessageType::kFetchRequest, "....."},    {MessageType::kFetchReply, "....."},
+    {MessageType::kConnectRequest, "..y.."},  {MessageType::kListenRequest, "..y.."},
+    {MessageType::kListenCancel, "..y.."},    {MessageType::kConnectReply, "....."},
+    {MessageType::kListenReply, "....."},     {MessageType::kHelperConnect, "....."},
+    {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyyy"},
+    {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
+    {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {
@@ -262,12 +387,14 @@ TEST(Messages, WhatNetMaySayWhen) {
 }
 
 TEST(Messages, TypesAreDistinct) {
-  std::set<MessageType> types = {
-      Hello::kType,         AuthRequest::kType,   AuthReply::kType,    SessionRequest::kType,
-      SessionReply::kType,  SignalRequest::kType, SessionClose::kType, SessionExit::kType,
-      TunnelRequest::kType, TunnelReply::kType,   Disconnect::kType,   KeysWanted::kType,
-      KeysReply::kType,     LoggedIn::kType,      FetchRequest::kType, FetchReply::kType};
-  EXPECT_EQ(types.size(), 16U);
+  std::set<MessageType> types = {Hello::kType,          AuthRequest::kType,     AuthReply::kType,
+                                 SessionRequest::kType, SessionReply::kType,    SignalRequest::kType,
+                                 SessionClose::kType,   SessionExit::kType,     TunnelRequest::kType,
+                                 TunnelReply::kType,    Disconnect::kType,      KeysWanted::kType,
+                                 KeysReply::kType,      LoggedIn::kType,        FetchRequest::kType,
+                                 FetchReply::kType,     StatusRequest::kType,   StatusReply::kType,
+                                 Register::kType,       ConnectionQuery::kType, ConnectionReport::kType};
+  EXPECT_EQ(types.size(), 21U);
 }
 
 }  // namespace

@@ -96,12 +96,45 @@ TEST_F(Flow, SlowDownAddsFiveSecondsForGood) {
   EXPECT_EQ(seconds_to_poll(), 13);
 }
 
+TEST_F(Flow, ACodeIsShortAndCanBeTyped) {
+  for (const std::string code : {"", "AB CD", "AB\\nhint: run this", "\\u00c4BCD", "A\\u001b[2J",
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG"}) {
+    listener_ = {};
+    prompt(
+        R"({"device_code":"dc","expires_in":100,"verification_uri":"https://idp.example/d","user_code":")" +
+        code + "\"}");
+    ASSERT_TRUE(listener_.refusal) << code;
+    EXPECT_NE(listener_.refusal->message.find("\"user_code\""), std::string::npos);
+  }
+}
+
+TEST_F(Flow, TheAddressToOpenIsAscii) {
+  for (const std::string url :
+       {"https://idp.ex\\u0430mple/d", "https://idp.example/a b", "https://idp.example/\\n"}) {
+    listener_ = {};
+    prompt(R"({"device_code":"dc","user_code":"A","expires_in":100,"verification_uri":")" + url + "\"}");
+    ASSERT_TRUE(listener_.refusal) << url;
+    EXPECT_NE(listener_.refusal->message.find("\"verification_uri\""), std::string::npos);
+  }
+}
+
+TEST_F(Flow, AClientThatTheProviderDoesNotKnowNamesTheDocumentsKey) {
+  make();
+  flow_->start();
+  services_.answer(200, kDiscovery);
+  services_.answer(401, R"({"error":"invalid_client"})");
+  ASSERT_TRUE(listener_.refusal);
+  EXPECT_NE(listener_.refusal->hint.find("\"client_id\""), std::string::npos);
+  EXPECT_NE(listener_.refusal->hint.find("qufabric-cli"), std::string::npos);
+}
+
 TEST_F(Flow, Denied) {
   prompt();
   poll_answer(400, R"({"error":"access_denied"})");
   ASSERT_TRUE(listener_.refusal);
   EXPECT_EQ(listener_.refusal->code, "access_denied");
   EXPECT_NE(listener_.refusal->message.find("corp"), std::string::npos);
+  EXPECT_NE(listener_.refusal->hint, "");
 }
 
 TEST_F(Flow, ExpiredAsTheProviderSays) {

@@ -5,7 +5,7 @@
 
 #include <filesystem>
 
-#include "qf-tokend/startup.h"
+#include "libqf/unix_socket.h"
 #include "tests/unit/tokend_fakes.h"
 
 namespace qf {

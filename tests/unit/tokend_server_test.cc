@@ -41,12 +41,12 @@ class EchoService final : public LineService {
 
 class ServerTest : public ::testing::Test {
  protected:
-  ServerTest() {
+  explicit ServerTest(ServerLimits limits = {}) {
     char folder[] = "/tmp/qf-server-XXXXXX";
     folder_ = ::mkdtemp(folder);
     path_ = folder_ + "/s.sock";
     auto listener = listen_unix(path_, 0600);
-    server_.emplace(std::move(*listener), path_, service_);
+    server_.emplace(std::move(*listener), path_, service_, limits);
     service_.server = &*server_;
     thread_ = std::thread([this] { EXPECT_TRUE(server_->run()); });
   }
@@ -153,6 +153,62 @@ TEST_F(ServerTest, IdleClientsMakeRoom) {
   Fd fd = connect();
   type(fd, kStatus);
   EXPECT_EQ(line(fd), R"({"ok":true})");
+}
+
+class CrowdedServer : public ServerTest {
+ protected:
+  CrowdedServer() : ServerTest({20, 8}) {}
+  // Clients that wait for an answer that never comes, so they make no room.
+  void fill(std::vector<Fd>& clients, int count) {
+    for (int i = 0; i < count; ++i) {
+      clients.push_back(connect());
+      type(clients.back(), "{\"version\":1,\"op\":\"login\"}\n");
+      EXPECT_NE(line(clients.back()).find("notice"), std::string::npos);
+    }
+  }
+};
+
+TEST_F(CrowdedServer, OneUserHasAShare) {
+  std::vector<Fd> clients;
+  fill(clients, 8);
+  Fd refused = connect();
+  EXPECT_NE(line(refused).find("busy"), std::string::npos);
+  EXPECT_EQ(line(refused), "");
+  clients.pop_back();
+  until([&] { return service_.gone_count >= 1; });
+  refused.reset();
+  fill(clients, 1);
+  clients.clear();
+}
+
+TEST_F(CrowdedServer, WhoOnlyConnectsIsDroppedForTheNextOfThatUser) {
+  std::vector<Fd> idle;
+  for (int i = 0; i < 8; ++i) idle.push_back(connect());
+  Fd fd = connect();
+  type(fd, kStatus);
+  EXPECT_EQ(line(fd), R"({"ok":true})");
+}
+
+TEST_F(CrowdedServer, AFloodOfRefusedOnesIsNotKept) {
+  std::vector<Fd> clients;
+  fill(clients, 8);
+  std::vector<Fd> refused;
+  for (int i = 0; i < 200; ++i) refused.push_back(connect());
+  // each made room for the next one
+  until([&] { return service_.gone_count >= 199; });
+  clients.clear();
+}
+
+TEST(ClientLimits, FitTheDescriptors) {
+  for (rlim_t descriptors : {20, 100, 256, 1024, 4096, 5000, 100'000}) {
+    auto limits = client_limits(descriptors);
+    EXPECT_GE(limits.most_clients, 1U);
+    EXPECT_LE(limits.most_clients, kMostClients);
+    EXPECT_LT(limits.most_clients, descriptors);
+    EXPECT_EQ(limits.most_of_user, limits.most_clients) << "the user's own daemon has no other users";
+  }
+  EXPECT_EQ(client_limits(1024).most_clients, 896U);
+  EXPECT_EQ(client_limits(RLIM_INFINITY).most_clients, kMostClients);
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ TEST_P(UpBadDocument, IsRefusedWithItsPath) {
 INSTANTIATE_TEST_SUITE_P(
     Form, UpBadDocument,
     testing::Values(
-        BadCase{"\"format\": 1", "\"format\": 2", "$.format: must be a whole number from 1 to 1"},
+        BadCase{"\"format\": 1", "\"format\": 2", "$.format: must be 1"},
         BadCase{"\"format\": 1, ", "", "$.format: missing"},
         BadCase{"\"serial\": 42", "\"serial\": -1",
                 "$.serial: must be a whole number from 0 to 9007199254740992"},
@@ -262,12 +262,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"\"email_domains\": [\"Example.com\"], ", "",
                 "$.policies[0].authorized_groups.Developers[1]: \"{email.local}\" needs an issuer with "
                 "\"email_domains\""},
-        BadCase{"\"access\": \"limited\"", "\"access\": \"limited\", \"permit_open\": [\"a:1\"]",
-                "$.policies[0].permit_open: not supported by this version yet"},
-        BadCase{"\"access\": \"limited\"", "\"access\": \"limited\", \"permit_listen\": [\"a:1\"]",
-                "$.policies[0].permit_listen: not supported by this version yet"},
-        BadCase{"\"access\": \"limited\"", "\"access\": \"limited\", \"max_session\": 60",
-                "$.policies[0].max_session: not supported by this version yet"}));
+        BadCase{
+            "\"access\": \"limited\"", "\"access\": \"limited\", \"permit_open\": [\"a:1\", \"a\"]",
+            "$.policies[0].permit_open[1]: \"a\" is not HOST:PORT such as \"db.example:5432\", \"*:80\" or "
+            "\"[fd00::1]:8000-8010\""},
+        BadCase{"\"access\": \"limited\"", "\"access\": \"limited\", \"permit_listen\": []",
+                "$.policies[0].permit_listen: must not be empty; leave it out to permit every place"},
+        BadCase{"\"access\": \"limited\"", "\"access\": \"limited\", \"max_session\": 0",
+                "$.policies[0].max_session: must be a whole number from 1 to 31622400"},
+        BadCase{"\"action\": \"allow\"", "\"action\": \"deny\", \"max_session\": 60",
+                "$.policies[0].max_session: only a policy that allows has it"}));
 
 // A line break in a name would forge lines of logs, of ssh_config and of terminals.
 INSTANTIATE_TEST_SUITE_P(

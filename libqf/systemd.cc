@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "libqf/systemd.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <ctime>
+#include <optional>
+
+#include "libqf/text.h"
+
+namespace qf {
+
+namespace {
+
+constexpr uint64_t kMostHanded = 256;
+constexpr size_t kMostNotifyBytes = 4096;
+constexpr int kMostMessagesAtOnce = 64;
+
+std::string variable(const char* name) {
+  const char* value = ::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+struct NotifyAddress {
+  sockaddr_un address = {};
+  socklen_t length = 0;
+};
+
+// Absolute path, or "@" and an abstract name; anything else is no address.
+std::optional<NotifyAddress> notify_address(const std::string& path) {
+  NotifyAddress out;
+  out.address.sun_family = AF_UNIX;
+  if (path.size() < 2 || path.size() >= sizeof out.address.sun_path || (path[0] != '/' && path[0] != '@'))
+    return std::nullopt;
+  std::copy(path.begin(), path.end(), out.address.sun_path);
+  if (path[0] == '@') out.address.sun_path[0] = '\0';
+  out.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
+  return out;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> handed_descriptors() {
+  std::string pid = variable("LISTEN_PID");
+  if (pid.empty() || pid != std::to_string(::getpid())) return std::vector<std::string>{};
+  auto count = parse_number(variable("LISTEN_FDS"), kMostHanded);
+  if (!count) return input_error("LISTEN_FDS is not a number up to " + std::to_string(kMostHanded));
+  std::vector<std::string> names;
+  if (std::string all = variable("LISTEN_FDNAMES"); !all.empty()) names = split(all, ':');
+  if (!names.empty() && names.size() != *count)
+    return input_error("LISTEN_FDNAMES does not name as many descriptors as LISTEN_FDS says");
+  names.resize(static_cast<size_t>(*count), "unknown");
+  for (int fd = kFirstHandedFd; fd < kFirstHandedFd + static_cast<int>(*count); ++fd) {
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+      return system_error("descriptor " + std::to_string(fd) + ", which LISTEN_FDS promises");
+  }
+  return names;
+}
+
+Notifier Notifier::take() {
+  std::string path = variable("NOTIFY_SOCKET");
+  ::unsetenv("NOTIFY_SOCKET");
+  return Notifier(notify_address(path) ? path : "");
+}
+
+void Notifier::reloading() const {
+  timespec now = {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  auto microseconds = static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+  send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds));
+}
+
+void Notifier::send(const std::string& message) const {
+  auto to = notify_address(path_);
+  if (!to) return;
+  Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) return;
+  static_cast<void>(::sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&to->address), to->length));
+}
+
+Result<NotifyReceiver> NotifyReceiver::open() {
+  Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return system_error("cannot make a socket");
+  // without a path the kernel chooses an abstract name (unix(7), autobind)
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  int on = 1;
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(sa_family_t)) != 0) {
+    return system_error("cannot make a socket for the readiness of a child");
+  }
+  socklen_t length = sizeof address;
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
+    return system_error("getsockname");
+  size_t size = length - offsetof(sockaddr_un, sun_path);
+  if (size < 2) return system_error("the kernel chose no name for a socket");
+  return NotifyReceiver(std::move(fd), "@" + std::string(address.sun_path + 1, size - 1));
+}
+
+std::vector<std::string> NotifyReceiver::receive(pid_t sender) const {
+  std::vector<std::string> lines;
+  for (int i = 0; i < kMostMessagesAtOnce; ++i) {
+    char text[kMostNotifyBytes];
+    iovec part = {text, sizeof text};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(64)] = {};
+    msghdr header = {};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    ssize_t n = ::recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC);
+    if (n < 0) return lines;
+    bool theirs = false;
+    for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+      if (c->cmsg_level != SOL_SOCKET) continue;
+      ucred who = {};
+      if (c->cmsg_type == SCM_CREDENTIALS) {
+        std::copy_n(CMSG_DATA(c), sizeof who, reinterpret_cast<unsigned char*>(&who));
+        theirs = who.pid == sender;
+      } else if (c->cmsg_type == SCM_RIGHTS) {
+        // nobody has asked for descriptors
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t k = 0; k < count; ++k) {
+          int fd = -1;
+          std::copy_n(CMSG_DATA(c) + k * sizeof fd, sizeof fd, reinterpret_cast<unsigned char*>(&fd));
+          ::close(fd);
+        }
+      }
+    }
+    if (!theirs) continue;
+    for (auto& line : split(std::string_view(text, static_cast<size_t>(n)), '\n')) {
+      if (!line.empty()) lines.push_back(std::move(line));
+    }
+  }
+  return lines;
+}
+
+}  // namespace qf

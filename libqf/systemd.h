@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// What systemd and a service tell each other: sockets handed in (sd_listen_fds(3)) and how the service is
+// doing (sd_notify(3)). A few lines of our own in place of libsystemd. Without systemd all of it does
+// nothing.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libqf/fd.h"
+
+namespace qf {
+
+inline constexpr int kFirstHandedFd = 3;  // SD_LISTEN_FDS_START
+
+// The names of the descriptors that are handed to this process, from kFirstHandedFd on; empty when none are
+// (LISTEN_PID is another's). A descriptor without a name is called "unknown". They become close-on-exec.
+// kInput: the variables are there, and wrong.
+[[nodiscard]] Result<std::vector<std::string>> handed_descriptors();
+
+// Messages to NOTIFY_SOCKET. One that cannot be sent is lost: a service runs as well without.
+class Notifier {
+ public:
+  Notifier() = default;  // to nobody
+  // Takes NOTIFY_SOCKET out of the environment, so that no child speaks in our name.
+  [[nodiscard]] static Notifier take();
+  [[nodiscard]] explicit operator bool() const { return !path_.empty(); }
+
+  void ready() const { send("READY=1"); }
+  void stopping() const { send("STOPPING=1"); }
+  // ready() ends it
+  void reloading() const;
+  // A line for `systemctl status`; no control characters.
+  void status(std::string_view text) const { send("STATUS=" + std::string(text)); }
+
+ private:
+  explicit Notifier(std::string path) : path_(std::move(path)) {}
+  void send(const std::string& message) const;
+  std::string path_;  // "@" first: abstract; empty: nobody listens
+};
+
+// The other side: a socket for one child, whose messages are believed, and nobody else's.
+class NotifyReceiver {
+ public:
+  [[nodiscard]] static Result<NotifyReceiver> open();
+  // For NOTIFY_SOCKET of the child.
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  // The lines ("READY=1") of the messages that have come from process `sender`.
+  [[nodiscard]] std::vector<std::string> receive(pid_t sender) const;
+
+ private:
+  NotifyReceiver(Fd fd, std::string name) : fd_(std::move(fd)), name_(std::move(name)) {}
+  Fd fd_;
+  std::string name_;
+};
+
+}  // namespace qf

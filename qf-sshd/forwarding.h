@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forwarding, as the monitor sees it: judges what the client wants against the server's flags and the policy,
+// and has the helper make the sockets as the logged-in user. Runs in the monitor (root); the helper is its
+// child and is not believed beyond the sockets that it hands over: what it sends out of turn ends it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "qf-sshd/account.h"
+#include "qf-sshd/audit.h"
+#include "qf-sshd/messages.h"
+#include "qf-sshd/settings.h"
+#include "qf-sshd/user_context.h"
+
+namespace qf {
+
+class Forwarding {
+ public:
+  // Sockets that the helper listens on for a session.
+  struct Sockets {
+    std::vector<Fd> fds;
+    std::string path;      // of the agent's
+    uint32_t display = 0;  // of X11
+  };
+
+  Forwarding(const Settings& settings, AuditLog& audit, const AuditConnection& connection)
+      : settings_(settings), audit_(audit), connection_(connection) {}
+  ~Forwarding() { end_helper(); }
+  Forwarding(const Forwarding&) = delete;
+  Forwarding& operator=(const Forwarding&) = delete;
+
+  // Before this nothing is forwarded. The lists are the policy's, empty: no restriction.
+  // `context` is borrowed.
+  void allow(Account account, const UserContext& context, std::vector<std::string> permit_open,
+             std::vector<std::string> permit_listen);
+
+  // Requests of net; answers go to `net`, now or from read_helper(). An error is net's fault and ends the
+  // connection.
+  [[nodiscard]] Status connect(MessageSocket& net, const ConnectRequest& request);
+  [[nodiscard]] Status listen(MessageSocket& net, const ListenRequest& request);
+  void cancel(const ListenCancel& request);
+
+  // For a session, within a few seconds; the error is for the user. What else the helper says meanwhile goes
+  // to `net`, which is waiting for its session. release() when the session has ended.
+  [[nodiscard]] Result<Sockets> open_agent(MessageSocket& net, uint32_t channel);
+  [[nodiscard]] Result<Sockets> open_display(MessageSocket& net);
+  void release(uint32_t channel);
+
+  // To be polled; -1: no helper runs.
+  [[nodiscard]] int helper_fd() const { return helper_ ? helper_.fd() : -1; }
+  // Takes one message of the helper; `net`: whom its answers go to.
+  [[nodiscard]] Status read_helper(MessageSocket& net);
+
+ private:
+  enum class Asked { kConnect, kListen, kSession };
+  struct Question {
+    Asked asked = Asked::kConnect;
+    uint32_t net_id = 0;
+    std::string target;  // for the audit log
+  };
+
+  [[nodiscard]] Status start_helper();
+  void end_helper();
+  template <class T>
+  [[nodiscard]] Status ask(const T& message, Question question);
+  [[nodiscard]] Status take(const Message& message, MessageSocket& net);
+  [[nodiscard]] Status refuse_connect(MessageSocket& net, uint32_t id, const std::string& error);
+  [[nodiscard]] Status refuse_listen(MessageSocket& net, uint32_t id, const std::string& error);
+  [[nodiscard]] Result<Sockets> wait_for_sockets(MessageSocket& net, uint32_t id);
+  [[nodiscard]] Status lose_helper(MessageSocket& net, const Error& why);
+
+  const Settings& settings_;
+  AuditLog& audit_;
+  const AuditConnection& connection_;
+  std::optional<Account> account_;
+  const UserContext* context_ = nullptr;
+  std::vector<std::string> permit_open_, permit_listen_;
+  MessageSocket helper_;
+  pid_t helper_pid_ = -1;
+  unsigned starts_ = 0;
+  uint32_t next_id_ = 1;
+  std::map<uint32_t, Question> questions_;
+  std::map<uint32_t, std::pair<HelperListening, std::vector<Fd>>> arrived_;  // of sessions, not yet taken
+  std::map<uint32_t, uint32_t> agents_;                                      // channel: helper's number
+  std::map<uint32_t, std::string> listening_;  // net's number: for the audit log
+};
+
+}  // namespace qf

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/key_service.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <ctime>
+
+#include "libqf/folders.h"
+#include "libqf/log.h"
+#include "qf-sshd/memory_file.h"
+
+namespace qf {
+
+namespace {
+
+constexpr auto kPause = std::chrono::seconds(5);  // before a keyfetch that ended is started again
+
+// In the child. keyfetch gives up its rights itself, before the first byte from outside.
+[[noreturn]] void execute_keyfetch(const Settings& settings, int socket) {
+  std::string program = sibling_program("qf-keyfetch");
+  std::string number = std::to_string(socket);
+  std::vector<const char*> words = {program.c_str(), "--fd", number.c_str()};
+  if (settings.privileged) words.insert(words.end(), {"--user", kFetchUser});
+  if (settings.use_syslog) words.push_back("--syslog");
+  words.push_back(nullptr);
+  if (::fcntl(socket, F_SETFD, 0) == 0) ::execv(program.c_str(), const_cast<char**>(words.data()));
+  log_error(system_error("cannot run " + program).text());
+  std::_Exit(kExitSystem);
+}
+
+}  // namespace
+
+void KeyService::configure(const std::vector<IssuerRecord>& issuers) {
+  if (settings_.auth) store_.configure(issuers, std::time(nullptr));
+}
+
+void KeyService::start() {
+  auto ends = MessageSocket::pair();
+  if (!ends) return log_error("cannot start keyfetch: " + ends.error().text());
+  pid_t pid = ::fork();
+  if (pid < 0) return log_error("cannot start keyfetch: " + system_error("fork").text());
+  if (pid == 0) {
+    ::sigprocmask(SIG_SETMASK, &child_mask_, nullptr);
+    execute_keyfetch(settings_, ends->second.fd());
+  }
+  keyfetch_ = std::move(ends->first);
+  pid_ = pid;
+}
+
+bool KeyService::request(const IssuerRecord& issuer) {
+  return keyfetch_ &&
+         keyfetch_.send(FetchRequest{issuer.name, issuer.issuer, issuer.jwks_uri, issuer.ca_file});
+}
+
+void KeyService::request_due() {
+  if (!settings_.auth) return;
+  auto due = store_.due(std::time(nullptr));
+  if (due.empty()) return;
+  if (!keyfetch_ && Clock::now() >= start_after_) start();
+  for (const auto& issuer : due) {
+    if (!request(issuer)) store_.fetch_failed(issuer.name, "keyfetch does not run", std::time(nullptr));
+  }
+}
+
+void KeyService::want(uint64_t connection, const std::string& name) {
+  waiting_.push_back({connection, name});
+  auto issuer = store_.want(name, std::time(nullptr));
+  if (!issuer) {
+    // inline, or fetched a moment ago: what we hold may still be newer than what the connection started with
+    if (!store_.pending(name, std::time(nullptr))) answer(name, true);
+    return;
+  }
+  if (!keyfetch_) start();
+  if (!request(*issuer)) answer(name, false);
+}
+
+void KeyService::read() {
+  auto message = keyfetch_.receive();
+  if (!message) {
+    log_warning("keyfetch has ended; it is started again when it is needed");
+    keyfetch_.close();
+    start_after_ = Clock::now() + kPause;
+    auto waiting = waiting_;
+    for (const auto& login : waiting) answer(login.issuer, false);
+    return;
+  }
+  auto reply = open_message<FetchReply>(*message);
+  if (!reply) return log_error("keyfetch sent a malformed message");
+  std::time_t now = std::time(nullptr);
+  bool changed = false;
+  if (reply->error.empty()) {
+    auto json = read_memory_file(message->fds[0].get(), kMostKeySetBytes);
+    auto stored = json ? store_.store(reply->name, *json, reply->lifetime, now) : Result<bool>(json.error());
+    if (stored) {
+      changed = *stored;
+    } else {
+      reply->error = stored.error().text();
+    }
+  }
+  if (!reply->error.empty()) store_.fetch_failed(reply->name, reply->error, now);
+  answer(reply->name, changed);
+}
+
+void KeyService::answer(const std::string& issuer, bool changed) {
+  auto file = make_memory_file(changed ? store_.json(issuer) : "");
+  for (auto login = waiting_.begin(); login != waiting_.end();) {
+    if (login->issuer != issuer) {
+      ++login;
+      continue;
+    }
+    if (file) tell_(login->connection, KeysReply{issuer, changed}, file->get());
+    login = waiting_.erase(login);
+  }
+}
+
+bool KeyService::reaped(pid_t pid) {
+  if (pid != pid_) return false;
+  pid_ = -1;
+  return true;
+}
+
+}  // namespace qf

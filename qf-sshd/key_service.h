@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The listener's key sets: has keyfetch fetch what is due or what a login waits for, and tells the monitors.
+#pragma once
+
+#include <signal.h>
+
+#include <functional>
+#include <list>
+#include <string>
+#include <vector>
+
+#include "qf-sshd/keysets.h"
+#include "qf-sshd/message_socket.h"
+#include "qf-sshd/messages.h"
+#include "qf-sshd/settings.h"
+
+namespace qf {
+
+class KeyService {
+ public:
+  // `tell`: sends an answer with its descriptor to the connection of that number. `child_mask`: the signal
+  // mask that keyfetch starts with.
+  using Tell = std::function<void(uint64_t connection, const KeysReply& reply, int fd)>;
+  KeyService(const Settings& settings, Tell tell)
+      : settings_(settings), tell_(std::move(tell)), store_(settings.folders.state + "/keysets") {}
+  void set_child_mask(const sigset_t& mask) { child_mask_ = mask; }
+
+  [[nodiscard]] KeySetStore& store() { return store_; }
+  void configure(const std::vector<IssuerRecord>& issuers);
+  void request_due();
+  // A login on this connection wants fresh keys.
+  void want(uint64_t connection, const std::string& issuer);
+  [[nodiscard]] int fd() const { return keyfetch_ ? keyfetch_.fd() : -1; }  // for poll(2)
+  void read();
+  [[nodiscard]] bool reaped(pid_t pid);  // true: it was keyfetch
+
+ private:
+  // A login that waits for a key set.
+  struct Waiting {
+    uint64_t connection = 0;
+    std::string issuer;
+  };
+  void start();
+  [[nodiscard]] bool request(const IssuerRecord& issuer);
+  void answer(const std::string& issuer, bool changed);
+
+  const Settings& settings_;
+  Tell tell_;
+  KeySetStore store_;
+  sigset_t child_mask_ = {};
+  MessageSocket keyfetch_;
+  pid_t pid_ = -1;
+  Deadline start_after_ = Deadline::min();
+  std::list<Waiting> waiting_;
+};
+
+}  // namespace qf

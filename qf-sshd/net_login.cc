@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/net_login.h"
+
+#include <cstdlib>
+
+#include "libqf/base64.h"
+#include "libqf/log.h"
+
+// The library's callbacks for the same cannot be used together with its messages (net_forward.h).
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+
+namespace qf {
+
+namespace {
+
+constexpr size_t kMostUserBytes = 256;
+constexpr size_t kMostCredentialBytes = 80 * 1024;
+constexpr unsigned kMostUnreadable = 20;  // requests that cannot be passed on
+
+std::string text_of(const char* text) {
+  return text == nullptr ? "" : text;
+}
+
+// A certificate's whole blob; of other keys only that they were offered.
+bool read_key(ssh_message message, AuthRequest& request) {
+  auto state = ::ssh_message_auth_publickey_state(message);
+  if (state != SSH_PUBLICKEY_STATE_NONE && state != SSH_PUBLICKEY_STATE_VALID) return false;
+  request.method = AuthMethod::kPublicKey;
+  request.proved = state == SSH_PUBLICKEY_STATE_VALID;
+  ssh_key key = ::ssh_message_auth_pubkey(message);
+  if (key == nullptr) return false;
+  if (::ssh_key_type(key) != SSH_KEYTYPE_ED25519_CERT01) return true;
+  char* text = nullptr;
+  if (::ssh_pki_export_pubkey_base64(key, &text) != SSH_OK) return false;
+  SshPtr<char*> owner(text);
+  auto blob = base64_decode(text);
+  if (!blob) return false;
+  request.method = AuthMethod::kCertificate;
+  request.credential = std::move(*blob);
+  return true;
+}
+
+bool read_request(ssh_message message, AuthRequest& request) {
+  request.user = text_of(::ssh_message_auth_user(message));
+  if (request.user.size() > kMostUserBytes) return false;
+  switch (::ssh_message_subtype(message)) {
+    case SSH_AUTH_METHOD_NONE:
+      request.method = AuthMethod::kNone;
+      break;
+    case SSH_AUTH_METHOD_PASSWORD:
+      request.method = AuthMethod::kPassword;
+      request.credential = text_of(::ssh_message_auth_password(message));
+      request.proved = true;
+      break;
+    case SSH_AUTH_METHOD_PUBLICKEY:
+      if (!read_key(message, request)) return false;
+      break;
+    default:
+      // Whatever method is left: the monitor knows whether that is enough (inside a tunnel) or what to tell
+      // the user.
+      request.method = AuthMethod::kOther;
+      request.proved = true;
+  }
+  return request.credential.size() <= kMostCredentialBytes;
+}
+
+}  // namespace
+
+NetLogin::NetLogin(Plan plan) : plan_(std::move(plan)) {
+  // keyboard-interactive is offered so that a client without our certificate asks once more and can be told
+  // why, before it asks its user for a password where that is offered
+  int methods = SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE;
+  if (plan_.password_offered) methods |= SSH_AUTH_METHOD_PASSWORD;
+  ::ssh_set_auth_methods(plan_.session, methods);
+}
+
+void NetLogin::accept_service(ssh_message request) {
+  std::string service = text_of(::ssh_message_service_service(request));
+  // RFC 4253 section 10: what is not available ends the connection
+  if (service != "ssh-userauth") return plan_.break_off("there is no service \"" + service + "\" here");
+  service_accepted_ = true;
+  ::ssh_message_service_reply_success(request);
+}
+
+void NetLogin::show(const std::string& banner) {
+  if (banner.empty()) return;
+  SshPtr<ssh_string> string(::ssh_string_from_char((printable(banner, true) + "\r\n").c_str()));
+  if (string != nullptr) ::ssh_send_issue_banner(plan_.session, string.get());
+}
+
+void NetLogin::handle(ssh_message message) {
+  if (::ssh_message_type(message) == SSH_REQUEST_SERVICE) return accept_service(message);
+  if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");
+  AuthRequest request;
+  if (logged_in_ || !read_request(message, request)) {
+    // the monitor, which counts the others, never sees these
+    if (!logged_in_ && ++unreadable_ > kMostUnreadable)
+      return plan_.refuse("too many malformed login requests");
+    ::ssh_message_reply_default(message);
+    return;
+  }
+  auto reply = plan_.monitor.ask<AuthReply>(request).first;
+  if (reply.verdict == AuthVerdict::kEnd) return plan_.refuse(reply.banner);
+  show(reply.banner);
+  if (reply.verdict != AuthVerdict::kAllowed) {
+    ::ssh_message_reply_default(message);
+    return;
+  }
+  if (request.method == AuthMethod::kCertificate && !request.proved) {
+    ::ssh_message_auth_reply_pk_ok_simple(message);
+    return;
+  }
+  logged_in_ = true;
+  user_ = request.user;
+  tunnel_ = reply.tunnel;
+  ::ssh_message_auth_reply_success(message, 0);
+}
+
+}  // namespace qf

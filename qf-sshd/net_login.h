@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Authentication in net (RFC 4252): passes on what the client offers and carries out what the monitor
+// decides.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "qf-sshd/messages.h"
+#include "qf-sshd/monitor_client.h"
+#include "qf-sshd/ssh_handles.h"
+
+namespace qf {
+
+class NetLogin {
+ public:
+  struct Plan {
+    ssh_session session;  // borrowed
+    MonitorClient& monitor;
+    bool password_offered = false;
+    std::function<void(const std::string& banner)> refuse;     // shows it and ends the connection
+    std::function<void(const std::string& reason)> break_off;  // for a client that breaks the protocol
+  };
+  explicit NetLogin(Plan plan);
+
+  // A service or authentication request. It is answered when this returns.
+  void handle(ssh_message request);
+  [[nodiscard]] bool logged_in() const { return logged_in_; }
+  [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
+  [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
+
+ private:
+  void accept_service(ssh_message request);
+  void show(const std::string& banner);
+
+  Plan plan_;
+  bool service_accepted_ = false;
+  unsigned unreadable_ = 0;
+  bool logged_in_ = false;
+  std::string user_;
+  bool tunnel_ = false;
+};
+
+}  // namespace qf

@@ -1,0 +1,100 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# ssh -A and ssh -Y: the client's agent and display in a session of the peer.
+
+load helpers
+
+setup_file() {
+  load helpers
+  fabric_begin
+  chmod 777 "$QF/home"
+  fabric_write
+  server_start --enable-ssh-x11
+  eval "$(as_client ssh-agent)" >/dev/null
+  note_process "$SSH_AGENT_PID"
+  as_client ssh-keygen -q -t ed25519 -N '' -C 'key in the agent' -f "$(home_of "$CLIENT")/key"
+  as_client SSH_AUTH_SOCK="$SSH_AUTH_SOCK" ssh-add -q "$(home_of "$CLIENT")/key"
+  echo "$SSH_AUTH_SOCK" >"$QF/agent"
+}
+teardown_file() { fabric_end; }
+setup() { AGENT=$(cat "$QF/agent"); }
+with_agent() { as_client SSH_AUTH_SOCK="$AGENT" timeout 60 ssh -F "$CONF" -l "$TARGET" "$@"; }
+folder_gone() { [ ! -e "$1" ]; }
+
+# display: a real X server of CLIENT with a cookie; sets DISPLAY_NUMBER.
+display() {
+  local cookie
+  cookie=$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')
+  as_client touch "$(home_of "$CLIENT")/.Xauthority"
+  background_as "$CLIENT" "$QF/xvfb.log" bash -c "exec Xvfb -displayfd 3 -screen 0 640x480x8 -nolisten tcp -auth '$(home_of "$CLIENT")/.Xauthority' 3>'$(home_of "$CLIENT")/display'"
+  until_true 30 test -s "$(home_of "$CLIENT")/display"
+  DISPLAY_NUMBER=$(cat "$(home_of "$CLIENT")/display")
+  as_client xauth -q add ":$DISPLAY_NUMBER" . "$cookie"
+}
+with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" -l "$TARGET" "$@"; }
+
+@test "field note 1: ssh -A peer ssh-add -l lists the forwarded agent" {
+  run -0 with_agent -A server ssh-add -l
+  [[ $output == *"key in the agent"* ]]
+  run -0 as_client QF_SSH=tunnel SSH_AUTH_SOCK="$AGENT" timeout 60 ssh -F "$CONF" -l "$TARGET" -A server ssh-add -l
+  [[ $output == *"key in the agent"* ]]
+}
+
+@test "the agent's socket is the user's alone, in a folder of its own that goes with the session" {
+  run -0 with_agent -A server 'stat -c "%a %U" "$SSH_AUTH_SOCK" "$(dirname "$SSH_AUTH_SOCK")"; echo "$SSH_AUTH_SOCK"'
+  [ "${lines[0]}" = "600 $TARGET" ]
+  [ "${lines[1]}" = "700 $TARGET" ]
+  until_true 10 folder_gone "$(dirname "${lines[2]}")"
+}
+
+@test "without -A, or where the admin forbids it, there is no agent" {
+  run -0 with_agent -a server 'echo "agent=$SSH_AUTH_SOCK"'
+  [ "$output" = "agent=" ]
+  server_restart --disable-ssh-agent-forwarding --enable-ssh-x11
+  run -0 with_agent -A server 'echo "agent=$SSH_AUTH_SOCK"'
+  [ "$output" = "agent=" ]
+  server_restart --disable-ssh-agent-forwarding=false --enable-ssh-x11
+}
+
+@test "many agent connections at once" {
+  run -0 with_agent -A server 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do ssh-add -l & done; wait'
+  [ "$(grep -c 'key in the agent' <<<"$output")" = 12 ]
+}
+
+@test "ssh -Y: a program of the peer draws on the client's display, with the session's cookie alone" {
+  display
+  run -0 with_display -Y server 'echo "$DISPLAY"; xdpyinfo | grep -c dimensions; xauth -q list "$DISPLAY" | grep -c MIT-MAGIC-COOKIE-1'
+  [[ ${lines[0]} =~ ^localhost:[0-9]+\.0$ ]]
+  [ "${lines[1]}" = 1 ]
+  [ "${lines[2]}" = 1 ]
+  # who does not show the cookie is turned away
+  run -0 with_display -Y server 'XAUTHORITY=/nonexistent xdpyinfo 2>&1 || echo "no cookie, no display"'
+  [[ $output == *"no cookie, no display"* ]]
+  # nothing of it stays in other processes' arguments
+  run -0 with_display -Y server "tr '\0' ' ' </proc/*/cmdline 2>/dev/null | grep -c \"\$(xauth -q list \"\$DISPLAY\" | awk '{ print \$3 }')\" || :"
+  [ "${lines[-1]}" = 0 ]
+}
+
+@test "two sessions have two displays; the port goes with the session" {
+  display
+  mkfifo -m 666 "$QF/home/hold"
+  background_as "$CLIENT" "$QF/hold.log" env DISPLAY=":$DISPLAY_NUMBER" ssh -F "$CONF" -l "$TARGET" -Y server "echo \$DISPLAY >'$QF/home/first'; chmod 666 '$QF/home/first'; read -r x <'$QF/home/hold'"
+  holder=$PID
+  until_true 20 test -s "$QF/home/first"
+  first=$(cat "$QF/home/first")
+  run -0 with_display -Y server 'echo "$DISPLAY"'
+  [ "$output" != "$first" ]
+  number=${first#localhost:}
+  port=$((6000 + ${number%.*}))
+  ss -Hltn "sport = :$port" | grep -q .
+  echo >"$QF/home/hold"
+  until_true 20 gone "$holder" "$(start_of "$holder")"
+  until_true 20 bash -c "! ss -Hltn 'sport = :$port' | grep -q ."
+}
+
+@test "X11 is refused where the admin has not allowed it" {
+  display
+  server_restart --enable-ssh-x11=false
+  run -0 with_display -Y server 'echo "display=$DISPLAY"'
+  [[ $output == *"display=" ]]
+}

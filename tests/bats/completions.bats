@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What the tab key offers, from each file that make install puts into place.
+
+bats_require_minimum_version 1.5.0
+TOP=$(cd "$(dirname "$BATS_TEST_FILENAME")/../.." && pwd)
+
+setup_file() {
+  BUILT=$(cd "$TOP" && cd "${BUILD:-build}" && pwd)
+  ROOT=$BATS_FILE_TMPDIR/root
+  make -C "$TOP" BUILD="$BUILT" DESTDIR="$ROOT" PREFIX=/usr install >"$BATS_FILE_TMPDIR/install.log"
+  PATH=$ROOT/usr/bin:$ROOT/usr/sbin:$PATH
+  QF_CONFIG_DIR=$BATS_FILE_TMPDIR/config
+  QF_STATE_DIR=$BATS_FILE_TMPDIR/state
+  mkdir "$QF_CONFIG_DIR" "$QF_STATE_DIR"
+  cp "$TOP/conf/fabric.example.json" "$QF_CONFIG_DIR/fabric.json"
+  export ROOT PATH QF_CONFIG_DIR QF_STATE_DIR
+  qf-up apply --ssh-config-file "$QF_STATE_DIR/99-qufabric.conf"
+}
+
+# offers WORD…: what is offered for the last word (may be empty), one a line. In a bash of its own, as a new shell does.
+offers() {
+  bash -c '
+    source "$ROOT/usr/share/bash-completion/completions/$1" || exit
+    function_name=$(complete -p "$1" | sed "s/.*-F \([^ ]*\) .*/\1/")
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    "$function_name" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    printf "%s\n" "${COMPREPLY[@]}"' bash "$@"
+}
+# has WORD…: whether each is a line of the output
+has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $word in: $output" && return 1; }; done; }
+
+@test "every program has its file, and its options are offered" {
+  for program in qufabric qf-up qf-token qf-tokend qf-detect qf-proxy qf-sshd; do
+    run -0 offers "$program" --he
+    [ "$output" = --help ]
+  done
+}
+
+@test "options after a command word" {
+  run -0 offers qf-up apply --
+  has --self --force --disable-ssh-agent-forwarding --enable-ssh-x11 --enable-ssh-local-port-forwarding \
+    --enable-ssh-remote-port-forwarding
+  run -0 offers qf-up check --config
+  [ "$output" = --config-dir ]
+  run -0 offers qf-sshd --
+  has --gateway-ports --max-channels --client-alive-interval --client-alive-count-max
+  run -0 offers qufabric up --enable-ssh-x
+  [ "$output" = --enable-ssh-x11 ]
+  run -0 offers qufabric ssh detect --js
+  [ "$output" = --json ]
+}
+
+@test "command words" {
+  run -0 offers qf-up st
+  [ "$output" = status ]
+  run -0 offers qf-token ""
+  has login show status logout stop
+  run -0 offers qufabric s
+  has status ssh
+}
+
+@test "hosts" {
+  peer=$(jq -r 'first(.peers[] | select(.ssh) | .name)' "$QF_CONFIG_DIR/fabric.json")
+  run -0 offers qf-detect "${peer:0:2}"
+  has "$peer"
+  run -0 offers qf-detect --json "${peer:0:2}"
+  has "$peer"
+  run -0 offers qf-detect --timeout 2 "${peer:0:2}"
+  has "$peer"
+  run -0 offers qufabric ssh detect "${peer:0:2}"
+  has "$peer"
+  run -0 offers qufabric ssh ""
+  has detect proxy "$peer"
+  run -0 offers qf-proxy "${peer:0:2}"
+  has "$peer"
+}
+
+@test "values of options" {
+  peer=$(jq -r '.peers[0].name' "$QF_CONFIG_DIR/fabric.json")
+  run -0 offers qf-up apply --self "${peer:0:1}"
+  has "$peer"
+  issuer=$(jq -r '.issuers[0].name' "$QF_CONFIG_DIR/fabric.json")
+  run -0 offers qf-token login --issuer ""
+  has "$issuer"
+  run -0 offers qf-sshd --gateway-ports c
+  [ "$output" = clientspecified ]
+  cd "$QF_CONFIG_DIR"
+  run -0 offers qf-up check fab
+  [ "$output" = fabric.json ]
+}

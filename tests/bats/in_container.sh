@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Runs inside the booted container of systemd.bats, as a oneshot unit: does what an admin does with systemctl, and
+# writes a line "ok NAME" or "not ok NAME: …" for each check to /qf/results.
+set -u
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+exec >/qf/log 2>&1
+
+check() {
+  local name=$1
+  shift
+  if "$@"; then echo "ok $name" >>/qf/results; else echo "not ok $name: $*" >>/qf/results; fi
+}
+until_true() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do [ $SECONDS -lt $end ] && sleep 0.05 || return 1; done
+}
+on_server() { timeout 20 ssh -F /etc/ssh/ssh_config.d/99-qufabric.conf -o BatchMode=yes deploy@server "$@" </dev/null; }
+is() { [ "$(systemctl show -P "$2" "$1")" = "$3" ]; }
+server_log() { grep -qE "$1" /qf/server.log; }
+fabric() { sed "s/SERIAL/$1/; s/ADDRESSES/$2/; s,HOSTKEY,$(qf-up host-key)," /qf/fabric.json >/etc/qufabric/fabric.json; }
+session_lives() { echo "$1" >&8 && until_true 5 grep -q "$1" /qf/live; }
+status() { qf-up status -d --json; }
+
+PATH=/opt/qf/sbin:$PATH
+mkdir -p /etc/qufabric /var/lib/qufabric /etc/ssh/ssh_config.d /run/systemd/system/qufabric.s{ervice,ocket}.d
+useradd -m -s /bin/sh deploy
+cp /qf/units/* /run/systemd/system/
+printf '[Service]\nStandardError=append:/qf/server.log\n' >/run/systemd/system/qufabric.service.d/log.conf
+systemctl daemon-reload
+fabric 1 '"127.7.0.1"'
+qf-up apply --self server --allow-server-ssh --disable-ssh-auth
+
+# Type=notify: when the start returns, it listens
+check start systemctl start qufabric.service
+check ready-means-listening on_server true
+check is-active is qufabric.service ActiveState active
+
+# a session that stands
+mkfifo /tmp/in
+exec 8<>/tmp/in
+timeout 120 ssh -F /etc/ssh/ssh_config.d/99-qufabric.conf -o BatchMode=yes deploy@server 'echo up; cat' <&8 >/qf/live &
+until_true 10 grep -q up /qf/live
+
+fabric 2 '"127.7.0.1", "127.7.0.2"'
+check reload systemctl reload qufabric.service
+check reload-ends until_true 10 is qufabric.service ActiveState active
+check reload-applies until_true 5 server_log 'listening on 127.7.0.2 port 22022'
+check reload-leaves-session session_lives reloaded
+
+pid=$(systemctl show -P MainPID qufabric.service)
+check restart systemctl restart qufabric.service
+check restart-is-new test "$pid" != "$(systemctl show -P MainPID qufabric.service)"
+check restart-leaves-session session_lives restarted
+listed() { status | grep -q '"kind":"exec","command":"echo"'; }
+check restart-takes-session-up until_true 15 listed
+
+check stop systemctl stop qufabric.service
+check stop-leaves-session session_lives stopped
+
+# socket activation: nothing runs until somebody comes
+printf '[Socket]\nListenStream=127.7.0.1:22022\nListenStream=127.7.0.2:22022\n' >/run/systemd/system/qufabric.socket.d/a.conf
+systemctl daemon-reload
+: >/qf/server.log
+check socket-start systemctl start qufabric.socket
+check socket-waits is qufabric.service ActiveState inactive
+check socket-activates on_server true
+check socket-active is qufabric.service ActiveState active
+both_handed_in() { [ "$(grep -c "by the socket that systemd has handed in" /qf/server.log)" = 2 ]; }
+check socket-used both_handed_in
+# while the server is restarted, clients wait and are served
+systemctl restart --no-block qufabric.service
+check socket-bridges-restart on_server true
+check socket-takes-session-up until_true 15 listed
+systemctl stop qufabric.socket qufabric.service
+
+printf '[Socket]\nListenStream=127.9.9.9:22022\n' >>/run/systemd/system/qufabric.socket.d/a.conf
+systemctl daemon-reload
+systemctl start qufabric.socket
+systemctl start qufabric.service
+check foreign-address-refused until_true 10 server_log 'it listens on 127.9.9.9, which is no address of this peer'
+check foreign-address-fails until_true 10 is qufabric.service ActiveState failed
+check foreign-address-code is qufabric.service ExecMainStatus 78
+echo finished >>/qf/results

@@ -1,0 +1,82 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# run first
+# Our units under a real systemd: process 1 of a Debian container with no network but its loopback. The checks are in
+# in_container.sh, all in one boot; the root is made once for a build folder.
+
+load helpers
+
+setup_file() {
+  load helpers
+  [ "$(id -u)" = 0 ] || skip "wants root: it boots a container"
+  QF=$(mktemp -d "${TMPDIR:-/tmp}/qf-t.XXXXXX")
+  export QF
+  mkfifo "$QF/tick"
+  local root
+  root=$(dirname "$BIN")/nspawn-root
+  "$TOP/tests/bats/nspawn_root" "$root"
+  mkdir "$QF/units" "$QF/boot"
+  for unit in qufabric.service qufabric.socket; do sed 's,@PREFIX@,/opt/qf,' "$TOP/conf/$unit" >"$QF/units/$unit"; done
+  cat >"$QF/fabric.json" <<'JSON'
+{ "format": 1, "serial": SERIAL, "domain": "test.example", "issuers": [], "user_groups": {}, "peer_groups": {},
+  "peers": [
+    { "name": "server", "addresses": [ADDRESSES], "ssh": true, "version": "0.61.0", "ssh_host_keys": ["HOSTKEY"] },
+    { "name": "client", "addresses": ["127.0.0.1"], "ssh": false, "version": "0.61.0", "ssh_host_keys": [] }],
+  "policies": [{ "name": "all", "enabled": true, "action": "allow", "protocol": "tcp", "ports": ["22022"],
+    "sources": ["client"], "destinations": ["server"] }] }
+JSON
+  cp "$TOP/tests/bats/in_container.sh" "$QF/"
+  cat >"$QF/boot/qf-test.service" <<'UNIT'
+[Unit]
+Requires=basic.target
+After=basic.target
+[Service]
+Type=oneshot
+ExecStart=/qf/in_container.sh
+ExecStopPost=/bin/systemctl exit --force
+TimeoutStartSec=200
+UNIT
+  # udev has no device to look after here. The overlay leaves the root as it is.
+  timeout -k 5 240 systemd-nspawn --quiet --boot --register=no --keep-unit --private-network --volatile=overlay \
+    -M "qf$$" -D "$root" --bind="$QF:/qf" --bind-ro="$BIN:/opt/qf/sbin" \
+    --bind-ro="$QF/boot/qf-test.service:/etc/systemd/system/qf-test.service" --console=read-only \
+    systemd.unit=qf-test.service systemd.mask=systemd-udevd.service systemd.mask=systemd-udev-trigger.service \
+    </dev/null >"$QF/console" 2>&1 3>&- 4>&- || :
+}
+teardown_file() { rm -rf "${QF:?}"; }
+
+# result NAME…: whether the checks in the container were good
+result() {
+  local name
+  for name in "$@"; do
+    grep -qx "ok $name" "$QF/results" && continue
+    tail -n 30 "$QF/console" "$QF/log" "$QF/server.log" "$QF/results"
+    return 1
+  done
+}
+
+@test "all checks have run, and none failed" {
+  result
+  [ "$(tail -n 1 "$QF/results")" = finished ] || { tail -n 40 "$QF/console" "$QF/log" "$QF/results" && false; }
+  run ! grep '^not ok' "$QF/results"
+}
+
+@test "systemctl start returns when the server listens" { result start ready-means-listening is-active; }
+
+@test "systemctl reload applies the document, ends, and leaves live sessions" {
+  result reload reload-ends reload-applies reload-leaves-session
+}
+
+@test "systemctl restart leaves live sessions, and the new server knows of them" {
+  result restart restart-is-new restart-leaves-session restart-takes-session-up
+}
+
+@test "systemctl stop leaves live sessions" { result stop stop-leaves-session; }
+
+@test "socket activation: the first connection starts the server, and a restart loses none" {
+  result socket-start socket-waits socket-activates socket-active socket-used socket-bridges-restart socket-takes-session-up
+}
+
+@test "a socket at another address is refused, and the unit is not tried again" {
+  result foreign-address-refused foreign-address-fails foreign-address-code
+}

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the figures of the benchmark share: taking turns, the table, and looking at the processes of a server."""
+import os
+import statistics
+import subprocess
+import time
+
+QUICK = os.environ.get("BENCH_QUICK") == "1"
+MIB = 1 << 20
+
+
+def timed(command, options):
+    start = time.perf_counter()
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
+    seconds = time.perf_counter() - start
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace")
+        raise SystemExit(f"bench: exit {done.returncode} of {' '.join(command)}\n{said}")
+    return seconds
+
+
+def interleaved(runs, *measures):
+    """Medians of measures that take turns; the first turn warms up and does not count."""
+    taken = [[] for _ in measures]
+    for turn in range(runs + 1):
+        for results, measure in zip(taken, measures):
+            value = measure()
+            if turn > 0:
+                results.append(value)
+    return [statistics.median(results) for results in taken]
+
+
+class Table:
+    def __init__(self):
+        self.rows = []
+
+    def add(self, figure, ours, theirs, unit, ratio, reach):
+        ok = ratio <= reach
+        self.rows.append((figure, f"{ours:.4g} {unit}", f"{theirs:.4g} {unit}", f"{ratio:.2f}", f"<= {reach:.2f}",
+                          "yes" if ok else "NO"))
+        print(f"  {figure}: {ratio:.2f} (reach {reach:.2f})", flush=True)
+
+    def add_limit(self, figure, value, base, unit, limit, note=""):
+        ok = value <= limit
+        ratio = f"{value / base:.2f}" if base else "-"
+        self.rows.append((figure, f"{value:.3g} {unit}", f"{base:.3g} {unit}{note}", ratio,
+                          f"<= {limit:g} {unit}", "yes" if ok else "NO"))
+        print(f"  {figure}: {value:.3g} {unit} (reach {limit:g} {unit})", flush=True)
+
+    def add_failure(self, figure, reason, reach):
+        """A figure that this build cannot have; the others still count."""
+        self.rows.append((figure, reason, "", "", f"<= {reach:.2f}", "NO"))
+        print(f"  {figure}: {reason}", flush=True)
+
+    def show(self):
+        head = ("figure", "QuFabric SSH", "OpenSSH", "ratio", "reach", "reached")
+        widths = [max(len(row[i]) for row in [head, *self.rows]) for i in range(len(head))]
+        line = lambda row: "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+        print("\n" + line(head))
+        print("|" + "|".join("-" * (width + 2) for width in widths) + "|")
+        for row in self.rows:
+            print(line(row))
+
+
+def add_input(ssh, stdin=subprocess.DEVNULL):
+    command, options = ssh
+    return command, {**options, "stdin": stdin}
+
+
+# ---- processes
+def parents():
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat") as stat:
+                    table[int(name)] = int(stat.read().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                pass
+    return table
+
+
+def descendants(root):
+    table, found = parents(), set()
+    for pid in table:
+        up = pid
+        while up in table and up != root:
+            up = table[up]
+        if up == root and pid != root:
+            found.add(pid)
+    return found
+
+
+def pss(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as lines:
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def cpu_seconds(pids):
+    """Of all of them so far, in user and kernel."""
+    ticks = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
