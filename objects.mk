@@ -28,7 +28,8 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
     account.o admission.o audit.o authenticate.o authorize.o client_variables.o connection_status.o environment_file.o \
     forwarding.o greeting.o host_key.o jail.o key_service.o keysets.o listener.o listener_link.o listening_sockets.o \
-    login.o login_records.o main.o memory_file.o message_socket.o monitor.o monitor_client.o net.o net_forward.o net_login.o \
+    live_session.o login.o login_records.o main.o memory_file.o message_socket.o monitor.o monitor_client.o \
+    monitor_key_sets.o net.o net_forward.o net_login.o \
     net_pump.o net_session.o net_stream.o pam.o process_limits.o process_title.o refusals.o roster.o session.o \
     signal_sender.o status_server.o user_context.o user_process.o warm_up.o x11_cookie.o)
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB)

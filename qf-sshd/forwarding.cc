@@ -20,6 +20,7 @@ namespace {
 constexpr const char* kNotAvailable = "Port forwarding not available";
 constexpr unsigned kMostStarts = 16;  // of a helper, a connection: its user may kill it, but not keep us busy
 constexpr size_t kMostQuestions = 1024;
+constexpr size_t kMostListening = 256;  // listens that stand, a connection; net itself stops earlier
 constexpr size_t kMostErrorBytes = 512;
 constexpr auto kSocketTime = std::chrono::seconds(5);  // for sockets that need no other machine
 
@@ -163,6 +164,7 @@ Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
   std::string target = place(request.address, request.port);
   auto reason = judge(settings_.remote_forwarding, permit_listen_, "--enable-ssh-remote-port-forwarding",
                       "permit_listen", request.address, request.port);
+  if (reason.empty() && listening_.size() >= kMostListening) reason = "too many forwards on this connection";
   if (reason.empty()) {
     uint32_t id = next_id_++;
     auto asked =

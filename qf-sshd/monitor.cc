@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <ctime>
-#include <functional>
 #include <list>
 #include <map>
 
@@ -19,8 +17,9 @@
 #include "qf-sshd/connection_status.h"
 #include "qf-sshd/forwarding.h"
 #include "qf-sshd/listener_link.h"
+#include "qf-sshd/live_session.h"
 #include "qf-sshd/login.h"
-#include "qf-sshd/memory_file.h"
+#include "qf-sshd/monitor_key_sets.h"
 #include "qf-sshd/net.h"
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
@@ -30,61 +29,11 @@ namespace qf {
 
 namespace {
 
-constexpr auto kKeysPatience = std::chrono::seconds(12);  // for the listener to have a key set fetched
-constexpr auto kFarewell = std::chrono::seconds(10);      // for a refused client to hang up
+constexpr auto kFarewell = std::chrono::seconds(10);  // for a refused client to hang up
 constexpr auto kLastWords =
     std::chrono::seconds(2);            // for sessions to end after their connection, for the audit log
 constexpr time_t kSendSeconds = 10;     // a net that does not read is ended
 constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's stream
-
-// Key sets as the listener held them when this connection came, and those that it has fetched for us since.
-class MonitorKeySets : public KeySets {
- public:
-  MonitorKeySets(KeySetStore& store, ListenerLink& listener, std::function<void(const Message&)> other)
-      : store_(store), listener_(listener), other_(std::move(other)) {}
-
-  const KeySet* find(const IssuerRecord& issuer) override {
-    if (auto fresh = fresh_.find(issuer.name); fresh != fresh_.end()) return &fresh->second;
-    return store_.find(issuer.name, std::time(nullptr));
-  }
-
-  void refresh(const std::vector<const IssuerRecord*>& issuers,
-               const std::function<bool(const IssuerRecord&)>& found) override {
-    std::map<std::string, const IssuerRecord*> wanted;
-    for (const auto* issuer : issuers) {
-      if (listener_ && listener_.send(KeysWanted{issuer->name})) wanted[issuer->name] = issuer;
-    }
-    // an answer may also be a late one to an earlier question: its keys are as good
-    for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
-      auto message = listener_.receive(deadline);
-      if (message && message->type != static_cast<uint32_t>(MessageType::kKeysReply)) {
-        other_(*message);
-        if (!listener_) return;
-        continue;
-      }
-      auto reply = message ? open_message<KeysReply>(*message) : Result<KeysReply>(message.error());
-      if (!reply) return;
-      auto issuer = wanted.find(reply->issuer);
-      if (issuer == wanted.end()) continue;
-      const IssuerRecord& record = *issuer->second;
-      wanted.erase(issuer);
-      if (reply->changed && take(reply->issuer, message->fds[0].get()) && found(record)) return;
-    }
-  }
-
- private:
-  [[nodiscard]] bool take(const std::string& issuer, int fd) {
-    auto json = read_memory_file(fd, kMostKeySetBytes);
-    auto keys = json ? parse_key_set(*json) : Result<KeySet>(json.error());
-    if (!keys) return false;
-    fresh_[issuer] = std::move(*keys);
-    return true;
-  }
-  KeySetStore& store_;
-  ListenerLink& listener_;
-  std::function<void(const Message&)> other_;  // what the listener says while keys are waited for
-  std::map<std::string, KeySet> fresh_;
-};
 
 struct NetLink {
   MessageSocket socket;
@@ -93,17 +42,6 @@ struct NetLink {
   bool inner = false;
   bool ended = false;  // it has closed its socket
   std::unique_ptr<Login> login;
-};
-
-struct LiveSession {
-  pid_t pid = -1;
-  Fd pidfd;
-  Deadline started;
-  bool ended = false;        // reaped; `exit` says how
-  bool channel_open = true;  // net still has the channel
-  SessionExit exit;
-  uint64_t bytes_in = 0, bytes_out = 0;
-  std::optional<LoginRecord> record;  // its logout is to be entered
 };
 
 class Monitor {
@@ -141,8 +79,8 @@ class Monitor {
   void read_listener();
   void hear_listener(const Message& message);
   void answer_listener();
-  void reap(uint32_t channel, LiveSession& session);
-  void record_end(uint32_t channel, const LiveSession& session);
+  void reap(LiveSession& session);
+  void record_end(const LiveSession& session);
   void turn();
   [[noreturn]] void end();
 
@@ -164,25 +102,6 @@ class Monitor {
   Deadline session_end_ = Deadline::max();  // "max_session" of the policy
   Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
 };
-
-// RFC 4254 section 6.10 names these without SIG; others get OpenSSH's suffix.
-std::string signal_name(int signal) {
-  for (int known : {SIGABRT, SIGALRM, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV,
-                    SIGTERM, SIGUSR1, SIGUSR2}) {
-    if (signal == known) return ::sigabbrev_np(signal);
-  }
-  const char* name = ::sigabbrev_np(signal);
-  return std::string(name != nullptr ? name : "UNKNOWN") + "@openssh.com";
-}
-
-// The signals that a client may send, 0 for any other.
-int signal_number(const std::string& name) {
-  for (int known : {SIGABRT, SIGALRM, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSEGV,
-                    SIGTERM, SIGUSR1, SIGUSR2}) {
-    if (name == ::sigabbrev_np(known)) return known;
-  }
-  return 0;
-}
 
 // ---- the connection's net processes -----------------------------------------------------------------------
 
@@ -386,6 +305,7 @@ Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
   plan_.audit.session_start(connection_, {request.channel, kind, identity_ ? identity_->name() : "",
                                           account_->name, request.terminal.has_value(), spawned->pid});
   LiveSession session;
+  session.channel = request.channel;
   session.pid = spawned->pid;
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
@@ -449,44 +369,19 @@ Status Monitor::handle_close(const SessionClose& close) {
   session.bytes_out = close.bytes_out;
   status_.session_closed(close);
   if (session.ended) {
-    record_end(close.channel, session);
+    record_end(session);
     sessions_.erase(found);
   }
   return Done{};
 }
 
-void enter_logout(LiveSession& session) {
-  if (session.record) record_logout(*session.record);
-  session.record.reset();
+void Monitor::reap(LiveSession& session) {
+  pid_t pid = session.pid;
+  if (session.reap()) signals_.forget(pid);
 }
 
-void Monitor::reap(uint32_t channel, LiveSession& session) {
-  int status = 0;
-  if (::waitpid(session.pid, &status, WNOHANG) != session.pid) return;
-  signals_.forget(session.pid);
-  session.ended = true;
-  // while net still holds the terminal, so that it is nobody else's yet
-  enter_logout(session);
-  session.exit = {channel, 0, "", false};
-  if (WIFSIGNALED(status)) {
-    session.exit.signal = signal_name(WTERMSIG(status));
-    session.exit.core_dumped = WCOREDUMP(status);
-  } else {
-    session.exit.status = static_cast<uint32_t>(WEXITSTATUS(status));
-  }
-  session.pidfd.reset();
-}
-
-void Monitor::record_end(uint32_t channel, const LiveSession& session) {
-  AuditEnd entry;
-  entry.channel = channel;
-  entry.pid = session.pid;
-  entry.status = session.exit.status;
-  entry.signal = session.exit.signal;
-  entry.bytes_in = session.bytes_in;
-  entry.bytes_out = session.bytes_out;
-  entry.seconds = std::chrono::duration<double>(Clock::now() - session.started).count();
-  plan_.audit.session_end(connection_, entry);
+void Monitor::record_end(const LiveSession& session) {
+  plan_.audit.session_end(connection_, session.audit_end());
 }
 
 // ---- the listener -----------------------------------------------------------------------------------------
@@ -556,14 +451,14 @@ void Monitor::turn() {
     auto found = sessions_.find(channel);
     if (polled[index++].revents == 0 || found == sessions_.end()) continue;
     LiveSession& session = found->second;
-    reap(channel, session);
+    reap(session);
     if (!session.ended) continue;
     // sessions belong to the connection that is logged in as an OS user
     for (auto& link : nets_) {
       if (session.channel_open && link.state == NetState::kSession && !link.socket.send(session.exit)) end();
     }
     if (!session.channel_open) {
-      record_end(channel, session);
+      record_end(session);
       sessions_.erase(found);
     }
   }
@@ -636,11 +531,11 @@ void Monitor::end() {
   }
   Deadline deadline = Clock::now() + kLastWords;
   for (auto& [channel, session] : sessions_) {
-    if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(channel, session);
+    if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(session);
     // what goes on without its connection (nohup) is not ours to end
     if (!session.ended) session.exit.signal = "";
-    enter_logout(session);
-    record_end(channel, session);
+    session.enter_logout();
+    record_end(session);
   }
   if (login_) login_->close();
   std::_Exit(kExitOk);

@@ -88,7 +88,7 @@ class NetPump {
   // libssh holds data that the sink could not take yet. (Asking it with ssh_channel_poll() costs a poll(2)
   // each time.)
   bool input_waiting_ = false;
-  std::string held_;   // read from the channel; from held_from_ on not yet written
+  std::string held_;  // read from the channel; from held_from_ on not yet written
   size_t held_from_ = 0;
   uint64_t widened_at_ = 0;  // bytes_in_ then
   uint64_t bytes_in_ = 0, bytes_out_ = 0;

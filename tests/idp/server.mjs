@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The OpenID provider that the tests log in at: npm oidc-provider, a certified implementation, with a login
 // and a consent that need no browser and with knobs that make it behave as badly as real ones do.
-// Environment: PORT (0: any), JWKS (file), TLS_CERT and TLS_KEY (files; then https), HOST (127.0.0.1).
+// Environment: PORT (0: any), JWKS (file, made when missing), TLS_CERT and TLS_KEY (files; then https), HOST (127.0.0.1).
 // Prints "ready ISSUER" when it listens. SIGHUP reads the JWKS file again. See README.md for the knobs.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import Provider, { errors } from 'oidc-provider';
 import { SignJWT, decodeJwt, decodeProtectedHeader, importJWK } from 'jose';
+import { writeJwks } from './jwks.mjs';
 
 const environment = { PORT: '0', JWKS: 'jwks.json', HOST: '127.0.0.1', ...process.env };
 
@@ -101,6 +102,7 @@ function publicClient(clientId, algorithm) {
 }
 
 function readKeys() {
+  if (!existsSync(environment.JWKS)) writeJwks(environment.JWKS, 'k1');
   return JSON.parse(readFileSync(environment.JWKS, 'utf8'));
 }
 

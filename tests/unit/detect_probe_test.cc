@@ -52,8 +52,8 @@ TEST(Probe, NothingListens) {
   EXPECT_TRUE(result.address.empty());
 }
 
-// Each of them must be answered right and within the deadline: without one the probe would wait for ever, or long
-// enough to see the end of the identification line.
+// Each of them must be answered right and within the deadline: without one the probe would wait for ever, or
+// long enough to see the end of the identification line.
 TEST(Probe, HostileServers) {
   auto answered = [](const char* what, Server::Serve serve) {
     auto result = probe_server(std::move(serve), 400);

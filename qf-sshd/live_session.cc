@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/live_session.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace qf {
+
+namespace {
+
+// Those of RFC 4254 section 6.10.
+constexpr int kNamed[] = {SIGABRT, SIGALRM, SIGFPE,  SIGHUP,  SIGILL,  SIGINT, SIGKILL,
+                          SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
+
+}  // namespace
+
+std::string signal_name(int signal) {
+  const char* name = ::sigabbrev_np(signal);
+  bool named = std::find(std::begin(kNamed), std::end(kNamed), signal) != std::end(kNamed);
+  return std::string(name != nullptr ? name : "UNKNOWN") + (named ? "" : "@openssh.com");
+}
+
+int signal_number(const std::string& name) {
+  const auto* found = std::find_if(std::begin(kNamed), std::end(kNamed),
+                                   [&](int known) { return name == ::sigabbrev_np(known); });
+  return found == std::end(kNamed) ? 0 : *found;
+}
+
+bool LiveSession::reap() {
+  int status = 0;
+  if (::waitpid(pid, &status, WNOHANG) != pid) return false;
+  ended = true;
+  // while net still holds the terminal, so that it is nobody else's yet
+  enter_logout();
+  exit = {channel, 0, "", false};
+  if (WIFSIGNALED(status)) {
+    exit.signal = signal_name(WTERMSIG(status));
+    exit.core_dumped = WCOREDUMP(status);
+  } else {
+    exit.status = static_cast<uint32_t>(WEXITSTATUS(status));
+  }
+  pidfd.reset();
+  return true;
+}
+
+void LiveSession::enter_logout() {
+  if (record) record_logout(*record);
+  record.reset();
+}
+
+AuditEnd LiveSession::audit_end() const {
+  AuditEnd entry;
+  entry.channel = channel;
+  entry.pid = pid;
+  entry.status = exit.status;
+  entry.signal = exit.signal;
+  entry.bytes_in = bytes_in;
+  entry.bytes_out = bytes_out;
+  entry.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  return entry;
+}
+
+}  // namespace qf

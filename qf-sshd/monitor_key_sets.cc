@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-sshd/monitor_key_sets.h"
+
+#include <ctime>
+
+#include "qf-sshd/memory_file.h"
+#include "qf-sshd/messages.h"
+
+namespace qf {
+
+namespace {
+
+constexpr auto kKeysPatience = std::chrono::seconds(12);  // for the listener to have a key set fetched
+
+}  // namespace
+
+const KeySet* MonitorKeySets::find(const IssuerRecord& issuer) {
+  if (auto fresh = fresh_.find(issuer.name); fresh != fresh_.end()) return &fresh->second;
+  return store_.find(issuer.name, std::time(nullptr));
+}
+
+void MonitorKeySets::refresh(const std::vector<const IssuerRecord*>& issuers,
+                             const std::function<bool(const IssuerRecord&)>& found) {
+  std::map<std::string, const IssuerRecord*> wanted;
+  for (const auto* issuer : issuers) {
+    if (listener_ && listener_.send(KeysWanted{issuer->name})) wanted[issuer->name] = issuer;
+  }
+  // an answer may also be a late one to an earlier question: its keys are as good
+  for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
+    auto message = listener_.receive(deadline);
+    if (message && message->type != static_cast<uint32_t>(MessageType::kKeysReply)) {
+      other_(*message);
+      if (!listener_) return;
+      continue;
+    }
+    auto reply = message ? open_message<KeysReply>(*message) : Result<KeysReply>(message.error());
+    if (!reply) return;
+    auto issuer = wanted.find(reply->issuer);
+    if (issuer == wanted.end()) continue;
+    const IssuerRecord& record = *issuer->second;
+    wanted.erase(issuer);
+    if (reply->changed && take(reply->issuer, message->fds[0].get()) && found(record)) return;
+  }
+}
+
+bool MonitorKeySets::take(const std::string& issuer, int fd) {
+  auto json = read_memory_file(fd, kMostKeySetBytes);
+  auto keys = json ? parse_key_set(*json) : Result<KeySet>(json.error());
+  if (!keys) return false;
+  fresh_[issuer] = std::move(*keys);
+  return true;
+}
+
+}  // namespace qf
