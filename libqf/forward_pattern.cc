@@ -38,6 +38,18 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
+// "10.*" means addresses, and must not let a name through that begins so: its owner says what it resolves to.
+bool is_address_glob(std::string_view pattern) {
+  bool v6 = pattern.find(':') != std::string_view::npos;
+  bool digits = false, other = false;
+  for (char c : pattern) {
+    bool digit = (c >= '0' && c <= '9') || (v6 && ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')));
+    digits = digits || digit;
+    other = other || (!digit && c != '*' && c != (v6 ? ':' : '.'));
+  }
+  return (digits || v6) && !other;
+}
+
 bool read_ports(std::string_view text, ForwardPattern& pattern) {
   if (text == "*") return true;
   size_t dash = text.find('-');
@@ -52,7 +64,9 @@ bool read_ports(std::string_view text, ForwardPattern& pattern) {
 }  // namespace
 
 bool ForwardPattern::matches(std::string_view wanted, uint32_t port) const {
-  return port >= first_port && port <= last_port && glob_matches(host, normal(wanted));
+  if (port < first_port || port > last_port) return false;
+  if (is_address_glob(host) && !canonical_address(wanted)) return false;
+  return glob_matches(host, normal(wanted));
 }
 
 std::optional<ForwardPattern> parse_forward_pattern(std::string_view text) {

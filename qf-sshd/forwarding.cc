@@ -11,6 +11,7 @@
 #include "libqf/forward_pattern.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/jail.h"
 #include "qf-sshd/user_process.h"
 
 namespace qf {
@@ -43,6 +44,8 @@ std::string place(const std::string& host, uint32_t port) {
   environment.push_back(nullptr);
   hide_memory();
   reset_signals();
+  // as the user this copy of the monitor can be stopped: it must hold nothing that is anybody else's
+  if (auto kept = keep_only({socket}); !kept) fail_child(kept.error());
   if (auto became = become_user(settings, account, context); !became) fail_child(became.error());
   hide_memory();
   // Its user may take what it holds out of it by ptrace(2), so the server's log is not among that.
@@ -152,7 +155,11 @@ Status Forwarding::connect(MessageSocket& net, const ConnectRequest& request) {
 // address of the machine, "clientspecified" what the client asks for.
 HelperListen listening_place(GatewayPorts gateway, const ListenRequest& request, uint32_t id) {
   HelperListen wanted{id, "", false, request.port};
-  if (gateway == GatewayPorts::kNo) return wanted;
+  if (gateway == GatewayPorts::kNo) {
+    // one of the two loopback addresses by itself is no gateway
+    if (request.address == "127.0.0.1" || request.address == "::1") wanted.address = request.address;
+    return wanted;
+  }
   bool every = request.address.empty() || request.address == "*" || gateway == GatewayPorts::kYes;
   wanted.wildcard = every;
   // "localhost" means both loopback addresses, which is what no name at all means here (RFC 4254 section 7.1)
@@ -192,6 +199,11 @@ Result<Forwarding::Sockets> Forwarding::wait_for_sockets(MessageSocket& net, uin
     auto taken = message ? take(*message, net) : Status(message.error());
     if (taken) continue;
     questions_.erase(id);
+    if (taken.error().kind == ErrorKind::kTimeout) {
+      // it may be busy with a name that does not resolve; its sockets are given back when they come
+      late_.insert(id);
+      return taken.error();
+    }
     auto lost = lose_helper(net, taken.error());
     return lost ? taken.error() : lost.error();
   }
@@ -230,6 +242,7 @@ Status Forwarding::take(const Message& message, MessageSocket& net) {
   auto listening = open_message<HelperListening>(message);
   if (!connected && !listening) return peer_error("the helper sent a malformed message");
   uint32_t id = connected ? connected->id : listening->id;
+  if (listening && late_.erase(id) != 0) return helper_.send(HelperRelease{id});
   auto found = questions_.find(id);
   if (found == questions_.end() || (found->second.asked == Asked::kConnect) != static_cast<bool>(connected)) {
     return peer_error("the helper answered what nobody asked");
@@ -262,6 +275,7 @@ Status Forwarding::lose_helper(MessageSocket& net, const Error& why) {
   log_warning("connection from " + connection_.address + ": the forwarding helper ended: " + why.text());
   end_helper();
   agents_.clear();
+  late_.clear();
   auto questions = std::move(questions_);
   questions_.clear();
   for (const auto& [id, question] : questions) {

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "qf-sshd/account.h"
@@ -47,6 +48,8 @@ class Forwarding {
   [[nodiscard]] Result<Sockets> open_agent(MessageSocket& net, uint32_t channel);
   [[nodiscard]] Result<Sockets> open_display(MessageSocket& net);
   void release(uint32_t channel);
+  // The connection ends, and the helper with it.
+  void stop() { end_helper(); }
 
   // To be polled; -1: no helper runs.
   [[nodiscard]] int helper_fd() const { return helper_ ? helper_.fd() : -1; }
@@ -82,6 +85,7 @@ class Forwarding {
   unsigned starts_ = 0;
   uint32_t next_id_ = 1;
   std::map<uint32_t, Question> questions_;
+  std::set<uint32_t> late_;  // asked for a session that did not wait for the answer
   std::map<uint32_t, std::pair<HelperListening, std::vector<Fd>>> arrived_;  // of sessions, not yet taken
   std::map<uint32_t, uint32_t> agents_;                                      // channel: helper's number
   std::map<uint32_t, std::string> listening_;  // net's number: for the audit log

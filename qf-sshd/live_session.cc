@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/live_session.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+
+#include "qf-sshd/jail.h"
+#include "qf-sshd/process_title.h"
 
 namespace qf {
 
@@ -14,6 +19,9 @@ namespace {
 // Those of RFC 4254 section 6.10.
 constexpr int kNamed[] = {SIGABRT, SIGALRM, SIGFPE,  SIGHUP,  SIGILL,  SIGINT, SIGKILL,
                           SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
+
+constexpr auto kLogoutPatience = std::chrono::milliseconds(200);
+constexpr unsigned kLogoutSeconds = 60;  // then it is given up
 
 }  // namespace
 
@@ -34,7 +42,7 @@ bool LiveSession::reap() {
   if (::waitpid(pid, &status, WNOHANG) != pid) return false;
   ended = true;
   // while net still holds the terminal, so that it is nobody else's yet
-  enter_logout();
+  enter_logout(kLogoutPatience);
   exit = {channel, 0, "", false};
   if (WIFSIGNALED(status)) {
     exit.signal = signal_name(WTERMSIG(status));
@@ -46,9 +54,26 @@ bool LiveSession::reap() {
   return true;
 }
 
-void LiveSession::enter_logout() {
-  if (record) record_logout(*record);
+void LiveSession::enter_logout(std::chrono::milliseconds patience) {
+  if (!record) return;
+  auto done = make_pipe();
+  if (!done) return;
+  pid_t child = ::fork();
+  if (child == 0) {
+    // the parent of the one that writes is gone at once, so that nobody has to reap it
+    if (::fork() != 0) ::_exit(0);
+    set_title(role_title("logout record"));
+    // above all not the sockets of the connection
+    if (!keep_only({done->second.get()})) ::_exit(1);
+    ::alarm(kLogoutSeconds);
+    record_logout(*record);
+    ::_exit(0);
+  }
   record.reset();
+  if (child < 0) return;
+  while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
+  done->second.reset();
+  static_cast<void>(wait_for(done->first.get(), POLLIN, Clock::now() + patience));
 }
 
 AuditEnd LiveSession::audit_end() const {

@@ -26,7 +26,9 @@ struct LiveSession {
 
   // Takes the exit status when the process has ended, and enters the logout; false when it still runs.
   bool reap();
-  void enter_logout();
+  // In a process of its own, which is waited for for `patience` at most: anybody may hold a lock on utmp and
+  // wtmp.
+  void enter_logout(std::chrono::milliseconds patience);
   [[nodiscard]] AuditEnd audit_end() const;
 };
 

@@ -534,9 +534,10 @@ void Monitor::end() {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(session);
     // what goes on without its connection (nohup) is not ours to end
     if (!session.ended) session.exit.signal = "";
-    session.enter_logout();
+    session.enter_logout(std::chrono::milliseconds(0));
     record_end(session);
   }
+  forwarding_.stop();
   if (login_) login_->close();
   std::_Exit(kExitOk);
 }

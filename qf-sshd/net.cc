@@ -327,12 +327,9 @@ void Net::tell_traffic(const Message& message) {
 
 int Net::patience() const {
   int patience = forward_.patience();
-  auto take = [&](int wanted) {
-    if (wanted >= 0 && (patience < 0 || wanted < patience)) patience = wanted;
-  };
-  for (const auto& [id, session] : sessions_) take(session->patience());
-  if (alive_check_ != Deadline::max()) take(std::max(poll_timeout(alive_check_), 1));
-  return patience;
+  if (alive_check_ == Deadline::max()) return patience;
+  int alive = std::max(poll_timeout(alive_check_), 1);
+  return patience < 0 ? alive : std::min(patience, alive);
 }
 
 void Net::turn() {

@@ -110,14 +110,15 @@ void NetForward::listen(SshMessage request) {
 // By the port that it became, or by the one that was asked for (0) when that names one forward alone.
 bool NetForward::cancel(const std::string& address, uint32_t port) {
   auto matches = [&](const Listener& listener) {
-    return listener.kind == Kind::kForward && !listener.closing && listener.address == address &&
+    return listener.kind == Kind::kForward && listener.address == address &&
            (listener.port == port || listener.asked_port == port);
   };
   auto found = std::find_if(listeners_.begin(), listeners_.end(), matches);
   if (found == listeners_.end()) return false;
   if (found->port != port && std::count_if(listeners_.begin(), listeners_.end(), matches) > 1) return false;
-  found->closing = true;
   plan_.monitor.tell(ListenCancel{found->id});
+  // at once, so that the client may ask for the same place again
+  listeners_.erase(found);
   return true;
 }
 

@@ -22,6 +22,8 @@ constexpr uint64_t kWidenEvery = 1 << 20;  // bytes received
 // what is beyond the window all the same.
 constexpr uint32_t kMostHeld = kWideWindow + (1 << 20);
 constexpr int kBlocksPerTurn = 8;  // then other channels have their turn
+// More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
+constexpr uint64_t kMostAfterEnd = 1 << 20;
 
 std::array<char, kBlock>& block() {
   static std::array<char, kBlock> buffer;  // one process, one thread, never held across calls
@@ -171,11 +173,13 @@ void NetPump::pump_output(Source& source, bool is_stderr) {
     if (!has_room() || closed_by_client_) return;
     ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, kBlock));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) {  // EIO is how a terminal says that nobody has it open any more
+    if (n < 0 && errno == EAGAIN && !finishing_) return;
+    if (n <= 0 ||
+        after_end_ > kMostAfterEnd) {  // EIO is how a terminal says that nobody has it open any more
       source.fd.reset();
       return;
     }
+    if (finishing_) after_end_ += static_cast<uint64_t>(n);
     send(source, {block().data(), static_cast<size_t>(n)}, is_stderr);
   }
 }
@@ -215,7 +219,7 @@ void NetPump::turn() {
   }
   send_rest(output_, false);
   send_rest(error_, true);
-  if (output_.fd != nullptr && output_.fd->take_ready()) pump_output(output_, false);
+  if (output_.fd != nullptr && (output_.fd->take_ready() || finishing_)) pump_output(output_, false);
   if (error_.fd != nullptr && error_.fd->take_ready()) pump_output(error_, true);
   if (input_ != nullptr && (input_waiting_ || held())) drain_input();
   bool waiting = input_waiting_ || held();

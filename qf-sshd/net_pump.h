@@ -36,7 +36,9 @@ class NetPump {
   void turn();
   // Closes the descriptors, which hangs up what is behind them.
   void close_all();
-  void close_output() { output_.fd.reset(); }
+  // Who wrote the output has ended, and others may still have it open: what is there now goes out, then it is
+  // closed.
+  void finish_output() { finishing_ = true; }
 
   // What is to be read is read to its end (or was closed), and is on its way to the client.
   [[nodiscard]] bool output_ended() const { return attached_ && output_.ended() && error_.ended(); }
@@ -82,6 +84,8 @@ class NetPump {
   bool input_dead_ = false;  // nobody reads what the client sends
   bool overrun_ = false;
   bool client_eof_ = false;  // the client sends no more
+  bool finishing_ = false;   // see finish_output()
+  uint64_t after_end_ = 0;   // bytes read since
   bool closed_by_client_ = false;
   std::unique_ptr<Watched> input_;
   Source output_, error_;

@@ -22,10 +22,6 @@ constexpr size_t kMostVariableBytes = 4096;
 constexpr size_t kMostEnvironmentBytes = 8192;    // all names and values; with the command in one message
 constexpr size_t kMostCommandBytes = 128 * 1024;  // MAX_ARG_STRLEN of Linux: execve(2) takes no more
 constexpr size_t kMostNameBytes = 128;
-// A terminal reports its end only when no process has it open any more. When the session's own process has
-// ended, output that it left behind arrives within this time; a background process that keeps the terminal
-// open does not hold the session.
-constexpr auto kTerminalGrace = std::chrono::milliseconds(500);
 
 uint32_t number(int value) {
   return static_cast<uint32_t>(std::max(value, 0));
@@ -177,7 +173,9 @@ void NetSession::refuse(const std::string& reason) {
 
 void NetSession::process_ended(const SessionExit& exit) {
   exit_ = exit;
-  if (has_terminal_) drained_by_ = Clock::now() + kTerminalGrace;
+  // a terminal reports its end only when no process has it open any more, and a background process must not
+  // hold the session
+  if (has_terminal_) pump_.finish_output();
 }
 
 bool NetSession::say(const std::string& text) {
@@ -194,11 +192,6 @@ void NetSession::turn() {
   if (pump_.closed_by_client() && has_terminal_) pump_.close_all();
   if (!refusal_.empty()) say_refusal();
   pump_.turn();
-  if (exit_ && has_terminal_ && pump_.bytes_out() != drained_bytes_) {
-    drained_bytes_ = pump_.bytes_out();
-    drained_by_ = Clock::now() + kTerminalGrace;
-  }
-  if (Clock::now() >= drained_by_ && pump_.has_room()) pump_.close_output();
   bool nothing_runs = !started_ || is_stream_;
   if (pump_.closed_by_client() && nothing_runs) {
     pump_.close_all();
@@ -238,11 +231,6 @@ void NetSession::maybe_end() {
   pump_.close_all();
   ::ssh_channel_close(channel_);
   finished_ = true;
-}
-
-int NetSession::patience() const {
-  if (drained_by_ == Deadline::max() || pump_.output_ended()) return -1;
-  return std::max(poll_timeout(drained_by_), 1);
 }
 
 }  // namespace qf

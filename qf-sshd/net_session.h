@@ -57,8 +57,6 @@ class NetSession {
 
   // Moves what can be moved and sets what to wait for; called after every turn of the loop.
   void turn();
-  // Milliseconds until turn() must be called even when nothing happens; -1: no need.
-  [[nodiscard]] int patience() const;
 
  private:
   static void on_signal(ssh_session, ssh_channel, const char* signal, void* self);
@@ -93,9 +91,6 @@ class NetSession {
   bool eof_sent_ = false;
   bool exit_sent_ = false;
   std::optional<SessionExit> exit_;
-  // A terminal whose process has ended: when to stop waiting for its output.
-  Deadline drained_by_ = Deadline::max();
-  uint64_t drained_bytes_ = 0;
 };
 
 }  // namespace qf

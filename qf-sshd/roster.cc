@@ -21,17 +21,25 @@ constexpr int kAcceptsPerTurn = 64;
 }  // namespace
 
 void Roster::add(MessageSocket monitor, pid_t pid, const AuditConnection& source) {
+  // what the number meant before
+  leaving_.erase(pid);
+  if (Connection* connection = enter(std::move(monitor), pid, source)) connection->child = true;
+}
+
+Connection* Roster::enter(MessageSocket monitor, pid_t pid, const AuditConnection& source) {
   // a monitor that does not read must not hold up the listener
-  if (auto set = set_nonblocking(monitor.fd(), true); !set) return log_error(set.error().text());
+  if (auto set = set_nonblocking(monitor.fd(), true); !set) {
+    log_error(set.error().text());
+    return nullptr;
+  }
   Connection connection;
   connection.number = next_number_++;
   connection.monitor = std::move(monitor);
   connection.pid = pid;
-  connection.child = true;
   connection.source = source;
   connection.network = source_network(source.address, blocks_);
   connection.since = system_milliseconds();
-  connections_.push_back(std::move(connection));
+  return &connections_.emplace_back(std::move(connection));
 }
 
 std::list<Connection>::iterator Roster::remove(std::list<Connection>::iterator connection) {
@@ -115,10 +123,12 @@ void Roster::take_up(Newcomer& newcomer) {
                       : ": " + card.error().text()));
     return;
   }
-  add(std::move(newcomer.socket), newcomer.pid,
-      {card->connection, card->address, static_cast<uint16_t>(card->port), card->peer});
-  connections_.back().since = card->since;
-  connections_.back().logged_in = card->logged_in;
+  Connection* connection =
+      enter(std::move(newcomer.socket), newcomer.pid,
+            {card->connection, card->address, static_cast<uint16_t>(card->port), card->peer});
+  if (connection == nullptr) return;
+  connection->since = card->since;
+  connection->logged_in = card->logged_in;
   log_info("the connection from " + card->address + " port " + std::to_string(card->port) + " goes on");
 }
 

@@ -62,6 +62,7 @@ class Roster {
     pid_t pid = -1;
     Deadline until;
   };
+  Connection* enter(MessageSocket monitor, pid_t pid, const AuditConnection& source);
   void accept_newcomers();
   void take_up(Newcomer& newcomer);
 

@@ -129,8 +129,10 @@ void register_display(const Settings& settings, const SessionForwards& forwards,
     ::_exit(255);
   }
   pipe->first.reset();
-  // shorter than a pipe holds, so this does not wait
+  // shorter than a pipe holds, so this does not wait; one that cannot be run reads nothing
+  ::signal(SIGPIPE, SIG_IGN);
   static_cast<void>(write_all(pipe->second.get(), commands));
+  ::signal(SIGPIPE, SIG_DFL);
   pipe->second.reset();
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }

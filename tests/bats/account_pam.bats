@@ -165,7 +165,7 @@ SH
   hold noted -l "$TARGET" server 'echo up; cat'
   [ "$(cat "$SYSTEM/run/noted")" = "open_session qf-sshd $TARGET 127.0.0.1 ssh 127.0.0.1" ]
   end_process "$PID"
-  until_true 10 grep -q "^close_session qf-sshd $TARGET" "$SYSTEM/run/noted"
+  until_true 60 grep -q "^close_session qf-sshd $TARGET" "$SYSTEM/run/noted"
   [ "$(wc -l <"$SYSTEM/run/noted")" = 2 ]
 }
 
@@ -175,8 +175,8 @@ SH
     hold "closed-$way" -l "$TARGET" server 'echo up; cat'
     monitor=$(monitor_pid)
     if [ $way = monitor ]; then kill -TERM "$monitor"; else kill -KILL "$(pgrep -P "$monitor" -u qufabric)"; fi
-    until_true 10 grep -q "^close_session qf-sshd $TARGET" "$SYSTEM/run/noted"
-    until_true 10 test ! -d "/proc/$monitor"
+    until_true 60 grep -q "^close_session qf-sshd $TARGET" "$SYSTEM/run/noted"
+    until_true 60 test ! -d "/proc/$monitor"
   done
 }
 
@@ -210,11 +210,11 @@ SH
   instance qf-up apply --self server $FOLDERS --force
   server_start_by unshare --mount sh "$SYSTEM/enter" "$SYSTEM" "$BIN/qf-sshd" $FOLDERS --login-grace-time 8
   background_as "$CLIENT" "$QF/hang.log" sh -c "ssh -F '$CONF' -l '$TARGET' server true; echo exit=\$?"
-  until_true 10 pgrep -f "^cat /run/never"
+  until_true 60 pgrep -f "^cat /run/never"
   run -0 qssh -l "$CLIENT" server id -un
   [ "$output" = "$CLIENT" ]
   run -1 grep exit= "$QF/hang.log"
-  until_true 20 grep exit=255 "$QF/hang.log"
+  until_true 60 grep exit=255 "$QF/hang.log"
   end_process "$(pgrep -f "^cat /run/never")"
   server_stop
 }

@@ -25,7 +25,7 @@ nobody_logged_in() { [ -z "$(inside who)" ]; }
   tty=$(grep -oE '/dev/pts/[0-9]+' "$QF/shown$BATS_TEST_NUMBER" | head -n 1)
   pid=$(grep -oE 'pid=[0-9]+' "$QF/shown$BATS_TEST_NUMBER" | cut -d= -f2)
   grep -E "^$TARGET +${tty#/dev/} .* $pid +\(127\.0\.0\.1\)" "$QF/shown$BATS_TEST_NUMBER"
-  until_true 10 nobody_logged_in
+  until_true 60 nobody_logged_in
 }
 
 @test "wtmp has its beginning and its end" {
@@ -75,7 +75,7 @@ nobody_logged_in() { [ -z "$(inside who)" ]; }
       monitor) kill -TERM "$monitor" ;;
       net) kill -KILL "$(pgrep -P "$monitor" -u qufabric)" ;;
     esac
-    until_true 10 nobody_logged_in
+    until_true 60 nobody_logged_in
     [[ $(inside last | head -n 1) != *"still logged in"* ]]
   done
 }
@@ -88,11 +88,36 @@ nobody_logged_in() { [ -z "$(inside who)" ]; }
   hold two -S "$control" -tt -l "$TARGET" server 'echo up; cat'
   [ "$(inside who | grep -c "^$TARGET ")" = 2 ]
   echo $'\x04' >"$QF/one.hold"
-  until_true 10 one_logged_in
+  until_true 60 one_logged_in
   as_client ssh -F "$CONF" -S "$control" -O exit server
-  until_true 10 nobody_logged_in
+  until_true 60 nobody_logged_in
 }
 one_logged_in() { [ "$(inside who | grep -c "^$TARGET ")" = 1 ]; }
+
+@test "who holds a lock on these files delays nobody else" {
+  control=$QF/home/$CLIENT/locked
+  as_client ssh -F "$CONF" -o ControlMaster=yes -o ControlPath="$control" -o ControlPersist=60 -l "$TARGET" -fN server 3>&- 4>&-
+  hold locked -S "$control" -tt -l "$TARGET" server 'echo up; cat'
+  # for reading, which anybody may
+  background "$QF/lock.log" "$PYTHON" -c '
+import fcntl, sys, time
+held = [open(path) for path in sys.argv[2:]]
+for file in held:
+    fcntl.lockf(file, fcntl.LOCK_SH)
+open(sys.argv[1], "w").write("held")
+time.sleep(3600)' "$QF/lock-held" "$SYSTEM/log/wtmp" "$SYSTEM/run/utmp"
+  lock=$PID
+  until_true 60 test -s "$QF/lock-held"
+  echo $'\x04' >"$QF/locked.hold"
+  until_true 60 pgrep -f 'qf-sshd: .*logout record'
+  run -0 as_client ssh -F "$CONF" -S "$control" -l "$TARGET" server 'echo meanwhile'
+  [ "$output" = meanwhile ]
+  # the record still waits
+  pgrep -f 'qf-sshd: .*logout record'
+  end_process "$lock"
+  until_true 60 nobody_logged_in
+  as_client ssh -F "$CONF" -S "$control" -O exit server
+}
 
 @test "through the tunnel too, with the address of the client" {
   run -0 tunnelled -tt -l "$TARGET" server who </dev/null

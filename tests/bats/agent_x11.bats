@@ -27,7 +27,7 @@ display() {
   cookie=$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')
   as_client touch "$(home_of "$CLIENT")/.Xauthority"
   background_as "$CLIENT" "$QF/xvfb.log" bash -c "exec Xvfb -displayfd 3 -screen 0 640x480x8 -nolisten tcp -auth '$(home_of "$CLIENT")/.Xauthority' 3>'$(home_of "$CLIENT")/display'"
-  until_true 30 test -s "$(home_of "$CLIENT")/display"
+  until_true 60 test -s "$(home_of "$CLIENT")/display"
   DISPLAY_NUMBER=$(cat "$(home_of "$CLIENT")/display")
   as_client xauth -q add ":$DISPLAY_NUMBER" . "$cookie"
 }
@@ -44,7 +44,7 @@ with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" 
   run -0 with_agent -A server 'stat -c "%a %U" "$SSH_AUTH_SOCK" "$(dirname "$SSH_AUTH_SOCK")"; echo "$SSH_AUTH_SOCK"'
   [ "${lines[0]}" = "600 $TARGET" ]
   [ "${lines[1]}" = "700 $TARGET" ]
-  until_true 10 folder_gone "$(dirname "${lines[2]}")"
+  until_true 60 folder_gone "$(dirname "${lines[2]}")"
 }
 
 @test "without -A, or where the admin forbids it, there is no agent" {
@@ -80,7 +80,7 @@ with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" 
   mkfifo -m 666 "$QF/home/hold"
   background_as "$CLIENT" "$QF/hold.log" env DISPLAY=":$DISPLAY_NUMBER" ssh -F "$CONF" -l "$TARGET" -Y server "echo \$DISPLAY >'$QF/home/first'; chmod 666 '$QF/home/first'; read -r x <'$QF/home/hold'"
   holder=$PID
-  until_true 20 test -s "$QF/home/first"
+  until_true 60 test -s "$QF/home/first"
   first=$(cat "$QF/home/first")
   run -0 with_display -Y server 'echo "$DISPLAY"'
   [ "$output" != "$first" ]
@@ -88,8 +88,8 @@ with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" 
   port=$((6000 + ${number%.*}))
   ss -Hltn "sport = :$port" | grep -q .
   echo >"$QF/home/hold"
-  until_true 20 gone "$holder" "$(start_of "$holder")"
-  until_true 20 bash -c "! ss -Hltn 'sport = :$port' | grep -q ."
+  until_true 60 gone "$holder" "$(start_of "$holder")"
+  until_true 60 bash -c "! ss -Hltn 'sport = :$port' | grep -q ."
 }
 
 @test "X11 is refused where the admin has not allowed it" {

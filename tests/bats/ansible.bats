@@ -24,7 +24,7 @@ setup_file() {
     cp "$QF/config/fabric.json" "$QF/db$i/config/"
     folders=$(folders_of "$i")
     background "$QF/db$i.log" ip netns exec "$(net "$i")" "$BIN/qf-up" --self "db$i" $folders --allow-server-ssh --enable-ssh-sftp
-    until_true 10 ip netns exec "$(net c)" bash -c "exec 3<>/dev/tcp/10.99.$i.2/22022 && read -r -t 1 line <&3 && [[ \$line == SSH-* ]]"
+    until_true 60 ip netns exec "$(net c)" bash -c "exec 3<>/dev/tcp/10.99.$i.2/22022 && read -r -t 1 line <&3 && [[ \$line == SSH-* ]]"
   done
   "$BIN/qf-up" apply $FOLDERS --self client --ssh-jwt-cache-ttl 3600 >&2
   warm

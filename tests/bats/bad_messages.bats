@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Messages that are malformed, out of order or a lie, at every stage of a connection (RFC 4251 to 4254, and what
 # OpenSSH's own regress tests try): the connection ends, or the one request is refused and the connection goes on.
-# Nobody else is harmed and no process stays. What each case sends: raw_client.py.
+# Nobody else is harmed and no process stays. What each case sends: raw_before_login.py and raw_after_login.py.
+# run first
 
 load helpers
 
@@ -18,10 +19,10 @@ teardown_file() { fabric_end; }
 
 # Somebody else's connection still works, nothing was run that must not have been, and what the case has started is gone.
 teardown() {
-  run -0 as_client timeout 10 ssh -F "$CONF" -S "$CONTROL" -l "$TARGET" server echo unharmed
+  run -0 as_client timeout 60 ssh -F "$CONF" -S "$CONTROL" -l "$TARGET" server echo unharmed
   [ "$output" = unharmed ]
   [ ! -e "$QF/home/$TARGET/stolen" ]
-  until_true 15 no_more_processes
+  until_true 60 no_more_processes
 }
 no_more_processes() { [ "$(descendants "$(qf_up)" | wc -l)" -le "$PROCESSES" ] && [ -z "$(pids_of_user "$TARGET")" ]; }
 
@@ -43,7 +44,7 @@ ends() {
   for each in "$@"; do
     client "$each"
     [[ $SAID == *"ended: "* ]] || { echo "$each: $SAID" && false; }
-    until_true 5 says_why || { echo "$each: no reason in the audit log" && false; }
+    until_true 60 says_why || { echo "$each: no reason in the audit log" && false; }
   done
 }
 says_why() { audit_says ".event == \"violation\" and .port == $PORT and (.reason | length) > 0"; }

@@ -109,10 +109,10 @@ for i in range(10000):
   in_home 'head -c 8000000 /dev/urandom > long && echo "put long broken" > batch'
   # 2 MB/s at most, so that there is something to break off
   background_as "$CLIENT" "$QF/sftp.log" env -C "$(here)" sftp -l 16000 -b batch -F "$CONF" "$TARGET@server"
-  until_true 20 test -s "$(there broken)"
+  until_true 60 test -s "$(there broken)"
   pkill -KILL -P "$PID" ssh
   wait "$PID" || :
-  until_true 10 no_process_of "$TARGET"
+  until_true 60 no_process_of "$TARGET"
   size=$(stat -c %s "$(there broken)")
   ((size > 0 && size < 8000000))
   run -0 in_home "echo 'reput long broken' | sftp -b - -F '$CONF' $TARGET@server"

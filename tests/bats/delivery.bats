@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # What a newcomer does first: make demo, make install; and that make bench works.
+# run first
 
 load helpers
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # qf-detect: what answers, whatever that does; and whether the block of ssh_config applies.
+# run first
 
 load helpers
 

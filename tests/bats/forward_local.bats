@@ -26,7 +26,7 @@ forwarded() {
 setup_home() { chmod 777 "$QF/home"; }
 free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # say HOST PORT TEXT: what comes back
-say() { printf '%s' "$3" | timeout 60 socat -t 15 - "TCP:$1:$2"; }
+say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 
 @test "-L carries bytes both ways, to a name that the peer resolves, and the user's own rights hold" {
   setup_home
@@ -52,7 +52,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 15 - "TCP:$1:$2"; }
   setup_home
   port=$(free_port)
   forwarded -D "$port"
-  run -0 bash -c "printf 'by socks' | timeout 60 socat -t 15 - SOCKS4A:127.0.0.1:localhost:$ECHO,socksport=$port"
+  run -0 bash -c "printf 'by socks' | timeout 60 socat -t 50 - SOCKS4A:127.0.0.1:localhost:$ECHO,socksport=$port"
   [[ $output == *": by socks" ]]
   end_process "$FORWARD"
 }

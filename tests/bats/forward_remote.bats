@@ -11,7 +11,7 @@ setup_file() {
   fabric_write
   server_start --enable-ssh-remote-port-forwarding
   background "$QF/echo.log" "$PYTHON" "$TOP/tests/bats/servers/echo.py" "$QF/echo.port" 127.0.0.1 ::1
-  until_true 20 test -s "$QF/echo.port"
+  until_true 60 test -s "$QF/echo.port"
 }
 teardown_file() { fabric_end; }
 setup() { ECHO=$(cat "$QF/echo.port"); }
@@ -21,11 +21,11 @@ master() {
   local name=$1
   shift
   background_as "$CLIENT" "$QF/$name.log" ssh -F "$CONF" -l "$TARGET" -o ExitOnForwardFailure=yes -S "$QF/home/$name" -M -N "$@" server
-  until_true 20 control "$name" check
+  until_true 60 control "$name" check
 }
 control() { as_client ssh -F "$CONF" -S "$QF/home/$1" -O "${@:2}" server; }
 free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-say() { printf '%s' "$3" | timeout 20 socat -t 15 - "TCP:$1:$2"; }
+say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 listens() { ss -Hltn "sport = :$1" | grep -q .; }
 places() { ss -Hltn "sport = :$1" | awk '{ print $4 }' | sort; }
 silent() { ! listens "$1"; }
@@ -40,7 +40,7 @@ silent() { ! listens "$1"; }
   run -0 ss -Hltne "sport = :$port"
   [[ $output == *"uid:$(id -u "$TARGET")"* ]]
   control one exit
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
 }
 
 @test "port 0: the peer chooses and says which; cancelled by that number" {
@@ -51,7 +51,7 @@ silent() { ! listens "$1"; }
   run -0 say 127.0.0.1 "$port" any
   [[ $output == *": any" ]]
   control zero cancel -R "0:localhost:$ECHO"
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
   control zero exit
 }
 
@@ -61,7 +61,7 @@ silent() { ! listens "$1"; }
   run -0 places "$port"
   [ "$output" = $'127.0.0.1:'"$port"$'\n[::1]:'"$port" ]
   control gate exit
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
 }
 
 @test "field note 20: a forward belongs to its connection: another one cannot cancel it, and its end ends it" {
@@ -69,7 +69,7 @@ silent() { ! listens "$1"; }
   master owner -R "$port:localhost:$ECHO"
   master other
   # not even one that asks the server itself
-  run -0 timeout 30 "$PYTHON" "$TOP/tests/bats/foreign_cancel.py" "$ADDRESS" "$TARGET" "$(home_of "$CLIENT")/.qufabric/ssh" server localhost "$port"
+  run -0 timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_cancel.py" "$ADDRESS" "$TARGET" "$(home_of "$CLIENT")/.qufabric/ssh" server localhost "$port"
   [ "$output" = refused ]
   run -0 say 127.0.0.1 "$port" still
   [[ $output == *": still" ]]
@@ -77,7 +77,7 @@ silent() { ! listens "$1"; }
   run control other forward -R "$port:localhost:$ECHO"
   [ "$status" != 0 ]
   control owner cancel -R "$port:localhost:$ECHO"
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
   run -0 control other forward -R "$port:localhost:$ECHO"
   run -0 say 127.0.0.1 "$port" now
   [[ $output == *": now" ]]
@@ -85,7 +85,7 @@ silent() { ! listens "$1"; }
   run -0 say 127.0.0.1 "$port" after
   [[ $output == *": after" ]]
   control other exit
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
 }
 
 @test "the user's own rights hold: no port below 1024" {
@@ -110,11 +110,11 @@ silent() { ! listens "$1"; }
 @test "inside the tunnel too" {
   port=$(free_port)
   background_as "$CLIENT" "$QF/tunnel.log" env QF_SSH=tunnel ssh -F "$CONF" -l "$TARGET" -o ExitOnForwardFailure=yes -S "$QF/home/tunnel" -M -N -R "$port:localhost:$ECHO" server
-  until_true 20 control tunnel check
+  until_true 60 control tunnel check
   run -0 say 127.0.0.1 "$port" deep
   [[ $output == *": deep" ]]
   control tunnel exit
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
 }
 
 @test "permit_listen of the policy is enforced" {
@@ -134,18 +134,31 @@ silent() { ! listens "$1"; }
   fabric_apply
 }
 
+@test "one loopback address by itself is a forward of its own, as with sshd" {
+  port=$(free_port)
+  master both -R "127.0.0.1:$port:localhost:$ECHO" -R "[::1]:$port:localhost:1"
+  [ "$(places "$port")" = $'127.0.0.1:'"$port"$'\n'"[::1]:$port" ]
+  run -0 say 127.0.0.1 "$port" there
+  [[ $output == *": there" ]]
+  control both cancel -R "127.0.0.1:$port:localhost:$ECHO"
+  until_true 60 silent_at "127.0.0.1:$port"
+  [ "$(places "$port")" = "[::1]:$port" ]
+  control both exit
+}
+silent_at() { ! ss -Hltn "src $1" | grep -q .; }
+
 @test "--gateway-ports=clientspecified of the server: the client says where" {
   server_stop
   "$BIN/qf-up" apply $FOLDERS --self server >&2
   background "$QF/sshd.log" "$BIN/qf-sshd" $FOLDERS --self server --enable-ssh-remote-port-forwarding --gateway-ports clientspecified
   echo "$PID" >"$QF/qf-up.pid"
-  until_true 20 server_answers
+  until_true 60 server_answers
   port=$(free_port)
   master where -R "$ADDRESS:$port:localhost:$ECHO"
   run -0 say "$ADDRESS" "$port" there
   [[ $output == *": there" ]]
   control where cancel -R "$ADDRESS:$port:localhost:$ECHO"
-  until_true 20 silent "$port"
+  until_true 60 silent "$port"
   master every -R "*:$port:localhost:$ECHO"
   run -0 places "$port"
   [[ $output == *"0.0.0.0:$port"* ]]

@@ -47,9 +47,9 @@ vscode() {
   SSH=$!
   exec 9>"$BATS_TEST_TMPDIR/in"
   start_script >&9
-  until_true 20 grep -q '5fcd4a: end' "$BATS_TEST_TMPDIR/out"
+  until_true 60 grep -q '5fcd4a: end' "$BATS_TEST_TMPDIR/out"
   port=$(sed -n 's/^listeningOn==\([0-9]*\)==$/\1/p' "$BATS_TEST_TMPDIR/out")
-  until_true 10 listens "127.0.0.1:$socks"
+  until_true 60 listens "127.0.0.1:$socks"
   # many requests at once, as an editor does
   for i in $(seq 12); do says "$socks" "$port" >"$BATS_TEST_TMPDIR/said$i" & jobs[i]=$!; done
   for i in $(seq 12); do wait "${jobs[i]}"; done

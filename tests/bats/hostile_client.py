@@ -191,7 +191,7 @@ def late():
     while not by_hand.answers and time.monotonic() < until:
         time.sleep(0.01)
     print("probe", "answered" if by_hand.answers else "refused", flush=True)
-    time.sleep(4)
+    time.sleep(float(os.environ.get("LATE", "4")))
     signed = message(USERAUTH_REQUEST, ("string", user), ("string", "ssh-connection"),
                      *public_key(blob, CERTIFICATE)).asbytes()
     # the same with the flag that a signature follows (RFC 4252 section 7)

@@ -28,7 +28,7 @@ setup_file() {
   # a connection of somebody else, that nothing may disturb
   mkfifo -m 666 "$QF/hold"
   background_as "$CLIENT" "$QF/standing.log" sh -c "exec ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold'"
-  until_true 20 grep -q up "$QF/standing.log"
+  until_true 60 grep -q up "$QF/standing.log"
   listener_pid >"$QF/listener"
 }
 teardown_file() { fabric_end; }
@@ -36,7 +36,7 @@ setup() { : >"$AUDIT" && : >"$QF/attacks.log"; }
 teardown() {
   # after each of them: the other connection goes on, the listener is the same, and a new login works
   echo "still-$BATS_TEST_NUMBER" >"$QF/hold"
-  until_true 10 grep -q "still-$BATS_TEST_NUMBER" "$QF/standing.log"
+  until_true 60 grep -q "still-$BATS_TEST_NUMBER" "$QF/standing.log"
   [ "$(listener_pid)" = "$(cat "$QF/listener")" ]
   [ "$(on_peer id -un)" = "$TARGET" ]
 }
@@ -49,7 +49,7 @@ write_strike() {
   keys=$(home_of "$CLIENT")/.qufabric/ssh
   cat >"$QF/strike" <<EOF
 #!/bin/bash
-ssh=(timeout 30 ssh -F /dev/null -p 22022 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes
+ssh=(timeout 60 ssh -F /dev/null -p 22022 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes
   -o KexAlgorithms=curve25519-sha256 -o LogLevel=ERROR)
 with_key=(-o IdentitiesOnly=yes -i "$keys/subject" -o CertificateFile="$keys/server-cert.pub")
 case \$1 in
@@ -73,7 +73,7 @@ said() { sed -n "s/^attack $1 //p" "$QF/attacks.log"; }
 # listed ATTACK: what the hostile net can do, by its own word.
 listed() {
   strike before "$1"
-  until_true 10 grep -q '^attack list' "$QF/attacks.log"
+  until_true 60 grep -q '^attack list' "$QF/attacks.log"
   said list: | sort -u
 }
 # outcomes WHEN: the lines "NAME: OUTCOME" of that phase, sorted.
@@ -108,7 +108,7 @@ stat: EACCES'
 @test "before and after the login: no file, no socket, no limit raised, no accept; net goes on" {
   strike before errno
   strike after errno
-  until_true 10 grep -q 'after.*accept-nothing' "$QF/attacks.log"
+  until_true 60 grep -q 'after.*accept-nothing' "$QF/attacks.log"
   diff <(sort <<<"$HARMLESS") <(outcomes before | sort -u)
   diff <(sort <<<"$HARMLESS") <(outcomes after)
   [ -z "$(violations)" ]
@@ -120,7 +120,7 @@ stat: EACCES'
   [ "$(wc -l <"$QF/calls")" -gt 100 ]
   strikes <"$QF/calls"
   sed -E 's/^([a-z]+) die-(.*)/attack \1 \2: tried/' "$QF/calls" >"$QF/expected"
-  until_true 10 count_violations "$(wc -l <"$QF/calls")"
+  until_true 60 count_violations "$(wc -l <"$QF/calls")"
   # none of them came back from its call
   diff <(sort "$QF/expected") <(grep -E '^attack (before|after) ' "$QF/attacks.log" | sort)
   # all by SIGSYS, but for the gate that this machine may not have at all
@@ -133,7 +133,7 @@ stat: EACCES'
   listed forge-list >"$QF/forgeries"
   [ "$(wc -l <"$QF/forgeries")" -gt 200 ]
   strikes <"$QF/forgeries"
-  until_true 10 count_violations "$(wc -l <"$QF/forgeries")"
+  until_true 60 count_violations "$(wc -l <"$QF/forgeries")"
   # the monitor hung up on each of them
   diff <(cut -d ' ' -f 2 "$QF/forgeries" | sed -E 's/^forge-(.*)/attack \1: ended/' | sort) \
     <(grep -E '^attack .*: (ended|STANDS|NOT SENT|STATE|UNKNOWN)' "$QF/attacks.log" | sort)

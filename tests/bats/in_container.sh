@@ -20,7 +20,7 @@ on_server() { timeout 20 ssh -F /etc/ssh/ssh_config.d/99-qufabric.conf -o BatchM
 is() { [ "$(systemctl show -P "$2" "$1")" = "$3" ]; }
 server_log() { grep -qE "$1" /qf/server.log; }
 fabric() { sed "s/SERIAL/$1/; s/ADDRESSES/$2/; s,HOSTKEY,$(qf-up host-key)," /qf/fabric.json >/etc/qufabric/fabric.json; }
-session_lives() { echo "$1" >&8 && until_true 5 grep -q "$1" /qf/live; }
+session_lives() { echo "$1" >&8 && until_true 60 grep -q "$1" /qf/live; }
 status() { qf-up status -d --json; }
 
 PATH=/opt/qf/sbin:$PATH
@@ -41,12 +41,12 @@ check is-active is qufabric.service ActiveState active
 mkfifo /tmp/in
 exec 8<>/tmp/in
 timeout 120 ssh -F /etc/ssh/ssh_config.d/99-qufabric.conf -o BatchMode=yes deploy@server 'echo up; cat' <&8 >/qf/live &
-until_true 10 grep -q up /qf/live
+until_true 60 grep -q up /qf/live
 
 fabric 2 '"127.7.0.1", "127.7.0.2"'
 check reload systemctl reload qufabric.service
-check reload-ends until_true 10 is qufabric.service ActiveState active
-check reload-applies until_true 5 server_log 'listening on 127.7.0.2 port 22022'
+check reload-ends until_true 60 is qufabric.service ActiveState active
+check reload-applies until_true 60 server_log 'listening on 127.7.0.2 port 22022'
 check reload-leaves-session session_lives reloaded
 
 pid=$(systemctl show -P MainPID qufabric.service)
@@ -54,7 +54,7 @@ check restart systemctl restart qufabric.service
 check restart-is-new test "$pid" != "$(systemctl show -P MainPID qufabric.service)"
 check restart-leaves-session session_lives restarted
 listed() { status | grep -q '"kind":"exec","command":"echo"'; }
-check restart-takes-session-up until_true 15 listed
+check restart-takes-session-up until_true 60 listed
 
 check stop systemctl stop qufabric.service
 check stop-leaves-session session_lives stopped
@@ -72,14 +72,14 @@ check socket-used both_handed_in
 # while the server is restarted, clients wait and are served
 systemctl restart --no-block qufabric.service
 check socket-bridges-restart on_server true
-check socket-takes-session-up until_true 15 listed
+check socket-takes-session-up until_true 60 listed
 systemctl stop qufabric.socket qufabric.service
 
 printf '[Socket]\nListenStream=127.9.9.9:22022\n' >>/run/systemd/system/qufabric.socket.d/a.conf
 systemctl daemon-reload
 systemctl start qufabric.socket
 systemctl start qufabric.service
-check foreign-address-refused until_true 10 server_log 'it listens on 127.9.9.9, which is no address of this peer'
-check foreign-address-fails until_true 10 is qufabric.service ActiveState failed
+check foreign-address-refused until_true 60 server_log 'it listens on 127.9.9.9, which is no address of this peer'
+check foreign-address-fails until_true 60 is qufabric.service ActiveState failed
 check foreign-address-code is qufabric.service ExecMainStatus 78
 echo finished >>/qf/results

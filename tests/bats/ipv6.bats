@@ -22,7 +22,7 @@ setup_file() {
   background "$QF/client.log" unshare -n sh -c "exec cat <>'$QF/stay'"
   local client=$PID
   echo "$client" >"$QF/client.pid"
-  until_true 5 eval '[ "$(readlink /proc/'"$client"'/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
+  until_true 60 eval '[ "$(readlink /proc/'"$client"'/ns/net)" != "$(readlink /proc/self/ns/net)" ]'
   fabric_write '.peers[0].addresses = ["fd00:7::68", "fd00:7::69"]' '.peers[1].addresses = ["fd00:7::7", "fd00:7::8"]'
   instance qf-up apply --self server --ssh-jwt-cache-ttl 3600 $FOLDERS
   server_start_by unshare -n sh -c '
@@ -62,7 +62,7 @@ print(answered, flush=True)
 sys.stdin.read()' <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
-  until_true 20 test -s "$QF/answered"
+  until_true 60 test -s "$QF/answered"
   exec 9>&-
   [ "$(cat "$QF/answered")" = 4 ]
   run -0 audit_says '.event == "connection" and .allowed == false and (.reason | test("one source"))'

@@ -24,18 +24,18 @@ teardown() {
 connected() {
   background_as "$CLIENT" "$QF/ssh.log" ssh -v -F "$CONF" -l "$TARGET" -S "$QF/home/control" -M -N "$@" server
   MASTER=$PID
-  until_true 20 as_client ssh -F "$CONF" -S "$QF/home/control" -O check server
+  until_true 60 as_client ssh -F "$CONF" -S "$QF/home/control" -O check server
 }
 beside() { as_client ssh -F "$CONF" -l "$TARGET" -S "$QF/home/control" server "$@"; }
 
 @test "-L to a Unix socket: the channel is refused, the session beside it goes on" {
   run -0 on_peer "rm -f '$QF/home/target.sock'"
   background_as "$TARGET" "$QF/target.log" socat "UNIX-LISTEN:$QF/home/target.sock,fork" EXEC:cat
-  until_true 10 test -S "$QF/home/target.sock"
+  until_true 60 test -S "$QF/home/target.sock"
   connected -L "$QF/home/local.sock:$QF/home/target.sock"
   run as_client sh -c "echo through | timeout 20 socat -t 10 - 'UNIX-CONNECT:$QF/home/local.sock' 2>/dev/null"
   [ -z "$output" ]
-  until_true 10 grep -q 'open failed' "$QF/ssh.log"
+  until_true 60 grep -q 'open failed' "$QF/ssh.log"
   run -0 beside 'echo session'
   [ "$output" = session ]
   end_process "$MASTER"

@@ -51,14 +51,14 @@ sys.stdin.read()' "$ADDRESS" "$1"
   exec 9<>"$QF/hold"
   for i in 1 2 3 4 5; do
     background_as "$CLIENT" "$QF/session$i.log" ssh -F "$CONF" -l "$TARGET" server "echo up; cat '$QF/hold'"
-    until_true 10 grep -q up "$QF/session$i.log"
+    until_true 60 grep -q up "$QF/session$i.log"
   done
   run -255 on_peer true
   [[ $output == *"this source is not allowed to reach it, or the server has too many connections"*"hint:"* ]] ||
     { echo "$output" && false; }
   run -0 audit_says '.event == "connection" and .allowed == false and .reason == "too many connections of one source"'
   end_process "$PID"
-  until_true 10 on_peer true
+  until_true 60 on_peer true
   exec 9>&-
 }
 
@@ -92,7 +92,7 @@ PY
   timeout 60 "$PYTHON" "$QF/flood.py" "$ADDRESS" <"$QF/hold" >"$QF/flooded" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
-  until_true 40 test -s "$QF/flooded"
+  until_true 60 test -s "$QF/flooded"
   data=$(most_data)
   [ "${data:-0}" -le 16384 ]
   run -0 on_peer 'echo still here'
@@ -105,11 +105,11 @@ PY
   silent 40 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
-  until_true 20 test -s "$QF/answered"
+  until_true 60 test -s "$QF/answered"
   [ "$(cat "$QF/answered")" = 2 ]
   [ "$(jq -s '[.[] | select(.event == "connection" and .allowed == false)] | length' "$AUDIT")" = 3 ]
   exec 9>&-
-  until_true 10 on_peer true
+  until_true 60 on_peer true
   # the rest is counted, and written at the latest when the server ends
   server_stop
   run -0 audit_says '.event == "connections-refused" and .count >= 35 and .source == "127.0.0.1" and
@@ -117,4 +117,40 @@ PY
   # remembered, and wrong ones refused
   [ "$(jq -r .per_source_max_startups "$QF/state/choices.json")" = 2 ]
   run -64 "$BIN/qf-up" apply --self server $FOLDERS --max-startups lots
+}
+
+@test "clients that speak a byte a second harm nobody, and their time ends" {
+  server_restart --login-grace-time 20
+  cat >"$QF/slow.py" <<'PY'
+import socket, sys, time
+kept = []
+for _ in range(15):
+    s = socket.create_connection((sys.argv[1], 22022), 10)
+    kept.append(s)
+line = b"SSH-2.0-slow" + b"w" * 200
+for c in line:
+    for s in list(kept):
+        try:
+            s.send(bytes([c]))
+            s.setblocking(False)
+            if s.recv(1000) == b"":
+                kept.remove(s)
+        except BlockingIOError:
+            pass
+        except OSError:
+            kept.remove(s)
+    if not kept:
+        print("all sent away", flush=True)
+        break
+    print("slow", flush=True)
+    time.sleep(1)
+PY
+  background "$QF/slow.log" timeout 200 "$PYTHON" "$QF/slow.py" "$ADDRESS"
+  until_true 60 grep -q slow "$QF/slow.log"
+  for _ in 1 2 3 4 5; do
+    run -0 on_peer 'echo meanwhile'
+    [ "$output" = meanwhile ]
+  done
+  until_true 120 grep -q "all sent away" "$QF/slow.log"
+  run -0 audit_says '.event == "violation" and (.reason | test("login grace time"))'
 }

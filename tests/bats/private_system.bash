@@ -59,5 +59,5 @@ hold() {
   shift
   mkfifo -m 666 "$QF/$name.hold"
   background_as "$CLIENT" "$QF/$name.log" sh -c "exec \"\$@\" <>'$QF/$name.hold'" sh ssh -F "$CONF" "$@"
-  until_true 20 grep -q up "$QF/$name.log"
+  until_true 60 grep -q up "$QF/$name.log"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # A real OpenID provider: logins of a person, and a provider that is down, hangs, or changes its keys.
+# run first
 
 load helpers
 

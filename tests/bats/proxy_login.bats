@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # A login on the way: where the prompt goes, what may happen meanwhile, and what is said when it fails.
+# run first
 
 load helpers
 

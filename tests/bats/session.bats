@@ -171,7 +171,7 @@ teardown_file() { fabric_end; }
     jobs[i]=$!
   done
   # all of them have come this far, none goes on before the gate opens
-  until_true 40 test_count 30 "$QF/home/$TARGET"/here
+  until_true 60 test_count 30 "$QF/home/$TARGET"/here
   exec 9>"$QF/gate"
   exec 9>&-
   for i in $(seq 30); do

@@ -13,7 +13,7 @@ teardown_file() { fabric_end; }
 live() {
   mkfifo -m 666 "$1"
   background_as "$CLIENT" "$2" sh -c "exec ssh -F '$CONF' -l '$TARGET' server '$3' <>'$1'"
-  until_true 10 grep -q up "$2"
+  until_true 60 grep -q up "$2"
 }
 status_json() { "$BIN/qf-up" status -d --json $FOLDERS; }
 # shows JQ-CONDITION: whether a connection that is listed satisfies it
@@ -24,7 +24,7 @@ shows() { status_json | jq -e "any(.connections[]; $1)" >/dev/null; }
   end_process "$PID"
   live "$QF/hold2" "$QF/live2.log" '/bin/sh -c "echo up; cat" top-secret-word'
   head -c 5000 /dev/zero | tr '\0' x >"$QF/five" && echo >>"$QF/five" && cat "$QF/five" >"$QF/hold2"
-  until_true 5 grep -q xxxx "$QF/live2.log"
+  until_true 60 grep -q xxxx "$QF/live2.log"
   run -0 status_json
   [[ $output != *hidden* && $output != *top-secret* && $output != *"sh -c"* ]]
   shows ".identity == \"machine:$CLIENT\" and .os_user == \"$TARGET\" and .peer == \"client\" and
@@ -42,14 +42,14 @@ shows() { status_json | jq -e "any(.connections[]; $1)" >/dev/null; }
 @test "a tunnel is one connection that says so; a connection that is not logged in is listed too" {
   mkfifo -m 666 "$QF/hold3"
   background_as "$CLIENT" "$QF/live3.log" sh -c "exec env QF_SSH=tunnel ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold3'"
-  until_true 10 grep -q up "$QF/live3.log"
+  until_true 60 grep -q up "$QF/live3.log"
   shows '.tunnel and .method == "certificate" and .sessions[0].command == "echo" and .os_user == "'"$TARGET"'"'
   mkfifo "$QF/hold4"
   "$PYTHON" -c 'import socket, sys; s = socket.create_connection((sys.argv[1], 22022)); s.recv(8); print("there", flush=True); sys.stdin.read()' \
     "$ADDRESS" <"$QF/hold4" >"$QF/silent" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold4"
-  until_true 10 grep -q there "$QF/silent"
+  until_true 60 grep -q there "$QF/silent"
   shows '.logged_in == false and .answers and .sessions == []'
   exec 9>&-
 }
@@ -76,7 +76,7 @@ shows() { status_json | jq -e "any(.connections[]; $1)" >/dev/null; }
   shows ".pid == $monitor and .answers and .counted == false and .os_user == \"$TARGET\""
   shows ".pid == $monitor and .answers and .counted == false"
   kill -CONT "$net"
-  until_true 5 shows ".pid == $monitor and .counted"
+  until_true 60 shows ".pid == $monitor and .counted"
 }
 
 @test "the status socket is root's alone; clients that do not read harm nobody" {
@@ -110,10 +110,10 @@ print("there", flush=True)
 sys.stdin.read()' "$socket" <"$QF/hold7" >"$QF/deaf" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold7"
-  until_true 10 grep -q there "$QF/deaf"
+  until_true 60 grep -q there "$QF/deaf"
   run -0 on_peer true
   exec 9>&-
-  until_true 15 status_json
+  until_true 60 status_json
 }
 
 @test "without a server, status says so" {

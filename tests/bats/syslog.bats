@@ -46,7 +46,7 @@ exec "$@"
 SH
   chmod 755 "$QF/private"
   background "$QF/receiver.log" "$PYTHON" "$QF/receiver.py" "$QF/log" "$QF/syslog.out"
-  until_true 5 test -S "$QF/log"
+  until_true 60 test -S "$QF/log"
   server_start_by unshare --mount "$QF/private" "$QF" "$BIN/qf-sshd" --self server $FOLDERS --syslog
   # it became qf-sshd itself
   LISTENER=$(qf_up)
@@ -72,7 +72,7 @@ SH
   warm
   mkfifo -m 666 "$QF/hold"
   background_as "$CLIENT" "$QF/session.log" sh -c "exec ssh -F '$CONF' -l '$TARGET' server 'echo up; cat' <>'$QF/hold'"
-  until_true 10 grep -q up "$QF/session.log"
+  until_true 60 grep -q up "$QF/session.log"
   for pid in $(descendants "$LISTENER"); do
     [ "$(ps -o user= -p "$pid")" = qufabric ] || continue
     # its sockets by name: those to /dev/log have one on the other side

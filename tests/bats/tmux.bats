@@ -38,11 +38,11 @@ tmux_runs() { as "$TARGET" tmux -L work has-session -t main; }
     -t -l "$TARGET" server tmux -L work new -s main
   tmux_runs
   run -0 qssh -l "$TARGET" server "tmux -L work send-keys -t main 'echo second-\$((40+3))' Enter"
-  until_true 10 pane_shows second-43
+  until_true 60 pane_shows second-43
   run -0 qssh -l "$TARGET" server tmux -L work capture-pane -p -t main
   [[ $output == *first-42*second-43* ]]
   run -0 at_peer 'expect=second-43' 'send=exit\r' 'expect=exited' -- -t -l "$TARGET" server tmux -L work attach
-  until_true 5 tmux_is_gone
+  until_true 60 tmux_is_gone
 }
 pane_shows() { pane | grep -q "^$1"; }
 tmux_is_gone() { ! tmux_runs; }
@@ -50,7 +50,7 @@ tmux_is_gone() { ! tmux_runs; }
 @test "a connection that breaks leaves tmux running" {
   run at_peer 'expect=\[main\]' 'send=echo before-$((40+2))\r' 'expect=before-42' 'send=\r~.' -- \
     -t -l "$TARGET" server tmux -L work new -s main
-  until_true 5 no_client
+  until_true 60 no_client
   run -0 at_peer 'expect=before-42' 'send=exit\r' -- -t -l "$TARGET" server tmux -L work attach
 }
 no_client() { tmux_runs && [ -z "$(as "$TARGET" tmux -L work list-clients)" ]; }

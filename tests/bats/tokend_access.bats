@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Who may talk to a user's qf-tokend, and how it comes to run.
+# run first
 
 load tokend_helpers
 
@@ -13,11 +14,11 @@ teardown() { fabric_end; }
   local token
   token=$(ask '{"version":1,"op":"show"}' | jq -r .token)
   [ -n "$token" ]
-  run ! as "$TARGET" socat -t 5 - "UNIX-CONNECT:$SOCKET" <<<'{"version":1,"op":"show"}'
+  run ! as "$TARGET" socat -t 100 - "UNIX-CONNECT:$SOCKET" <<<'{"version":1,"op":"show"}'
   [[ $output == *"Permission denied"* ]]
   run ! as "$TARGET" ls "$RUNTIME"
   # nor by a socket that has been handed on: whoever connects is judged
-  run -0 socat -t 5 - "UNIX-CONNECT:$SOCKET" <<<'{"version":1,"op":"show"}'
+  run -0 socat -t 100 - "UNIX-CONNECT:$SOCKET" <<<'{"version":1,"op":"show"}'
   [ "$(jq -r .error <<<"$output")" = refused ]
   run -1 as "$TARGET" "$BIN/qf-token" show $PLACES
   [[ $output != *"$token"* ]]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What qf-tokend keeps and for how long: tokens, certificates, what qf-detect found out; and that it is all gone
 # afterwards.
+# run first
 
 load tokend_helpers
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Logging in at a real OpenID provider with the device flow: one prompt, and every way in which it can go wrong.
+# run first
 
 load tokend_helpers
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # The machine issuer: whom it believes to be whom.
+# run first
 
 load tokend_helpers
 
@@ -23,7 +24,7 @@ system_issuer() {
 issue_as() {
   local user=$1
   shift
-  as "$user" "$@" socat -t 5 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" <<<"$ISSUE"
+  as "$user" "$@" socat -t 100 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" <<<"$ISSUE"
 }
 claims() { jq -r .token | cut -d. -f2 | basenc -d --base64url 2>/dev/null || :; }
 
@@ -45,7 +46,7 @@ claims() { jq -r .token | cut -d. -f2 | basenc -d --base64url 2>/dev/null || :; 
 
 @test "rootless it serves its own user and nobody else" {
   [ "$(stat -c '%a %U' "$RUNTIME/machine-issuer.sock")" = "600 $CLIENT" ]
-  run -0 socat -t 5 - "UNIX-CONNECT:$RUNTIME/machine-issuer.sock" <<<"$ISSUE"
+  run -0 socat -t 100 - "UNIX-CONNECT:$RUNTIME/machine-issuer.sock" <<<"$ISSUE"
   [ "$(jq -r .error <<<"$output")" = refused ]
 }
 
@@ -75,13 +76,13 @@ claims() { jq -r .token | cut -d. -f2 | basenc -d --base64url 2>/dev/null || :; 
 
 @test "a uid without a passwd entry gets none" {
   system_issuer
-  run -0 setpriv --reuid 4242424 --clear-groups socat -t 5 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" <<<"$ISSUE"
+  run -0 setpriv --reuid 4242424 --clear-groups socat -t 100 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" <<<"$ISSUE"
   [[ $output == *"no passwd entry"* ]]
 }
 
 @test "callers from another pid or user namespace get none" {
   system_issuer
-  run -0 unshare --pid --fork runuser -u "$CLIENT" -- socat -t 5 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" \
+  run -0 unshare --pid --fork runuser -u "$CLIENT" -- socat -t 100 - "UNIX-CONNECT:$SYSTEM/machine-issuer.sock" \
     <<<"$ISSUE"
   [[ $output == *"another pid namespace"* ]]
   if ! as_client unshare --user true; then skip "no user namespaces for ordinary users here"; fi

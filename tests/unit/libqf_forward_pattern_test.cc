@@ -44,6 +44,22 @@ TEST(ForwardPattern, AddressesInAnySpelling) {
   EXPECT_TRUE(v4->matches("::ffff:10.0.0.1", 22));
 }
 
+TEST(ForwardPattern, AddressesWithAStarAreNoNames) {
+  auto v4 = parse_forward_pattern("10.*:22");
+  ASSERT_TRUE(v4);
+  EXPECT_TRUE(v4->matches("10.1.2.3", 22));
+  EXPECT_TRUE(v4->matches("::ffff:10.1.2.3", 22));
+  for (const char* name : {"10.attacker.example", "10.", "10.1", "10.0x1.2.3"})
+    EXPECT_FALSE(v4->matches(name, 22)) << name;
+  auto v6 = parse_forward_pattern("[fd00:*]:22");
+  ASSERT_TRUE(v6);
+  EXPECT_TRUE(v6->matches("fd00::7", 22));
+  EXPECT_FALSE(v6->matches("fd00:attacker.example", 22));
+  auto name = parse_forward_pattern("db*:22");
+  ASSERT_TRUE(name);
+  EXPECT_TRUE(name->matches("db7.example", 22));
+}
+
 TEST(ForwardPattern, RefusesWhatIsNone) {
   for (const char* text : {"", "db", "db:", ":22", "db:0", "db:65536", "db:22-21", "db:x", "fd00::1:22",
                            "[db]:22", "[]:22", "db :22", "db:22:", "db:-", "db:1-"}) {

@@ -73,6 +73,7 @@ TEST_F(RosterTest, AMonitorComesToTheNextListener) {
   const Connection& connection = roster_.connections().front();
   EXPECT_EQ(connection.pid, ::getpid());
   EXPECT_EQ(connection.source.id, "c1");
+  EXPECT_FALSE(connection.child);
   EXPECT_EQ(connection.network, "fd00::/64");
   EXPECT_EQ(connection.since, 1234U);
   EXPECT_TRUE(connection.logged_in);
