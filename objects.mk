@@ -3,7 +3,7 @@
 
 LIBQF_OBJECTS := $(addprefix libqf/, \
     address.o base64.o binding.o certificate.o child.o crypto.o fd.o folders.o forward_pattern.o http.o identification.o json.o \
-    jwk.o jwt.o lmdb.o log.o options.o parent.o peers_db.o policy_db.o secret.o systemd.o text.o terminal.o tokend_client.o \
+    jwk.o jwt.o lmdb.o log.o options.o parent.o peers_db.o policy_db.o secret.o server_limits.o systemd.o text.o terminal.o tokend_client.o \
     unix_socket.o wire.o)
 
 qf-detect_OBJECTS := $(addprefix qf-detect/, main.o ask.o exclude.o host_keys.o match.o probe.o report.o resolve.o)

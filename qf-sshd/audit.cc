@@ -161,7 +161,9 @@ void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& en
   JsonWriter fields;
   fields.set("channel", static_cast<int64_t>(end.channel));
   fields.set("pid", static_cast<int64_t>(end.pid));
-  if (end.signal.empty()) {
+  if (end.left_running) {
+    fields.set("left_running", true);
+  } else if (end.signal.empty()) {
     fields.set("status", static_cast<int64_t>(end.status));
   } else {
     set_text(fields, "signal", end.signal);
@@ -178,7 +180,8 @@ void AuditLog::forward(const AuditConnection& connection, const std::string& wha
   set_text(fields, "kind", what);
   set_text(fields, "target", target);
   fields.set("allowed", error.empty());
-  set_text(fields, "reason", error);
+  // without the hint, which is for the user
+  set_text(fields, "reason", error.substr(0, error.find('\n')));
   append("forward", connection, std::move(fields));
 }
 

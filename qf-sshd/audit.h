@@ -48,7 +48,8 @@ struct AuditSession {
 struct AuditEnd {
   uint32_t channel = 0;
   pid_t pid = 0;
-  uint32_t status = 0;  // when signal is empty
+  bool left_running = false;  // the connection has ended, the process not (nohup)
+  uint32_t status = 0;        // when it has ended and signal is empty
   std::string signal;
   uint64_t bytes_in = 0, bytes_out = 0;  // as net counted them
   double seconds = 0;

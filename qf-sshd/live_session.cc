@@ -80,6 +80,7 @@ AuditEnd LiveSession::audit_end() const {
   AuditEnd entry;
   entry.channel = channel;
   entry.pid = pid;
+  entry.left_running = !ended;
   entry.status = exit.status;
   entry.signal = exit.signal;
   entry.bytes_in = bytes_in;

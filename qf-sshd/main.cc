@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "libqf/fd.h"
 #include "libqf/log.h"
 #include "libqf/options.h"
 #include "libqf/peers_db.h"
+#include "libqf/server_limits.h"
 #include "libqf/text.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/listener.h"
@@ -34,59 +36,73 @@ constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/u
 struct Flags {
   Settings settings;
   FolderOptions folders;
-  std::string startups, net_blocks;
-  std::string gateway = "no";
   bool no_auth = false;
   bool no_pam = false;
   bool no_agent = false;
   bool verbose = false;
 };
 
-// Options that are a number.
+// Options that are a number; libqf/server_limits.h knows their ranges.
 struct Limit {
   const char* name;
   unsigned Settings::*member;
-  unsigned least, most;
   const char* argument;
   const char* help;
 };
-constexpr unsigned kMostCount = 1'000'000, kMostSeconds = 86'400;
 constexpr Limit kLimits[] = {
-    {"login-grace-time", &Settings::login_grace, 1, kMostSeconds, "SECONDS", "time to log in (default: 120)"},
-    {"max-connections", &Settings::most_connections, 1, kMostCount, "N",
-     "connections at once (default: 1000)"},
-    {"per-source-max-connections", &Settings::most_source_connections, 1, kMostCount, "N",
+    {"login-grace-time", &Settings::login_grace, "SECONDS", "time to log in (default: 120)"},
+    {"max-connections", &Settings::most_connections, "N", "connections at once (default: 1000)"},
+    {"per-source-max-connections", &Settings::most_source_connections, "N",
      "of them of one source (default: 200)"},
-    {"per-source-max-startups", &Settings::most_source_startups, 1, kMostCount, "N",
+    {"per-source-max-startups", &Settings::most_source_startups, "N",
      "connections of one source that are not logged in (default: 20)"},
-    {"refusals-logged", &Settings::most_refusals_logged, 0, kMostCount, "N",
+    {"refusals-logged", &Settings::most_refusals_logged, "N",
      "refused connections of one source that are logged in a minute; more are counted (default: 10)"},
-    {"max-sessions", &Settings::most_sessions, 1, kMostCount, "N",
-     "sessions at once on a connection (default: 64)"},
-    {"max-channels", &Settings::most_channels, 1, kMostCount, "N",
+    {"max-sessions", &Settings::most_sessions, "N", "sessions at once on a connection (default: 64)"},
+    {"max-channels", &Settings::most_channels, "N",
      "forwarded connections at once on a connection (default: 512)"},
-    {"client-alive-interval", &Settings::alive_interval, 0, kMostSeconds, "SECONDS",
+    {"client-alive-interval", &Settings::alive_interval, "SECONDS",
      "of silence after which the client is asked whether it lives (default: 0, never)"},
-    {"client-alive-count-max", &Settings::alive_count_max, 0, kMostCount, "N",
-     "times that it may not answer (default: 3)"},
-    {"max-auth-tries", &Settings::most_attempts, 1, kMostCount, "N",
-     "failed logins on a connection (default: 6)"},
+    {"client-alive-count-max", &Settings::alive_count_max, "N", "times that it may not answer (default: 3)"},
+    {"max-auth-tries", &Settings::most_attempts, "N", "failed logins on a connection (default: 6)"},
 };
+
+// An option whose value must be one that limit_fault() takes.
+void add_checked(po::options_description& options, const char* name, const char* argument, const char* help,
+                 const std::function<void(const std::string&)>& take) {
+  auto check = [name, take](const std::string& text) {
+    if (auto fault = limit_fault(name, text); !fault.empty()) wrong_usage("qf-sshd", fault);
+    take(text);
+  };
+  options.add_options()(name, po::value<std::string>()->value_name(argument)->notifier(check), help);
+}
 
 void add_limits(po::options_description& options, Settings& settings) {
   for (const auto& limit : kLimits) {
-    auto take = [&settings, &limit](const std::string& text) {
-      auto number = parse_number(text, limit.most);
-      if (!number || *number < limit.least) {
-        wrong_usage("qf-sshd", std::string("--") + limit.name + " must be a number from " +
-                                   std::to_string(limit.least) + " to " + std::to_string(limit.most) +
-                                   ", not " + quoted(text));
-      }
-      settings.*limit.member = static_cast<unsigned>(*number);
-    };
-    options.add_options()(limit.name, po::value<std::string>()->value_name(limit.argument)->notifier(take),
-                          limit.help);
+    add_checked(options, limit.name, limit.argument, limit.help, [&](const std::string& text) {
+      settings.*limit.member = static_cast<unsigned>(*parse_number(text, limit_range(limit.name)->most));
+    });
   }
+  add_checked(options, "gateway-ports", "WHERE",
+              "where ports of -R listen: no (loopback, the default), clientspecified, yes (everywhere)",
+              [&](const std::string& text) {
+                settings.gateway_ports = text == "no"    ? GatewayPorts::kNo
+                                         : text == "yes" ? GatewayPorts::kYes
+                                                         : GatewayPorts::kClientSpecified;
+              });
+  add_checked(
+      options, "max-startups", "START:RATE:FULL",
+      "connections that are not logged in: from START on RATE percent of new ones are dropped, all from "
+      "FULL on (default: 30:30:100)",
+      [&](const std::string& text) {
+        auto [start, rate, full] = *parse_startups(text);
+        settings.startups = {start, rate, full};
+      });
+  add_checked(options, "per-source-net-block-size", "V4:V6",
+              "bits of an address that make a source (default: 32:64)", [&](const std::string& text) {
+                auto [v4, v6] = *parse_net_blocks(text);
+                settings.net_blocks = {v4, v6};
+              });
 }
 
 po::options_description describe(Flags& flags) {
@@ -99,76 +115,24 @@ po::options_description describe(Flags& flags) {
   add_folder_options(options, flags.folders);
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
   add("enable-ssh-local-port-forwarding", po::bool_switch(&s.local_forwarding),
-      "let clients connect to other places through this peer (-L, -D, -W)");
+      "let clients connect to other places through this peer (-L, -D, -W, -J)");
   add("enable-ssh-remote-port-forwarding", po::bool_switch(&s.remote_forwarding),
       "let clients listen on ports of this peer (-R)");
   add("disable-ssh-agent-forwarding", po::bool_switch(&flags.no_agent), "forward no agent (-A)");
   add("enable-ssh-x11", po::bool_switch(&s.x11_forwarding), "forward X11 (-X)");
-  add("gateway-ports", po::value(&flags.gateway)->value_name("WHERE"),
-      "where ports of -R listen: no (loopback, the default), clientspecified, yes (everywhere)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
   add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
-  add("max-startups", po::value(&flags.startups)->value_name("START:RATE:FULL"),
-      "connections that are not logged in: from START on RATE percent of new ones are dropped, all from FULL "
-      "on "
-      "(default: 30:30:100)");
-  add("per-source-net-block-size", po::value(&flags.net_blocks)->value_name("V4:V6"),
-      "bits of an address that make a source (default: 32:64)");
   add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
   add("verbose,v", po::bool_switch(&flags.verbose), "log more");
   return options;
 }
 
-// "30:30:100", or one number for START and FULL alike.
-bool read_startups(const std::string& text, StartupLimit& limit) {
-  if (text.empty()) return true;
-  std::vector<unsigned> numbers;
-  for (const auto& part : split(text, ':')) {
-    auto number = parse_number(part, 1'000'000);
-    if (!number) return false;
-    numbers.push_back(static_cast<unsigned>(*number));
-  }
-  if (numbers.size() == 1) numbers = {numbers[0], 100, numbers[0]};
-  if (numbers.size() != 3 || numbers[0] > numbers[2] || numbers[1] > 100 || numbers[2] == 0) return false;
-  limit = {numbers[0], numbers[1], numbers[2]};
-  return true;
-}
-
-bool read_gateway_ports(const std::string& text, GatewayPorts& gateway) {
-  if (text != "no" && text != "clientspecified" && text != "yes") return false;
-  gateway = text == "no"    ? GatewayPorts::kNo
-            : text == "yes" ? GatewayPorts::kYes
-                            : GatewayPorts::kClientSpecified;
-  return true;
-}
-
-// "32:64", or one number for IPv4 alone.
-bool read_net_blocks(const std::string& text, NetBlocks& blocks) {
-  if (text.empty()) return true;
-  auto parts = split(text, ':');
-  auto v4 = parse_number(parts[0], 32);
-  auto v6 = parts.size() > 1 ? parse_number(parts[1], 128) : std::optional<uint64_t>(blocks.v6);
-  if (parts.size() > 2 || !v4 || !v6) return false;
-  blocks = {static_cast<unsigned>(*v4), static_cast<unsigned>(*v6)};
-  return true;
-}
-
 // Ends the program for --help, --version and wrong usage.
 void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
   parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
-  if (!read_startups(flags.startups, flags.settings.startups)) {
-    wrong_usage("qf-sshd",
-                "--max-startups wants START:RATE:FULL, with START at most FULL and RATE at most 100");
-  }
-  if (!read_gateway_ports(flags.gateway, flags.settings.gateway_ports)) {
-    wrong_usage("qf-sshd", "--gateway-ports wants no, clientspecified or yes");
-  }
-  if (!read_net_blocks(flags.net_blocks, flags.settings.net_blocks)) {
-    wrong_usage("qf-sshd", "--per-source-net-block-size wants V4:V6, at most 32 and 128");
-  }
 }
 
 Account system_user(const char* name) {

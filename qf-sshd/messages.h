@@ -242,7 +242,10 @@ struct ListenCancel {
   static void fields(auto& self, auto& visit) { visit(self.id); }
 };
 
-// The client has broken the protocol, and the connection ends by it: the last message of a net.
+// What a net says of a client that --client-alive-interval has found dead.
+inline constexpr const char* kClientSilent = "the client does not answer (--client-alive-interval)";
+
+// The client has broken the protocol, or is silent, and the connection ends by it: the last message of a net.
 struct ProtocolError {
   static constexpr MessageType kType = MessageType::kProtocolError;
   static constexpr size_t kMostBytes = 1024, kFds = 0;

@@ -182,8 +182,9 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     }
     case MessageType::kProtocolError: {
       auto last = checked<ProtocolError>(message);
-      return peer_error(last ? "the client broke the protocol: " + printable(last->reason)
-                             : last.error().text());
+      if (!last) return last.error();
+      return peer_error((last->reason == kClientSilent ? "" : "the client broke the protocol: ") +
+                        printable(last->reason));
     }
     case MessageType::kStatusReply: {
       auto reply = checked<StatusReply>(message);
@@ -533,7 +534,6 @@ void Monitor::end() {
   for (auto& [channel, session] : sessions_) {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(session);
     // what goes on without its connection (nohup) is not ours to end
-    if (!session.ended) session.exit.signal = "";
     session.enter_logout(std::chrono::milliseconds(0));
     record_end(session);
   }

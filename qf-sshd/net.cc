@@ -129,7 +129,7 @@ void Net::disconnect(const std::string& reason) {
   std::_Exit(kExitNegative);
 }
 
-// The client has broken the protocol: it is told, and the audit log too.
+// The client has broken the protocol, or is silent: it is told, and the audit log too.
 void Net::break_off(const std::string& reason) {
   monitor_.tell(ProtocolError{printable(reason).substr(0, kMostReasonBytes)});
   disconnect(reason);
@@ -308,7 +308,7 @@ void Net::keep_alive() {
     return;
   }
   if (++unanswered_ > plan_.settings.alive_count_max) {
-    disconnect("the client does not answer");
+    break_off(kClientSilent);
   }
   ::ssh_send_keepalive(session_.get());
 }

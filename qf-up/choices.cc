@@ -6,6 +6,7 @@
 
 #include "libqf/fd.h"
 #include "libqf/json.h"
+#include "libqf/server_limits.h"
 #include "libqf/text.h"
 
 namespace qf {
@@ -70,16 +71,6 @@ const std::vector<ValueChoice>& value_choices() {
   return kAll;
 }
 
-bool valid_limit(std::string_view text) {
-  for (const char* word : {"no", "yes", "clientspecified"}) {
-    if (text == word) return true;
-  }
-  auto parts = split(text, ':');
-  return text.empty() || (parts.size() <= 3 && std::all_of(parts.begin(), parts.end(), [](const auto& part) {
-                            return parse_number(part, 1'000'000).has_value();
-                          }));
-}
-
 std::string choices_path(const Folders& folders) {
   return folders.state + "/choices.json";
 }
@@ -97,8 +88,9 @@ Result<Choices> load_choices(const Folders& folders) {
     choices.*choice.member = json_bool(json->get(), key_of(choice.flag).c_str()).value_or(false);
   for (const auto& choice : value_choices()) {
     choices.*choice.member = json_string(json->get(), key_of(choice.flag).c_str()).value_or("");
-    if (!valid_limit(choices.*choice.member))
-      return input_error(path + " is damaged: " + key_of(choice.flag) + " is not a limit");
+    const std::string& value = choices.*choice.member;
+    if (auto fault = value.empty() ? "" : limit_fault(choice.flag, value); !fault.empty())
+      return input_error(path + " is damaged: " + fault);
   }
   choices.self = json_string(json->get(), "self").value_or("");
   choices.ssh_config_file = json_string(json->get(), "ssh_config_file").value_or("");

@@ -53,9 +53,6 @@ struct ValueChoice {
   const char* help;
 };
 [[nodiscard]] const std::vector<ValueChoice>& value_choices();
-// Whether it can be one: up to three numbers with colons between them, a word of --gateway-ports, or empty.
-// qf-sshd knows the rest.
-[[nodiscard]] bool valid_limit(std::string_view text);
 
 [[nodiscard]] std::string choices_path(const Folders& folders);
 // Defaults when there is no file; kInput when it is damaged.

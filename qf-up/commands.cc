@@ -214,9 +214,17 @@ int command_check(const Invocation& invocation) {
 }
 
 int command_apply(const Invocation& invocation) {
+  auto before = load_choices(invocation.folders);
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  return apply_with(invocation, *choices);
+  int code = apply_with(invocation, *choices);
+  auto running = running_instance(invocation.folders);
+  bool runs = running && *running;
+  if (code == kExitOk && runs && before && server_flags(*before) != server_flags(*choices))
+    say("the running qf-sshd takes its changed options when it starts again; sessions live on",
+        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(**running) +
+            ") and start it again");
+  return code;
 }
 
 int command_up(const Invocation& invocation) {
@@ -225,9 +233,10 @@ int command_up(const Invocation& invocation) {
   if (auto made = make_folder(invocation.folders.state, 0755); !made) return fail(made.error());
   auto instance = become_instance(invocation.folders);
   if (!instance)
-    return fail(instance.error(),
-                "stop it with: qf-up down; or have it read the document again: "
-                "kill -HUP");
+    return fail(
+        instance.error(),
+        "stop it with: qf-up down; remember other options for its next start with: qf-up apply; or have it "
+        "read the document again with SIGHUP");
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
   if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "libqf/log.h"
+#include "libqf/server_limits.h"
 #include "libqf/text.h"
 #include "qf-up/commands.h"
 
@@ -95,12 +96,21 @@ void print_help() {
 }
 
 // "--enable-ssh-sftp" as "--enable-ssh-sftp=true": the library would take the word after it for its value.
+// And
+// "--max-startups=" as two words, the second empty, which it refuses in one.
 std::vector<std::string> arguments(int argc, char** argv) {
-  std::vector<std::string> words(argv + 1, argv + argc);
-  for (auto& word : words) {
+  std::vector<std::string> words;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
     for (const auto& choice : qf::bool_choices()) {
       if (word == std::string("--") + choice.flag) word += "=true";
     }
+    bool back = false;
+    for (const auto& choice : qf::value_choices())
+      back = back || word == std::string("--") + choice.flag + "=";
+    if (back) word.pop_back();
+    words.push_back(std::move(word));
+    if (back) words.emplace_back();
   }
   return words;
 }
@@ -181,9 +191,11 @@ qf::Invocation read_invocation(const po::variables_map& map) {
   }
   for (const auto& choice : qf::value_choices()) {
     if (!map.contains(choice.flag)) continue;
-    invocation.limits.emplace_back(&choice, map[choice.flag].as<std::string>());
-    if (!qf::valid_limit(invocation.limits.back().second))
-      wrong_usage(std::string("--") + choice.flag + " wants " + choice.value_name);
+    auto value = map[choice.flag].as<std::string>();
+    // empty: the default again
+    if (auto fault = value.empty() ? "" : qf::limit_fault(choice.flag, value); !fault.empty())
+      wrong_usage(fault);
+    invocation.limits.emplace_back(&choice, std::move(value));
   }
   return invocation;
 }

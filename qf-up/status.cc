@@ -52,6 +52,8 @@ void print_status(const State& state) {
   std::printf("ssh server: %s (sftp %s, root %s, user identity %s)\n",
               on_off(choices.allow_server_ssh).c_str(), on_off(choices.enable_ssh_sftp).c_str(),
               on_off(choices.enable_ssh_root).c_str(), on_off(!choices.disable_ssh_auth).c_str());
+  auto options = server_flags(choices);
+  std::printf("server options: %s\n", options.empty() ? "none" : join(options, " ").c_str());
   std::printf("token cache: %u s\nssh_config: %s%s\n", choices.ssh_jwt_cache_ttl, config.c_str(),
               ::access(config.c_str(), F_OK) == 0 ? "" : " (not there)");
   if (!live) return;
@@ -87,6 +89,9 @@ void print_status_json(const State& state) {
     writer.set("peers", static_cast<int64_t>(meta->peers)).set("self", meta->self);
   }
   for (const auto& choice : bool_choices()) writer.set(choice.flag, choices.*choice.member);
+  for (const auto& choice : value_choices()) {
+    if (!(choices.*choice.member).empty()) writer.set(choice.flag, choices.*choice.member);
+  }
   writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
   writer.set("ssh-config-file", config);
   if (live) add_live(writer, *live);

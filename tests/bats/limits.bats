@@ -154,3 +154,35 @@ PY
   until_true 120 grep -q "all sent away" "$QF/slow.log"
   run -0 audit_says '.event == "violation" and (.reason | test("login grace time"))'
 }
+
+@test "a client that does not answer is sent away, and the audit log says so" {
+  server_restart --client-alive-interval 1 --client-alive-count-max 2
+  background_as "$CLIENT" "$QF/frozen.log" ssh -F "$CONF" -l "$TARGET" server 'echo up; sleep 600'
+  until_true 60 grep -q up "$QF/frozen.log"
+  kill -STOP "$PID"
+  until_true 60 audit_says '.event == "violation" and .reason == "the client does not answer (--client-alive-interval)"'
+  until_true 60 audit_says '.event == "session-end" and .left_running and (has("status") | not)'
+  kill -KILL "$PID"
+  # who answers stays
+  run -0 on_peer 'sleep 4; echo still here'
+  [ "$output" = "still here" ]
+}
+
+@test "a limit that qf-sshd does not take is refused by qf-up, in its words, and nothing is remembered" {
+  before=$(cat "$QF/state/choices.json")
+  for wrong in "--login-grace-time=0 must be a number from 1 to 86400, not" "--max-startups=10:20 must be START:RATE:FULL" \
+    "--gateway-ports=5 must be no, clientspecified or yes" "--per-source-net-block-size=33:64 must be V4:V6" "--max-channels=0 must be a number"; do
+    run -64 "$BIN/qf-up" apply --self server $FOLDERS "${wrong%% *}"
+    [[ $output == *"${wrong%%=*} ${wrong#* }"* ]] || { echo "$output" && false; }
+  done
+  [ "$(cat "$QF/state/choices.json")" = "$before" ]
+  # and the way back to the default
+  run -0 "$BIN/qf-up" apply --self server $FOLDERS --max-startups=20:50:40 --max-channels 7
+  [[ $output == *"takes its changed options when it starts again"*"hint: run: systemctl restart"* ]]
+  run -0 "$BIN/qf-up" status $FOLDERS
+  [[ $output == *"server options: "*"--max-startups 20:50:40"*"--max-channels 7"* ]]
+  [ "$("$BIN/qf-up" status --json $FOLDERS | jq -r '."max-channels"')" = 7 ]
+  [ "$(jq -r .max_startups "$QF/state/choices.json")" = 20:50:40 ]
+  "$BIN/qf-up" apply --self server $FOLDERS --max-startups= --max-channels=
+  [ "$(jq -r '.max_startups, .max_channels' "$QF/state/choices.json")" = $'null\nnull' ]
+}

@@ -128,10 +128,11 @@ TEST_F(AuditTest, AStrangerHasNoPeer) {
 TEST_F(AuditTest, SessionStartAndEnd) {
   auto log = open();
   log.session_start(connection(), {3, "exec", "corp:alice", "deploy", false, 4711});
-  log.session_end(connection(), {3, 4711, 2, "", 10, 1'000'000'000'000, 1.5});
-  log.session_end(connection(), {3, 4711, 0, "KILL", 0, 0, 0});
+  log.session_end(connection(), {3, 4711, false, 2, "", 10, 1'000'000'000'000, 1.5});
+  log.session_end(connection(), {3, 4711, false, 0, "KILL", 0, 0, 0});
+  log.session_end(connection(), {3, 4711, true, 0, "", 0, 0, 0});
   auto all = lines();
-  ASSERT_EQ(all.size(), 3U);
+  ASSERT_EQ(all.size(), 4U);
   EXPECT_NE(all[0].find(R"("event":"session-start")"), std::string::npos);
   EXPECT_NE(
       all[0].find(R"("kind":"exec","identity":"corp:alice","os_user":"deploy","terminal":false,"pid":4711})"),
@@ -141,6 +142,8 @@ TEST_F(AuditTest, SessionStartAndEnd) {
       << all[1];
   EXPECT_NE(all[2].find(R"("signal":"KILL")"), std::string::npos);
   EXPECT_EQ(all[2].find("status"), std::string::npos);
+  EXPECT_NE(all[3].find(R"("left_running":true)"), std::string::npos);
+  EXPECT_EQ(all[3].find("status"), std::string::npos);
 }
 
 TEST_F(AuditTest, SessionRefused) {
