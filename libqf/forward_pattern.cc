@@ -41,7 +41,7 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 // "10.*" means addresses, and must not let a name through that begins so: its owner says what it resolves to.
 bool is_address_glob(std::string_view pattern) {
   bool v6 = pattern.find(':') != std::string_view::npos;
-  bool digits = false, other = false;
+  bool digits = false, other = pattern.find('*') == std::string_view::npos;
   for (char c : pattern) {
     bool digit = (c >= '0' && c <= '9') || (v6 && ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')));
     digits = digits || digit;
