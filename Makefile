@@ -35,14 +35,15 @@ LINK_HARDENING := -Wl,-z,relro,-z,now -static-libstdc++ -static-libgcc
 endif
 # Those left out are false alarms of g++ 12 in std::string itself, heard since its header is precompiled (GCC 105651);
 # the sanitizers and the fortified library look for the same.
-QUIET := -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
+# subobject-linkage takes a bundle's sources for headers.
+QUIET := -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread -Wno-subobject-linkage
 WARNINGS := -Wall -Wextra -Wshadow -Wswitch-enum -Wconversion -Wformat=2 $(QUIET) $(WERROR)
 CPPFLAGS := -I. -isystem /usr/include/cjson -DQF_VERSION='"$(VERSION)"' -D_GNU_SOURCE
 # -O2 takes a tenth more of the compiler's time, for programs that mostly wait for the kernel and for OpenSSL (a package
 # sets its own CXXFLAGS). -g1 is enough for a backtrace, and builds in two thirds of the time of -g.
 CXXFLAGS ?= -O1 -g1
-ALL_CXXFLAGS := -std=c++20 $(CXXFLAGS) -fPIE $(WARNINGS) $(HARDENING)
-LDFLAGS_ALL := -pie $(LINK_HARDENING) $(LDFLAGS)
+ALL_CXXFLAGS := -std=c++20 $(CXXFLAGS) -fPIE -ffunction-sections -fdata-sections $(WARNINGS) $(HARDENING)
+LDFLAGS_ALL := -pie -Wl,--gc-sections $(LINK_HARDENING) $(LDFLAGS)
 
 # Static where the archive exists and loading costs time on every ssh.
 OPTIONS_LIB := -Wl,-Bstatic -lboost_program_options -Wl,-Bdynamic
@@ -62,12 +63,13 @@ endif
 # ---- what each program is made of -------------------------------------------------------------------------------
 include objects.mk
 
-PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-helper qf-up qufabric
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
-OBJECTS := $(sort $(LIBQF_OBJECTS) $(foreach p,$(PROGRAMS),$($(p)_OBJECTS)))
+bundle_objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
+SOURCES := $(sort $(foreach b,$(BUNDLES),$($(b)_SOURCES)) $(foreach p,$(PROGRAMS),$($(p)_MAIN).cc))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.PRECIOUS: $(BUILD)/bundles/%.cc
 .PHONY: all deps check unit bats lint asan fuzz bench demo install uninstall clean format
 all: $(BINARIES)
 
@@ -86,17 +88,31 @@ $(STD).gch: libqf/precompiled.h | $(DEPS_STAMP)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -x c++-header $< -o $@
 
-$(BUILD)/obj/%.o: %.cc $(STD).gch | $(DEPS_STAMP)
-	@mkdir -p $(@D)
-	$(call say,CXX $<)
-	$(Q)$(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -include $(STD) -MMD -MP -c $< -o $@
+# How one is compiled; the tests set both differently.
+PRECOMPILED = $(STD)
+COMPILE = $(ALL_CXXFLAGS)
+define compile
+@mkdir -p $(@D)
+$(call say,CXX $(or $($*_SOURCES),$<))
+$(Q)$(CXX) $(CPPFLAGS) $(COMPILE) -include $(PRECOMPILED) -MMD -MP -c $< -o $@
+endef
 
-$(BUILD)/libqf.a: $(LIBQF_OBJECTS:%=$(BUILD)/obj/%)
+# A bundle's file is written anew when what is in it may have changed.
+$(BUILD)/bundles/%.cc: objects.mk | $(DEPS_STAMP)
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $($*_SOURCES) > $@
+
+$(BUILD)/obj/%.o: $(BUILD)/bundles/%.cc $(STD).gch
+	$(compile)
+$(BUILD)/obj/%.o: %.cc $(STD).gch | $(DEPS_STAMP)
+	$(compile)
+
+$(BUILD)/libqf.a: $(call bundle_objects,$(LIBQF_BUNDLES))
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
 define program
-$(BUILD)/bin/$(1): $($(1)_OBJECTS:%=$(BUILD)/obj/%) $(BUILD)/libqf.a
+$(BUILD)/bin/$(1): $(call bundle_objects,$($(1)_MAIN) $($(1)_BUNDLES)) $(BUILD)/libqf.a
 	@mkdir -p $$(@D)
 	$$(call say,LINK $$@)
 	$$(Q)$$(CXX) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $(BUILD)/libqf.a $($(1)_LIBS) -o $$@
@@ -111,37 +127,38 @@ $(TEST_STD).gch: tests/unit/precompiled.h libqf/precompiled.h | $(BUILD)/.deps-t
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS) $(TEST_CXXFLAGS) -x c++-header $< -o $@
 
-$(BUILD)/obj/tests/unit/%.o: tests/unit/%.cc $(TEST_STD).gch | $(BUILD)/.deps-test
-	@mkdir -p $(@D)
-	$(call say,CXX $<)
-	$(Q)$(CXX) $(CPPFLAGS) $(TEST_CXXFLAGS) -include $(TEST_STD) -MMD -MP -c $< -o $@
+# tests/unit/GROUP_SUBJECT_test.cc, compiled eight at a time (by the pattern that compiles all bundles); one program a
+# group, linked with the bundles of that group's programs.
+UNIT_BINARIES := $(GROUPS:%=$(BUILD)/tests/unit-%)
+$(BUILD)/obj/unit-%.o: PRECOMPILED = $(TEST_STD)
+$(BUILD)/obj/unit-%.o: COMPILE = $(TEST_CXXFLAGS)
 
-# tests/unit/GROUP_SUBJECT_test.cc; one binary a group, linked with that program's objects but its main.
-UNIT_GROUPS := libqf detect proxy tokend sshd up
-UNIT_BINARIES := $(foreach g,$(UNIT_GROUPS),$(if $(wildcard tests/unit/$(g)_*_test.cc),$(BUILD)/tests/unit-$(g)))
+# $(call test_bundles,GROUP,FILES,NUMBER) defines bundles unit-GROUP-1, -2 and so on.
+test_bundles = $(if $(2),$(eval unit-$(1)-$(words $(3))_SOURCES := $(wordlist 1,8,$(2)))$(eval \
+    unit-$(1)_BUNDLES += unit-$(1)-$(words $(3)))$(call test_bundles,$(1),$(wordlist 9,999,$(2)),$(3) x))
 
 define unit_group
-$(BUILD)/tests/unit-$(1): $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/unit/$(1)_*_test.cc)) \
-    $(filter-out %main.o,$($(1)_UNIT_OBJECTS:%=$(BUILD)/obj/%)) $(BUILD)/libqf.a
+$(1)_BUNDLES := $(sort $(foreach p,$($(1)_PROGRAMS),$($(p)_BUNDLES)))
+$(1)_GROUP_LIBS += $(foreach p,$($(1)_PROGRAMS),$($(p)_LIBS))
+$(call test_bundles,$(1),$(sort $(wildcard tests/unit/$(1)_*_test.cc)),x)
+$(BUILD)/tests/unit-$(1): $$(call bundle_objects,$$(unit-$(1)_BUNDLES) $$($(1)_BUNDLES)) $(BUILD)/libqf.a
 	@mkdir -p $$(@D)
 	$$(call say,LINK $$@)
-	$$(Q)$$(CXX) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $(BUILD)/libqf.a $($(1)_UNIT_LIBS) -lgtest -lgtest_main -lpthread -o $$@
+	$$(Q)$$(CXX) $$(LDFLAGS_ALL) $$(filter %.o,$$^) $(BUILD)/libqf.a $$($(1)_GROUP_LIBS) -lgtest -lgtest_main -lpthread -o $$@
 endef
-$(foreach g,$(UNIT_GROUPS),$(eval $(call unit_group,$(g))))
+$(foreach g,$(GROUPS),$(eval $(call unit_group,$(g))))
+$(foreach g,$(GROUPS),$(call bundle_objects,$(unit-$(g)_BUNDLES))): $(TEST_STD).gch
 
 # The server with a net that attacks it (tests/hostile/attack.cc), for tests/bats/hostile_net.bats.
 HOSTILE := $(BUILD)/tests/qf-sshd-hostile
-HOSTILE_OBJECTS := $(patsubst %.cc,$(BUILD)/obj/%.o,$(wildcard tests/hostile/*.cc))
+hostile_SOURCES := $(sort $(wildcard tests/hostile/*.cc))
 HOSTILE_WRAPPED := ssh_message_get ssh_bind_accept_fd sendmsg
-$(HOSTILE): $(HOSTILE_OBJECTS) $(qf-sshd_OBJECTS:%=$(BUILD)/obj/%) $(BUILD)/libqf.a
+$(HOSTILE): $(call bundle_objects,hostile $(qf-sshd_MAIN) $(qf-sshd_BUNDLES)) $(BUILD)/libqf.a
 	@mkdir -p $(@D)
 	$(call say,LINK $@)
 	$(Q)$(CXX) $(LDFLAGS_ALL) $(HOSTILE_WRAPPED:%=-Wl,--wrap=%) $(filter %.o,$^) $(BUILD)/libqf.a $(qf-sshd_LIBS) -o $@
 
-# The targets that test: check, unit, bats, lint, asan, fuzz, bench, demo; and format. Included by the Makefile.
-
 CLANG := clang++-14
-SOURCES = $(sort $(OBJECTS:%.o=%.cc))
 TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc tests/hostile/*.cc)
 HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h tests/hostile/*.h)
 SCRIPTS := $(shell find .ci conf tests -name node_modules -prune -o -type f -print0 | \
@@ -209,31 +226,35 @@ lint-man: all $(BUILD)/.deps-dev
 # The analyzer follows so many states of a function: a tenth of what it would, in a third of the time. TIDY_STATES=225000
 # is its own limit.
 TIDY_STATES ?= 20000
-# A stamp for each source, older than its object when the source or one of its headers has changed.
-TIDY := $(SOURCES:%.cc=$(BUILD)/tidy/%.ok)
+# A bundle at once, all of it and not only its own lines (analyze-headers); then each of its sources by itself, without the
+# precompiled headers and its neighbours, which proves that it includes what it uses.
+ONE_BY_ONE := $(foreach p,$(PROGRAMS),$($(p)_MAIN))
+TIDY := $(patsubst %,$(BUILD)/tidy/%.ok,$(BUNDLES) $(ONE_BY_ONE))
+CLANG_READS := -x c++ $(CPPFLAGS) -std=c++20
 lint-tidy: $(TIDY)
-	@echo "clang-tidy: $(words $(TIDY)) files"
+	@echo "clang-tidy: $(words $(SOURCES)) files"
 
+# A stamp, older than the object when the source or one of its headers has changed.
 $(BUILD)/tidy/%.ok: $(BUILD)/obj/%.o .clang-tidy | $(BUILD)/.deps-dev
 	@mkdir -p $(@D)
-	@timeout 300 clang-tidy-14 --quiet $*.cc -- -x c++ $(CPPFLAGS) -std=c++20 \
-	  -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_STATES) 2>$@.log || \
-	  { cat $@.log; echo "clang-tidy: $*.cc" >&2; exit 1; }
+	@timeout 300 clang-tidy-14 --quiet $(if $($*_SOURCES),$(BUILD)/bundles/$*.cc,$*.cc) -- $(CLANG_READS) \
+	  -Xclang -analyzer-opt-analyze-headers -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_STATES) 2>$@.log || \
+	  { cat $@.log; echo "clang-tidy: $*" >&2; exit 1; }
+	@for source in $($*_SOURCES); do $(CLANG) -fsyntax-only $(CLANG_READS) $$source || exit 1; done
 	@touch $@
 
 # ---- fuzz --------------------------------------------------------------------------------------------------------
-# tests/fuzz/NAME_fuzz.cc names what it needs besides libqf in its lines "// fuzz-sources:" and "// fuzz-libs:".
+# tests/fuzz/NAME_fuzz.cc says in its line "// fuzz-group:" whose bundles and libraries it needs besides libqf's.
 FUZZ_SECONDS ?= 20
 FUZZ_NAMES := $(patsubst tests/fuzz/%_fuzz.cc,%,$(wildcard tests/fuzz/*_fuzz.cc))
 .PHONY: $(FUZZ_NAMES:%=fuzz-%) $(FUZZ_NAMES:%=run-fuzz-%)
 
 define fuzz_target
-fuzz_sources_$(1) := $$(shell sed -n 's,^// fuzz-sources:,,p' tests/fuzz/$(1)_fuzz.cc)
-fuzz_libs_$(1) := $$(shell sed -n 's,^// fuzz-libs:,,p' tests/fuzz/$(1)_fuzz.cc)
-$(BUILD)/fuzz/$(1): $$(fuzz_sources_$(1):%.cc=$(BUILD)/obj/%.o) $(BUILD)/obj/tests/fuzz/$(1)_fuzz.o $(BUILD)/libqf.a
+fuzz_group_$(1) := $(or $(shell sed -n 's,^// fuzz-group: *,,p' tests/fuzz/$(1)_fuzz.cc),libqf)
+$(BUILD)/fuzz/$(1): $$(call bundle_objects,$$($$(fuzz_group_$(1))_BUNDLES)) $(BUILD)/obj/tests/fuzz/$(1)_fuzz.o $(BUILD)/libqf.a
 	@mkdir -p $$(@D)
 	$(call say,LINK $$@)
-	$(Q)$$(CXX) -fsanitize=fuzzer,$$(SANITIZE) $$^ $$(fuzz_libs_$(1)) -o $$@
+	$(Q)$$(CXX) -fsanitize=fuzzer,$$(SANITIZE) $$^ $$($$(fuzz_group_$(1))_GROUP_LIBS) -o $$@
 run-fuzz-$(1): $(BUILD)/fuzz/$(1)
 	@tests/run_fuzz $$< tests/fuzz/corpus/$(1) $(FUZZ_SECONDS)
 fuzz-$(1): $(BUILD)/.deps-dev
@@ -306,4 +327,4 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJECTS:%.o=$(BUILD)/obj/%.d) $(wildcard $(BUILD)/obj/tests/*/*.d)
+-include $(wildcard $(BUILD)/obj/*.d $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)

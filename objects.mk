@@ -1,64 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-# What each program is made of: objects and libraries. libqf is an archive, so a program links only what it uses.
+# What each program is made of. Sources are compiled in bundles: a file that includes up to ten of them is one run of the
+# compiler, which then reads each header and makes each template once. That is a third of the work of one run a source.
+# So names of a source's own, in its anonymous namespace, differ within a bundle. $(call bundle,NAME,SOURCES) makes one.
+define bundle
+$(1)_SOURCES := $(2:%=%.cc)
+BUNDLES += $(1)
+endef
 
-LIBQF_OBJECTS := $(addprefix libqf/, \
-    address.o base64.o binding.o certificate.o child.o crypto.o fd.o folders.o forward_pattern.o http.o identification.o json.o \
-    jwk.o jwt.o lmdb.o log.o options.o parent.o peers_db.o policy_db.o secret.o server_limits.o systemd.o text.o terminal.o tokend_client.o \
-    unix_socket.o wire.o)
+# libqf is an archive with one member a bundle, split by the library that a program must then link as well.
+LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-options libqf-http
+$(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
+    log parent secret server_limits systemd terminal text unix_socket wire)))
+$(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
+$(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto jwk jwt)))
+$(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
+$(eval $(call bundle,libqf-options,libqf/options))
+$(eval $(call bundle,libqf-http,libqf/http))
 
-qf-detect_OBJECTS := $(addprefix qf-detect/, main.o ask.o exclude.o host_keys.o match.o probe.o report.o resolve.o)
+$(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match probe report resolve)))
+qf-detect_MAIN := qf-detect/main
+qf-detect_BUNDLES := detect
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
-qf-proxy_OBJECTS := $(addprefix qf-proxy/, main.o farewell.o hostkey_guard.o non_blocking.o options.o peer.o proxy.o \
-    pump.o relay.o)
+$(eval $(call bundle,proxy-both,$(addprefix qf-proxy/, farewell hostkey_guard non_blocking options peer pump)))
+$(eval $(call bundle,proxy-direct,$(addprefix qf-proxy/, proxy relay)))
+$(eval $(call bundle,proxy-tunnel,$(addprefix qf-proxy/, channel_relay client_watch login outer_session tunnel)))
+qf-proxy_MAIN := qf-proxy/main
+qf-proxy_BUNDLES := proxy-both proxy-direct
 qf-proxy_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
-
-qf-tunnel_OBJECTS := $(addprefix qf-proxy/, tunnel_main.o channel_relay.o client_watch.o farewell.o hostkey_guard.o login.o \
-    non_blocking.o options.o outer_session.o peer.o pump.o tunnel.o)
+qf-tunnel_MAIN := qf-proxy/tunnel_main
+qf-tunnel_BUNDLES := proxy-both proxy-tunnel
 qf-tunnel_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(CRYPTO_LIB)
 
-qf-tokend_OBJECTS := $(addprefix qf-tokend/, \
-    client_connection.o credential.o daemon.o detection_cache.o device_flow.o discovery.o identity.o keys.o logins.o \
-    machine_flow.o machine_issuer.o main.o protocol.o requests.o server.o startup.o token_cache.o token_service.o)
+$(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, client_connection daemon detection_cache protocol requests \
+    server startup token_cache token_service)))
+$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, credential device_flow discovery identity keys logins \
+    machine_flow machine_issuer)))
+$(eval $(call bundle,tokend-commands,qf-tokend/token_commands))
+qf-tokend_MAIN := qf-tokend/main
+qf-tokend_BUNDLES := tokend-service tokend-flows
 qf-tokend_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB)
-
-qf-token_OBJECTS := $(addprefix qf-tokend/, token_commands.o token_main.o)
+qf-token_MAIN := qf-tokend/token_main
+qf-token_BUNDLES := tokend-commands
 qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
-qf-sshd_OBJECTS := $(addprefix qf-sshd/, \
-    account.o admission.o audit.o authenticate.o authorize.o client_variables.o connection_status.o environment_file.o \
-    forwarding.o greeting.o host_key.o jail.o key_service.o keysets.o listener.o listener_link.o listening_sockets.o \
-    live_session.o login.o login_records.o main.o memory_file.o message_socket.o monitor.o monitor_client.o \
-    monitor_key_sets.o net.o net_forward.o net_login.o \
-    net_pump.o net_session.o net_stream.o pam.o process_limits.o process_title.o refusals.o roster.o session.o \
-    signal_sender.o status_server.o user_context.o user_process.o warm_up.o x11_cookie.o)
+$(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
+$(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
+$(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
+    listener_link listening_sockets status_server warm_up)))
+$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit authenticate authorize keysets login monitor_key_sets \
+    refusals)))
+$(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor roster signal_sender)))
+$(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \
+    net_pump net_session net_stream x11_cookie)))
+$(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file login_records pam process_limits process_title \
+    session user_context user_process)))
+$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_jail)))
+$(eval $(call bundle,sshd-helper,qf-sshd/helper))
+qf-sshd_MAIN := qf-sshd/main
+qf-sshd_BUNDLES := sshd-messages sshd-roles sshd-listener sshd-login sshd-monitor sshd-net sshd-session
 qf-sshd_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(SECCOMP_LIB) $(CRYPTO_LIB) $(PAM_LIB)
-
-qf-keyfetch_OBJECTS := $(addprefix qf-sshd/, account.o jail.o keyfetch.o keyfetch_jail.o keyfetch_main.o \
-    memory_file.o message_socket.o)
+qf-keyfetch_MAIN := qf-sshd/keyfetch_main
+qf-keyfetch_BUNDLES := sshd-messages sshd-roles sshd-keyfetch
 qf-keyfetch_LIBS := $(OPTIONS_LIB) $(JSON_LIB) $(SECCOMP_LIB) $(CURL_LIB) $(CRYPTO_LIB)
-
-qf-helper_OBJECTS := $(addprefix qf-sshd/, helper.o helper_main.o message_socket.o)
+qf-helper_MAIN := qf-sshd/helper_main
+qf-helper_BUNDLES := sshd-messages sshd-helper
 qf-helper_LIBS :=
 
-qf-up_OBJECTS := $(addprefix qf-up/, main.o apply.o choices.o commands.o compile.o document.o document_issuers.o \
-    document_peers.o document_policies.o host_patterns.o instance.o json_place.o live_status.o machine.o names.o \
-    schema.o ssh_config.o staged_file.o status.o supervise.o)
+$(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_issuers document_peers \
+    document_policies host_patterns json_place names schema ssh_config)))
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, apply choices commands instance live_status machine staged_file \
+    status supervise)))
+qf-up_MAIN := qf-up/main
+qf-up_BUNDLES := up-document up-commands
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
-
-qufabric_OBJECTS := $(addprefix qf-up/, qufabric_main.o)
+qufabric_MAIN := qf-up/qufabric_main
+qufabric_BUNDLES :=
 qufabric_LIBS := $(OPTIONS_LIB)
 
-# What the unit tests of a group link besides the test files (main files are left out by the rule).
-libqf_UNIT_OBJECTS :=
-libqf_UNIT_LIBS := $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
-detect_UNIT_OBJECTS := $(qf-detect_OBJECTS)
-detect_UNIT_LIBS := $(qf-detect_LIBS)
-proxy_UNIT_OBJECTS := $(sort $(qf-proxy_OBJECTS) $(qf-tunnel_OBJECTS))
-proxy_UNIT_LIBS := $(qf-tunnel_LIBS)
-tokend_UNIT_OBJECTS := $(sort $(qf-tokend_OBJECTS) $(qf-token_OBJECTS))
-tokend_UNIT_LIBS := $(qf-tokend_LIBS)
-sshd_UNIT_OBJECTS := $(sort $(qf-sshd_OBJECTS) $(qf-keyfetch_OBJECTS) $(qf-helper_OBJECTS))
-sshd_UNIT_LIBS := $(qf-sshd_LIBS) $(CURL_LIB)
-up_UNIT_OBJECTS := $(sort $(qf-up_OBJECTS) $(qufabric_OBJECTS))
-up_UNIT_LIBS := $(qf-up_LIBS)
+PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-helper qf-up qufabric
+
+# What the unit tests of a group, and the fuzz targets that name it, link besides their own files.
+GROUPS := libqf detect proxy tokend sshd up
+libqf_PROGRAMS :=
+libqf_GROUP_LIBS := $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
+detect_PROGRAMS := qf-detect
+proxy_PROGRAMS := qf-proxy qf-tunnel
+tokend_PROGRAMS := qf-tokend qf-token
+sshd_PROGRAMS := qf-sshd qf-keyfetch qf-helper
+up_PROGRAMS := qf-up

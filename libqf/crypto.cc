@@ -4,7 +4,6 @@
 // library in this process read it.
 #include "libqf/crypto.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
@@ -29,14 +28,8 @@ constexpr std::string_view kCurveName = "nistp256";
 constexpr size_t kEd25519Bytes = 32;  // of the public key and of the private seed (RFC 8032)
 constexpr size_t kP256Bytes = 32;     // of a coordinate and of a scalar
 
-template <auto kFree>
-struct Free {
-  void operator()(auto* handle) const { kFree(handle); }
-};
-using Number = std::unique_ptr<BIGNUM, Free<&::BN_clear_free>>;
 using EcdsaSignature = std::unique_ptr<ECDSA_SIG, Free<&::ECDSA_SIG_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Free<&::EVP_MD_CTX_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free<&::EVP_PKEY_CTX_free>>;
 using Bio = std::unique_ptr<BIO, Free<&::BIO_free_all>>;
 
 const unsigned char* octets(std::string_view bytes) {

@@ -3,6 +3,7 @@
 // leave a SigningKey except through openssh_private_key_file().
 #pragma once
 
+#include <openssl/bn.h>
 #include <openssl/evp.h>
 
 #include <memory>
@@ -15,10 +16,14 @@
 
 namespace qf {
 
-struct EvpKeyFree {
-  void operator()(EVP_PKEY* key) const { ::EVP_PKEY_free(key); }
+// Owners of OpenSSL's handles.
+template <auto kFree>
+struct Free {
+  void operator()(auto* handle) const { kFree(handle); }
 };
-using EvpKey = std::unique_ptr<EVP_PKEY, EvpKeyFree>;
+using EvpKey = std::unique_ptr<EVP_PKEY, Free<&::EVP_PKEY_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free<&::EVP_PKEY_CTX_free>>;
+using Number = std::unique_ptr<BIGNUM, Free<&::BN_clear_free>>;
 
 [[nodiscard]] std::string sha256(std::string_view bytes);  // 32 bytes
 [[nodiscard]] std::string hex(std::string_view bytes);

@@ -29,16 +29,8 @@ struct Curve {
 };
 constexpr std::array<Curve, 3> kCurves = {{{"P-256", 32}, {"P-384", 48}, {"P-521", 66}}};
 
-struct BuilderFree {
-  void operator()(OSSL_PARAM_BLD* builder) const { ::OSSL_PARAM_BLD_free(builder); }
-  void operator()(OSSL_PARAM* parameters) const { ::OSSL_PARAM_free(parameters); }
-  void operator()(BIGNUM* number) const { ::BN_free(number); }
-  void operator()(EVP_PKEY_CTX* context) const { ::EVP_PKEY_CTX_free(context); }
-};
-using Builder = std::unique_ptr<OSSL_PARAM_BLD, BuilderFree>;
-using Parameters = std::unique_ptr<OSSL_PARAM, BuilderFree>;
-using Number = std::unique_ptr<BIGNUM, BuilderFree>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, BuilderFree>;
+using Builder = std::unique_ptr<OSSL_PARAM_BLD, Free<&::OSSL_PARAM_BLD_free>>;
+using Parameters = std::unique_ptr<OSSL_PARAM, Free<&::OSSL_PARAM_free>>;
 
 Number number(const std::string& big_endian) {
   return Number(::BN_bin2bn(reinterpret_cast<const unsigned char*>(big_endian.data()),

@@ -7,16 +7,14 @@
 #include "libqf/fd.h"
 #include "libqf/log.h"
 #include "libqf/wire.h"
+#include "qf-proxy/plain_packet.h"
 
 namespace qf {
 
 namespace {
 
-constexpr uint8_t kDisconnect = 1;       // SSH_MSG_DISCONNECT
 constexpr uint32_t kByApplication = 11;  // SSH_DISCONNECT_BY_APPLICATION
-constexpr size_t kBlock = 8;             // of the cipher "none"
-constexpr size_t kLeastPadding = 4;
-constexpr size_t kMostText = 1024;  // bytes; OpenSSH shows 400
+constexpr size_t kMostText = 1024;       // bytes; OpenSSH shows 400
 constexpr auto kReadTime = std::chrono::seconds(5);
 
 // A client that finds its pipe closed while it writes does not read what we said: its words are taken until
@@ -36,8 +34,8 @@ std::string disconnect_packet(std::string_view text) {
   WireWriter payload;
   payload.byte(kDisconnect).uint32(kByApplication).string(text.substr(0, kMostText)).string("");
   size_t filled = 4 + 1 + payload.bytes().size();  // the two lengths are part of what is padded
-  size_t padding = kBlock - filled % kBlock;
-  if (padding < kLeastPadding) padding += kBlock;
+  size_t padding = kPlainBlock - filled % kPlainBlock;
+  if (padding < kLeastPadding) padding += kPlainBlock;
   WireWriter packet;
   packet.uint32(static_cast<uint32_t>(1 + payload.bytes().size() + padding));
   packet.byte(static_cast<uint8_t>(padding)).raw(payload.bytes()).raw(std::string(padding, '\0'));

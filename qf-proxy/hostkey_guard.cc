@@ -7,6 +7,7 @@
 #include "libqf/base64.h"
 #include "libqf/text.h"
 #include "libqf/wire.h"
+#include "qf-proxy/plain_packet.h"
 
 namespace qf {
 
@@ -15,7 +16,6 @@ namespace {
 // RFC 4250 section 4.1.2; 30 to 49 belong to the key exchange method (RFC 4253 section 8, RFC 4419 section 5,
 // RFC 5656 section 7.1)
 enum Message : uint8_t {
-  kDisconnect = 1,
   kIgnore = 2,
   kDebug = 4,
   kKexInit = 20,
@@ -25,9 +25,6 @@ enum Message : uint8_t {
   kGroupReply = 33,
 };
 
-constexpr size_t kBlock = 8;         // of the cipher "none"
-constexpr size_t kLeastPacket = 16;  // RFC 4253 section 6
-constexpr size_t kLeastPadding = 4;
 constexpr size_t kNameLists = 10;
 
 struct KexInit {
@@ -113,7 +110,7 @@ Result<PlainStream::Event> PlainStream::next_packet(std::string& raw, std::strin
   size_t length = reader.uint32();
   if (!reader.ok()) return Event::kMore;
   size_t whole = 4 + length;
-  if (whole < kLeastPacket || whole > kMostPlainPacket || whole % kBlock != 0)
+  if (whole < kLeastPacket || whole > kMostPlainPacket || whole % kPlainBlock != 0)
     return peer_error("it sent a packet of " + std::to_string(length) + " bytes during the key exchange");
   if (buffer_.size() < whole) return Event::kMore;
   size_t padding = reader.byte();

@@ -22,7 +22,7 @@ struct LiveSession {
   bool channel_open = true;  // net still has the channel
   SessionExit exit;
   uint64_t bytes_in = 0, bytes_out = 0;
-  std::optional<LoginRecord> record;  // its logout is to be entered
+  std::optional<UtmpRecord> record;  // its logout is to be entered
 
   // Takes the exit status when the process has ended, and enters the logout; false when it still runs.
   bool reap();

@@ -29,7 +29,7 @@ std::string line_of(const std::string& terminal) {
   return terminal.rfind(kFolder, 0) == 0 ? terminal.substr(kFolder.size()) : terminal;
 }
 
-utmpx entry_of(const LoginRecord& record, short type) {
+utmpx entry_of(const UtmpRecord& record, short type) {
   utmpx entry = {};
   std::string line = line_of(record.terminal);
   entry.ut_type = type;
@@ -68,7 +68,7 @@ bool still_ours(const utmpx& entry, const std::string& file) {
   return ours;
 }
 
-std::optional<LastLogin> exchange_last(const LoginRecord& record, const utmpx& entry,
+std::optional<LastLogin> exchange_last(const UtmpRecord& record, const utmpx& entry,
                                        const std::string& file) {
   auto fd = open_file(file, O_RDWR);
   if (!fd) {
@@ -93,7 +93,7 @@ std::optional<LastLogin> exchange_last(const LoginRecord& record, const utmpx& e
 
 }  // namespace
 
-std::optional<LastLogin> record_login(const LoginRecord& record, const RecordFiles& files) {
+std::optional<LastLogin> record_login(const UtmpRecord& record, const RecordFiles& files) {
   utmpx entry = entry_of(record, USER_PROCESS);
   auto last = exchange_last(record, entry, files.lastlog);
   write_utmp(entry, files.utmp);
@@ -101,7 +101,7 @@ std::optional<LastLogin> record_login(const LoginRecord& record, const RecordFil
   return last;
 }
 
-void record_logout(const LoginRecord& record, const RecordFiles& files) {
+void record_logout(const UtmpRecord& record, const RecordFiles& files) {
   utmpx entry = entry_of(record, DEAD_PROCESS);
   if (still_ours(entry, files.utmp)) write_utmp(entry, files.utmp);
   ::updwtmpx(files.wtmp.c_str(), &entry);

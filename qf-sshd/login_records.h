@@ -11,7 +11,7 @@
 
 namespace qf {
 
-struct LoginRecord {
+struct UtmpRecord {
   std::string user;
   uid_t uid = 0;
   std::string terminal;  // path, "/dev/pts/3"
@@ -29,9 +29,9 @@ struct RecordFiles {
 };
 
 // Enters the login; what lastlog had before, none when the user was never here.
-std::optional<LastLogin> record_login(const LoginRecord& record, const RecordFiles& files = {});
+std::optional<LastLogin> record_login(const UtmpRecord& record, const RecordFiles& files = {});
 // Enters the end of the same login; an entry of utmp that somebody else has by now is left alone.
-void record_logout(const LoginRecord& record, const RecordFiles& files = {});
+void record_logout(const UtmpRecord& record, const RecordFiles& files = {});
 
 // "Last login: Thu Nov 26 10:00:00 2026 from 100.64.0.2", as sshd(8) says it.
 [[nodiscard]] std::string last_login_text(const LastLogin& last);

@@ -101,7 +101,7 @@ struct AuthReply {
 
 enum class SessionKind { kShell, kExec, kSubsystem, kLast = kSubsystem };
 
-struct Terminal {
+struct PtyRequest {
   std::string type;
   uint32_t columns = 0, rows = 0, width = 0, height = 0;  // characters; pixels
   static void fields(auto& self, auto& visit) {
@@ -126,7 +126,7 @@ struct SessionRequest {
   SessionKind kind = SessionKind::kShell;
   std::string command;  // of kExec; name of the subsystem of kSubsystem
   std::map<std::string, std::string> environment;
-  std::optional<Terminal> terminal;
+  std::optional<PtyRequest> terminal;
   bool agent = false;  // auth-agent-req@openssh.com
   std::optional<X11> x11;
   static void fields(auto& self, auto& visit) {

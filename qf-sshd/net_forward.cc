@@ -9,6 +9,7 @@
 
 #include "libqf/address.h"
 #include "libqf/log.h"
+#include "qf-sshd/library_values.h"
 #include "qf-sshd/x11_cookie.h"
 
 namespace qf {
@@ -20,14 +21,6 @@ constexpr size_t kMostListeners = 128;                 // a connection
 constexpr int kMostAccepted = 16;                      // a turn
 constexpr auto kSetupTime = std::chrono::seconds(30);  // for an X11 program to say its cookie
 
-std::string text_of(const char* text) {
-  return text == nullptr ? "" : text;
-}
-
-uint32_t number(int value) {
-  return static_cast<uint32_t>(std::max(value, 0));
-}
-
 }  // namespace
 
 // ---- connections that the client wants --------------------------------------------------------------------
@@ -36,7 +29,7 @@ uint32_t number(int value) {
 // go beside it.
 void NetForward::connect(SshMessage request) {
   std::string host = text_of(::ssh_message_channel_request_open_destination(request.get()));
-  uint32_t port = number(::ssh_message_channel_request_open_destination_port(request.get()));
+  uint32_t port = number_of(::ssh_message_channel_request_open_destination_port(request.get()));
   if (host.empty() || host.size() > kMostAddressBytes || streams() >= plan_.most_streams) {
     if (streams() >= plan_.most_streams) plan_.notice("too many channels on this connection");
     ::ssh_message_reply_default(request.get());
@@ -70,7 +63,7 @@ void NetForward::global_request(SshMessage request) {
     return listen(std::move(request));
   bool done = ::ssh_message_subtype(request.get()) == SSH_GLOBAL_REQUEST_CANCEL_TCPIP_FORWARD &&
               cancel(text_of(::ssh_message_global_request_address(request.get())),
-                     number(::ssh_message_global_request_port(request.get())));
+                     number_of(::ssh_message_global_request_port(request.get())));
   if (done) {
     ::ssh_message_global_request_reply_success(request.get(), 0);
   } else {
@@ -82,7 +75,7 @@ void NetForward::global_request(SshMessage request) {
 void NetForward::listen(SshMessage request) {
   Listener listener;
   listener.address = text_of(::ssh_message_global_request_address(request.get()));
-  listener.asked_port = number(::ssh_message_global_request_port(request.get()));
+  listener.asked_port = number_of(::ssh_message_global_request_port(request.get()));
   bool taken = std::any_of(listeners_.begin(), listeners_.end(), [&](const Listener& other) {
     return other.kind == Kind::kForward && other.address == listener.address && listener.asked_port != 0 &&
            other.port == listener.asked_port;

@@ -5,6 +5,7 @@
 
 #include "libqf/base64.h"
 #include "libqf/log.h"
+#include "qf-sshd/library_values.h"
 
 // The library's callbacks for the same cannot be used together with its messages (net_forward.h).
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -16,10 +17,6 @@ namespace {
 constexpr size_t kMostUserBytes = 256;
 constexpr size_t kMostCredentialBytes = 80 * 1024;
 constexpr unsigned kMostUnreadable = 20;  // requests that cannot be passed on
-
-std::string text_of(const char* text) {
-  return text == nullptr ? "" : text;
-}
 
 // A certificate's whole blob; of other keys only that they were offered.
 bool read_key(ssh_message message, AuthRequest& request) {

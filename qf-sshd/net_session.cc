@@ -7,6 +7,7 @@
 
 #include "libqf/log.h"
 #include "qf-sshd/client_variables.h"
+#include "qf-sshd/library_values.h"
 #include "qf-sshd/x11_cookie.h"
 
 // The library's callbacks for the same would have to answer at once, also for what must wait (net_forward.h),
@@ -23,19 +24,11 @@ constexpr size_t kMostEnvironmentBytes = 8192;    // all names and values; with 
 constexpr size_t kMostCommandBytes = 128 * 1024;  // MAX_ARG_STRLEN of Linux: execve(2) takes no more
 constexpr size_t kMostNameBytes = 128;
 
-uint32_t number(int value) {
-  return static_cast<uint32_t>(std::max(value, 0));
-}
-
-std::string text_of(const char* text) {
-  return text == nullptr ? "" : text;
-}
-
-Terminal read_terminal(ssh_message request, const std::string& type) {
-  return {type, number(::ssh_message_channel_request_pty_width(request)),
-          number(::ssh_message_channel_request_pty_height(request)),
-          number(::ssh_message_channel_request_pty_pxwidth(request)),
-          number(::ssh_message_channel_request_pty_pxheight(request))};
+PtyRequest read_terminal(ssh_message request, const std::string& type) {
+  return {type, number_of(::ssh_message_channel_request_pty_width(request)),
+          number_of(::ssh_message_channel_request_pty_height(request)),
+          number_of(::ssh_message_channel_request_pty_pxwidth(request)),
+          number_of(::ssh_message_channel_request_pty_pxheight(request))};
 }
 
 bool clean_name(const std::string& name) {
@@ -120,7 +113,7 @@ bool NetSession::take_x11(ssh_message request) {
   X11 x11{::ssh_message_channel_request_x11_single_connection(request) != 0,
           text_of(::ssh_message_channel_request_x11_auth_protocol(request)),
           text_of(::ssh_message_channel_request_x11_auth_cookie(request)),
-          number(::ssh_message_channel_request_x11_screen_number(request))};
+          number_of(::ssh_message_channel_request_x11_screen_number(request))};
   if (!is_x11_request(x11.protocol, x11.cookie)) return false;
   x11_ = std::move(x11);
   return true;

@@ -77,7 +77,7 @@ class NetSession {
   NetPump pump_;
 
   // asked for before the session starts
-  std::optional<Terminal> terminal_;
+  std::optional<PtyRequest> terminal_;
   std::map<std::string, std::string> environment_;
   bool agent_ = false;
   std::optional<X11> x11_;

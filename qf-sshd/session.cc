@@ -50,7 +50,7 @@ Result<Stdio> make_pipes() {
   return stdio;
 }
 
-Result<Stdio> make_terminal(const Terminal& terminal, const Account& account, bool privileged) {
+Result<Stdio> make_terminal(const PtyRequest& terminal, const Account& account, bool privileged) {
   winsize size = {static_cast<unsigned short>(terminal.rows), static_cast<unsigned short>(terminal.columns),
                   static_cast<unsigned short>(terminal.width), static_cast<unsigned short>(terminal.height)};
   int master = -1;
@@ -171,7 +171,7 @@ std::vector<char*> pointers(std::vector<std::string>& environment) {
 // The child of fork(2). `record`: of a login that is to be entered, its pid is this process.
 [[noreturn]] void run_session(const SessionPlan& plan, const SessionRequest& request,
                               const SessionForwards& forwards, Stdio& stdio,
-                              std::optional<LoginRecord> record) {
+                              std::optional<UtmpRecord> record) {
   hide_memory();
   set_title(plan.account.name + "@" + (record ? record->terminal.substr(sizeof "/dev/" - 1) : "notty"));
   // here and not in the monitor: a lock on utmp that somebody holds delays this session alone
@@ -240,9 +240,9 @@ Result<SpawnedSession> spawn_session(const SessionPlan& plan, const SessionReque
   auto stdio = request.terminal ? make_terminal(*request.terminal, plan.account, plan.settings.privileged)
                                 : make_pipes();
   if (!stdio) return stdio.error();
-  std::optional<LoginRecord> record;
+  std::optional<UtmpRecord> record;
   if (request.terminal && plan.settings.privileged) {
-    record = LoginRecord{plan.account.name, plan.account.uid, stdio->tty, plan.ends.client_address, 0};
+    record = UtmpRecord{plan.account.name, plan.account.uid, stdio->tty, plan.ends.client_address, 0};
   }
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");

@@ -41,7 +41,7 @@ struct SpawnedSession {
   Fd pidfd;             // readable when the process has ended
   std::vector<Fd> fds;  // three, as SessionReply has them
   // as it was entered in utmp: its end is to be entered too (record_logout)
-  std::optional<LoginRecord> record;
+  std::optional<UtmpRecord> record;
 };
 
 // The whole environment of a session: "NAME=value". What the client sent counts least, then what PAM or

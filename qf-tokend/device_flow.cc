@@ -25,14 +25,14 @@ constexpr size_t kMostCode = 32;          // of a code that a person types, byte
 constexpr size_t kMostUrl = 2048;
 constexpr size_t kMostAnswer = 256 * 1024;  // of any answer, bytes
 
-Refusal fault(const LoginRecord& record, const std::string& what) {
+Refusal unusable_answer(const LoginRecord& record, const std::string& what) {
   return {"provider", describe_issuer(record) + ": " + what,
           "try again; when it stays so, tell the admin of the fabric"};
 }
 
 // RFC 6749 section 5.2; what the provider does not like is in the fabric document.
 Refusal turned_down(const LoginRecord& record, const std::string& what, const HttpAnswer& answer) {
-  Refusal refusal = fault(record, what + " is refused: " + describe_failure(answer));
+  Refusal refusal = unusable_answer(record, what + " is refused: " + describe_failure(answer));
   std::string error = oauth_error(answer);
   if (error == "invalid_client" || error == "unauthorized_client") {
     refusal.hint =
@@ -65,13 +65,13 @@ bool worth_another_try(const HttpAnswer& answer) {
 std::optional<Refusal> check_prompt(const LoginRecord& record, const LoginPrompt& prompt) {
   const std::string of = " of the device authorization answer";
   if (!can_be_typed(prompt.user_code)) {
-    return fault(record, "\"user_code\"" + of + " is missing or nothing that a person could type");
+    return unusable_answer(record, "\"user_code\"" + of + " is missing or nothing that a person could type");
   }
   for (const auto& [key, url] : {std::pair("verification_uri", &prompt.verification_uri),
                                  std::pair("verification_uri_complete", &prompt.verification_uri_complete)}) {
     if (url->empty() && url != &prompt.verification_uri) continue;
     if (!can_be_opened(*url)) {
-      return fault(record, std::string("\"") + key + "\"" + of + " is missing or no URL to open");
+      return unusable_answer(record, std::string("\"") + key + "\"" + of + " is missing or no URL to open");
     }
   }
   return std::nullopt;
@@ -86,12 +86,12 @@ Result<DeviceAuthorization, Refusal> read_device_authorization(const LoginRecord
   }
   auto body = parse_json(answer.body);
   if (!body || !cJSON_IsObject(body->get())) {
-    return fault(record, "the device authorization answer is not a JSON object");
+    return unusable_answer(record, "the device authorization answer is not a JSON object");
   }
   DeviceAuthorization out;
   out.device_code = json_string(body->get(), "device_code").value_or("");
   if (out.device_code.empty()) {
-    return fault(record, "\"device_code\" of the device authorization answer is missing");
+    return unusable_answer(record, "\"device_code\" of the device authorization answer is missing");
   }
   out.prompt.user_code = json_string(body->get(), "user_code").value_or("");
   out.prompt.verification_uri = json_string(body->get(), "verification_uri").value_or("");
@@ -110,7 +110,7 @@ Result<DeviceAuthorization, Refusal> read_device_authorization(const LoginRecord
 Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, const HttpAnswer& answer) {
   auto body = parse_json(answer.body);
   if (!body || !cJSON_IsObject(body->get())) {
-    return fault(record, "the token answer is not a JSON object");
+    return unusable_answer(record, "the token answer is not a JSON object");
   }
   const char* field = record.access_token ? "access_token" : "id_token";
   auto token = json_string(body->get(), field);
@@ -122,8 +122,8 @@ Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, const H
   bool fits = token->size() <= kMostTokenBytes;
   wipe(*token);
   if (!fits) {
-    return fault(record, std::string("\"") + field + "\" of the token answer is longer than " +
-                             std::to_string(kMostTokenBytes) + " bytes");
+    return unusable_answer(record, std::string("\"") + field + "\" of the token answer is longer than " +
+                                       std::to_string(kMostTokenBytes) + " bytes");
   }
   return grant;
 }
@@ -151,7 +151,8 @@ void DeviceFlow::discovered(Result<HttpAnswer>& answer) {
   if (!found) return finish(found.error());
   discovery_ = *found;
   if (discovery_.device_authorization_endpoint.empty()) {
-    return finish(fault(record_,
+    return finish(
+        unusable_answer(record_,
                         "\"device_authorization_endpoint\" of its discovery document is missing, so there "
                         "is no device login"));
   }

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMostErrorText = 300;  // of what a provider says, bytes
 
-Refusal fault(const LoginRecord& record, const std::string& what) {
+Refusal unusable_discovery(const LoginRecord& record, const std::string& what) {
   return {"provider", describe_issuer(record) + ": " + what,
           "tell the admin of the fabric: the issuer's entry in fabric.json or the provider is wrong"};
 }
@@ -21,11 +21,12 @@ std::optional<Refusal> read_endpoint(const LoginRecord& record, const cJSON* doc
   const std::string field = std::string("\"") + key + "\" of its discovery document";
   if (json_member(document, key) == nullptr) {
     if (!required) return std::nullopt;
-    return fault(record, field + " is missing");
+    return unusable_discovery(record, field + " is missing");
   }
   auto url = json_string(document, key);
-  if (!url) return fault(record, field + " is no string");
-  if (auto checked = check_url(*url); !checked) return fault(record, field + ": " + checked.error().what);
+  if (!url) return unusable_discovery(record, field + " is no string");
+  if (auto checked = check_url(*url); !checked)
+    return unusable_discovery(record, field + ": " + checked.error().what);
   out = *url;
   return std::nullopt;
 }
@@ -47,15 +48,16 @@ Result<Discovery, Refusal> read_discovery(const LoginRecord& record, const Resul
     return not_reached(record, answer.error());
   }
   if ((*answer).status != 200) {
-    return fault(record, "its discovery document: " + describe_failure(*answer));
+    return unusable_discovery(record, "its discovery document: " + describe_failure(*answer));
   }
   auto document = parse_json((*answer).body);
-  if (!document) return fault(record, "its discovery document is not JSON: " + document.error().what);
+  if (!document)
+    return unusable_discovery(record, "its discovery document is not JSON: " + document.error().what);
   auto issuer = json_string(document->get(), "issuer");
-  if (!issuer) return fault(record, "\"issuer\" of its discovery document is missing");
+  if (!issuer) return unusable_discovery(record, "\"issuer\" of its discovery document is missing");
   if (*issuer != record.issuer) {
-    return fault(record, "\"issuer\" of its discovery document is another one: \"" +
-                             printable(issuer->substr(0, kMostErrorText)) + "\"");
+    return unusable_discovery(record, "\"issuer\" of its discovery document is another one: \"" +
+                                          printable(issuer->substr(0, kMostErrorText)) + "\"");
   }
   Discovery found;
   if (auto bad = read_endpoint(record, document->get(), "token_endpoint", true, found.token_endpoint)) {

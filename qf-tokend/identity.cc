@@ -13,7 +13,7 @@ namespace qf {
 
 namespace {
 
-Refusal fault(const LoginRecord& record, const std::string& what) {
+Refusal unusable_token(const LoginRecord& record, const std::string& what) {
   return {"provider", describe_issuer(record) + ": the token that it gave: " + what, ""};
 }
 
@@ -65,17 +65,17 @@ Result<Identity, Refusal> accept_token(const LoginRecord& record, TokenGrant gra
                                        const BindingRequest& binding, std::string_view user_key_blob,
                                        int64_t wall_time) {
   auto header = parse_jws_header(grant.token.reveal());
-  if (!header) return fault(record, header.error().text());
+  if (!header) return unusable_token(record, header.error().text());
   auto payload = unverified_payload(grant.token.reveal());
-  if (!payload) return fault(record, payload.error().text());
+  if (!payload) return unusable_token(record, payload.error().text());
   auto claims = parse_claims(*payload);
-  if (!claims) return fault(record, claims.error().text());
+  if (!claims) return unusable_token(record, claims.error().text());
   if (auto refusal = check_claims(*claims, *header, rules_for(record), wall_time)) {
-    return fault(record, refusal->text());
+    return unusable_token(record, refusal->text());
   }
   // ours and only ours; some providers drop the nonce in a device login, which makes a bearer token
   if (!claims->nonce.empty() && claims->nonce != binding.nonce) {
-    return fault(record, "its nonce is not the one that we sent");
+    return unusable_token(record, "its nonce is not the one that we sent");
   }
   Identity identity;
   identity.issuer_name = record.name;
@@ -86,7 +86,7 @@ Result<Identity, Refusal> accept_token(const LoginRecord& record, TokenGrant gra
   identity.max_token_age = record.max_token_age;
   switch (check_binding(*claims, binding.salt, user_key_blob)) {
     case Binding::kForeign:
-      return fault(record, "it is bound to a key that is not ours");
+      return unusable_token(record, "it is bound to a key that is not ours");
     case Binding::kBound:
       identity.bound = true;
       identity.salt = binding.salt;

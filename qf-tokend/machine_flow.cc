@@ -17,7 +17,7 @@ namespace qf {
 namespace {
 
 constexpr auto kAnswerTime = std::chrono::seconds(5);
-constexpr size_t kMostAnswer = 64 * 1024;  // bytes
+constexpr size_t kMostMachineAnswer = 64 * 1024;  // bytes
 
 // As connect_unix() of libqf, but it never waits: this runs in the daemon's only thread. kNotFound: nobody
 // listens.
@@ -102,7 +102,7 @@ void MachineFlow::read() {
   in_.append(buffer, static_cast<size_t>(n));
   size_t end = in_.find('\n');
   if (end == std::string::npos) {
-    if (in_.size() > kMostAnswer) fail("the machine issuer's answer is too long");
+    if (in_.size() > kMostMachineAnswer) fail("the machine issuer's answer is too long");
     return;
   }
   auto answer = parse_json(std::string_view(in_).substr(0, end));

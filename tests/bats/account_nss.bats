@@ -7,8 +7,6 @@ load helpers
 load private_system
 
 setup_file() {
-  load helpers
-  load private_system
   fabric_begin && private_system && remote_users && fabric_write && private_start --enable-ssh-sftp && warm
 }
 teardown_file() {

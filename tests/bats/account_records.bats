@@ -6,8 +6,6 @@ load helpers
 load private_system
 
 setup_file() {
-  load helpers
-  load private_system
   fabric_begin && private_system && fabric_write && private_start && warm
 }
 teardown_file() { fabric_end; }

@@ -7,8 +7,6 @@ load helpers
 load private_system
 
 setup_file() {
-  load helpers
-  load private_system
   fabric_begin && private_system && fabric_write || return
   rm "$SYSTEM/etc/pam.d/qf-sshd"
   private_start --enable-ssh-sftp && warm

@@ -7,7 +7,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   local i folders
   network

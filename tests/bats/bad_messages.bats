@@ -8,7 +8,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start && warm
   export CONTROL=$QF/home/$CLIENT/bystander
   as_client ssh -F "$CONF" -o ControlMaster=yes -o ControlPath="$CONTROL" -o ControlPersist=600 -l "$TARGET" -fN server 3>&- 4>&-

@@ -6,7 +6,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start --enable-ssh-sftp && warm
   # names that a shell or a protocol of lines could stumble over, an empty file, modes, a link
   in_home "mkdir -p tree/deep/deeper && cd tree && echo one > deep/deeper/one && echo space > 'a b' && echo quote > \"it's\" &&

@@ -44,7 +44,7 @@ interrupted_at() {
   add "qfa$NUMBER"
   uid=$(id -u "qfa$NUMBER")
   [ "$uid" -ge 70000 ]
-  remove_user "qfa$NUMBER"
+  "$TOP/conf/throw-away-user" --remove "qfa$NUMBER"
   # somebody of another container, say, who is in no passwd file here
   background "$QF/stranger.log" setpriv --reuid "$uid" --regid "$uid" --clear-groups sleep 600
   until_true 60 bash -c "pgrep -U $uid | grep -q ."

@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   fabric_write
   server_start --enable-ssh-local-port-forwarding
@@ -58,7 +57,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 }
 
 @test "-W, and -J through the peer to an sshd beyond it" {
-  run -0 bash -c "$(declare -f as as_words as_client home_of qssh); printf 'w' | qssh -l '$TARGET' -W localhost:$ECHO server"
+  run -0 bash -c "$(declare -f as as_words as_client passwd_of qssh); printf 'w' | qssh -l '$TARGET' -W localhost:$ECHO server"
   [[ $output == *": w" ]]
   # the peer itself, as seen from the peer: its second connection comes from 127.0.0.1 too
   run -0 qssh -l "$TARGET" -o ProxyCommand="ssh -F $CONF -l $TARGET -W $ADDRESS:22022 server" server 'echo jumped as $(id -un)'
@@ -67,7 +66,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 
 @test "half-close: the end of one direction does not end the other" {
   # the echo server answers only after the end of its input
-  run -0 bash -c "$(declare -f as as_words as_client home_of qssh); head -c 3000000 /dev/zero | qssh -l '$TARGET' -W localhost:$ECHO server | wc -c"
+  run -0 bash -c "$(declare -f as as_words as_client passwd_of qssh); head -c 3000000 /dev/zero | qssh -l '$TARGET' -W localhost:$ECHO server | wc -c"
   [ "$output" -gt 3000000 ]
 }
 
@@ -117,7 +116,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 
 @test "permit_open of the policy is enforced" {
   fabric_apply ".policies[0].permit_open = [\"localhost:$ECHO\"]"
-  run -0 bash -c "$(declare -f as as_words as_client home_of qssh); printf ok | qssh -l '$TARGET' -W localhost:$ECHO server"
+  run -0 bash -c "$(declare -f as as_words as_client passwd_of qssh); printf ok | qssh -l '$TARGET' -W localhost:$ECHO server"
   [[ $output == *": ok" ]]
   run -255 qssh -v -l "$TARGET" -W "127.0.0.1:$ECHO" server
   [[ $output == *'is not among the "permit_open"'* ]]
@@ -125,7 +124,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 }
 
 @test "the same inside the tunnel" {
-  run -0 bash -c "$(declare -f as as_words as_client home_of tunnelled); printf t | tunnelled -l '$TARGET' -W localhost:$ECHO server"
+  run -0 bash -c "$(declare -f as as_words as_client passwd_of tunnelled); printf t | tunnelled -l '$TARGET' -W localhost:$ECHO server"
   [[ $output == *": t" ]]
 }
 

@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   chmod 777 "$QF/home"
   fabric_write

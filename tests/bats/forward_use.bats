@@ -4,7 +4,7 @@
 
 load helpers
 
-setup_file() { load helpers && fabric_begin && fabric_write && server_start --enable-ssh-local-port-forwarding && warm; }
+setup_file() { fabric_begin && fabric_write && server_start --enable-ssh-local-port-forwarding && warm; }
 teardown_file() { fabric_end; }
 
 free_port() { "$PYTHON" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }

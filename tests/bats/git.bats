@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start && warm
   export REPO=$TARGET@server:repo.git
   as "$TARGET" git init -q --bare -b main "$QF/home/$TARGET/repo.git"

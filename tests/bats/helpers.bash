@@ -8,7 +8,8 @@
 #   teardown() { fabric_end; }
 #   @test "…"  { run -0 on_peer whoami; }
 #
-# One fabric for all tests of a file: the same in setup_file and teardown_file.
+# One fabric for all tests of a file: the same in setup_file and teardown_file. Otherwise the tests of a file share what
+# takes long to make, and get it as good as new: the users CLIENT and TARGET, and the provider.
 #
 # Set by fabric_begin: QF (the scratch folder), CLIENT (the user who types ssh), TARGET (a user to log in as),
 # ADDRESS (of the peer "server"; "client" is 127.0.0.1, where everything on loopback comes from), CONF (the generated
@@ -44,17 +45,18 @@ until_true() {
 
 # ---- processes: noted as "PID START", so that a recycled pid is never hit
 
-start_of() {
-  local text
-  text=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
-  # field 22; the command name before it may hold spaces
-  text=${text##*) }
-  # shellcheck disable=SC2086
-  set -- $text
-  echo "${20}"
+# read_stat PID: sets STAT to the fields of proc(5) after the command's name, which may hold spaces: the state is 0, the
+# start time 19. No process of its own, since much is polled with it.
+read_stat() {
+  local text=
+  { read -r -d '' text || [ -n "$text" ]; } 2>/dev/null <"/proc/$1/stat" || return 1
+  # shellcheck disable=SC2206
+  STAT=(${text##*) })
 }
-alive() { [ -n "${2:-}" ] && [ "$(start_of "$1")" = "$2" ]; }
-note_process() { echo "$1 $(start_of "$1")" >>"$QF/processes"; }
+start_of() { read_stat "$1" && echo "${STAT[19]}"; }
+alive() { [ -n "${2:-}" ] && read_stat "$1" && [ "${STAT[19]}" = "$2" ]; }
+# note_process PID [FOLDER]
+note_process() { echo "$1 $(start_of "$1")" >>"${2:-$QF}/processes"; }
 
 # background LOG COMMAND…: sets PID. bats waits for whoever holds its descriptors 3 and 4.
 background() {
@@ -72,7 +74,7 @@ end_process() {
   kill "-${2:-TERM}" "$1" 2>/dev/null || return 0
   until_true 40 gone "$1" "$start" || kill -KILL "$1" 2>/dev/null
 }
-gone() { ! alive "$1" "$2" || [ "$(ps -o stat= -p "$1" | cut -c1)" = Z ]; }
+gone() { ! alive "$1" "$2" || [ "${STAT[0]}" = Z ]; }
 # Never root's: a test may have made a second name for uid 0.
 pids_of_user() {
   local uid
@@ -97,8 +99,8 @@ fabric_begin() {
   AUDIT=$QF/state/audit.log
   FOLDERS="--config-dir $QF/config --state-dir $QF/state --runtime-dir $QF/run"
   export QF NUMBER ADDRESS CONF AUDIT FOLDERS
-  CLIENT=$(add_user c)
-  TARGET=$(add_user t)
+  CLIENT=$(shared_user c)
+  TARGET=$(shared_user t)
   export CLIENT TARGET
 }
 
@@ -107,26 +109,86 @@ address_of() { echo "127.$((1 + $1 * 16 + (NUMBER >> 16 & 15))).$((NUMBER >> 8 &
 
 fabric_end() {
   [ -n "${QF:-}" ] && [ -d "$QF" ] || return 0
-  local pid start user
+  local user
   # a failed test shows what the programs said
   if [ -z "${BATS_TEST_COMPLETED:-}" ]; then show_logs; fi
-  touch "$QF/processes" "$QF/users"
-  tac "$QF/processes" | while read -r pid start; do
+  end_processes "$QF"
+  if [ -n "${SHARED:-}" ]; then
+    for user in "$CLIENT" "$TARGET"; do end_user_processes "$user"; done
+  fi
+  remove_users "$QF"
+  rm -rf "$QF"
+  QF=
+}
+# end_processes FOLDER: those that were noted there
+end_processes() {
+  local pid start
+  touch "$1/processes"
+  tac "$1/processes" | while read -r pid start; do
     alive "$pid" "$start" && kill "$pid" 2>/dev/null
   done
   while read -r pid start; do
     until_true 40 gone "$pid" "$start" 2>/dev/null || kill -KILL "$pid" 2>/dev/null || :
-  done <"$QF/processes"
-  while read -r user; do
-    for pid in $(pids_of_user "$user"); do kill -KILL "$pid" 2>/dev/null || :; done
-    until_true 20 no_process_of "$user" || :
-    remove_user "$user"
-  done <"$QF/users"
-  rm -rf "$QF"
-  QF=
+  done <"$1/processes"
 }
-remove_user() { "$TOP/conf/throw-away-user" --remove "$1"; }
+end_user_processes() {
+  local pids
+  pids=$(pids_of_user "$1")
+  [ -n "$pids" ] || return 0
+  kill -KILL $pids 2>/dev/null || :
+  until_true 20 no_process_of "$1" || :
+}
 no_process_of() { [ -z "$(pids_of_user "$1")" ]; }
+# remove_users FOLDER: those that were made there
+remove_users() {
+  local user
+  touch "$1/users"
+  while read -r user; do
+    end_user_processes "$user"
+    "$TOP/conf/throw-away-user" --remove "$user"
+  done <"$1/users"
+}
+
+# ---- what the tests of a file share, unless the file has a setup_file of its own; in the folder SHARED
+
+setup_file() {
+  [ "$(id -u)" = 0 ] || return 0
+  SHARED=$(mktemp -d "${TMPDIR:-/tmp}/qf-f.XXXXXX")
+  chmod 755 "$SHARED"
+  mkdir "$SHARED/home" "$SHARED/idp"
+  mkfifo "$SHARED/tick"
+  SHARED_NUMBER=$$
+  export SHARED SHARED_NUMBER
+}
+teardown_file() {
+  [ -n "${SHARED:-}" ] || return 0
+  QF=$SHARED
+  end_processes "$SHARED"
+  remove_users "$SHARED"
+  rm -rf "$SHARED"
+}
+# shared_user LETTER: prints the name of a user whom the tests of this file have one after the other, with a new home
+# folder each time, and a new account when a test has changed it.
+shared_user() {
+  if [ -z "${SHARED:-}" ]; then
+    add_user "$1"
+    return
+  fi
+  local name=qf$1$SHARED_NUMBER home
+  home=$SHARED/home/$name
+  if [ -e "$SHARED/$name" ] && account_of "$name" | cmp -s - "$SHARED/$name"; then
+    rm -rf "$home"
+    cp -r /etc/skel "$home" && chmod 755 "$home" && chown -R "$name:" "$home" || return
+  else
+    [ ! -e "$SHARED/$name" ] || "$TOP/conf/throw-away-user" --remove "$name"
+    rm -rf "$home"
+    echo "$name" >>"$SHARED/users"
+    "$TOP/conf/throw-away-user" "$name" --home-dir "$home" >&2 || return
+    account_of "$name" >"$SHARED/$name"
+  fi
+  echo "$name"
+}
+account_of() { grep -h "^$1:" /etc/passwd /etc/shadow /etc/group; }
 
 show_logs() {
   local log
@@ -148,7 +210,14 @@ add_user() {
   "$TOP/conf/throw-away-user" "$name" --home-dir "$QF/home/$name" "$@" >&2 || return
   echo "$name"
 }
-home_of() { getent passwd "$1" | cut -d: -f6; }
+# passwd_of USER: sets PASSWD to the fields of its entry; a user of the files without a process of its own.
+passwd_of() {
+  while IFS=: read -r -a PASSWD; do
+    [ "${PASSWD[0]}" != "$1" ] || return 0
+  done </etc/passwd
+  IFS=: read -r -a PASSWD < <(getent passwd "$1")
+}
+home_of() { passwd_of "$1" && echo "${PASSWD[5]}"; }
 
 # as USER COMMAND…: with a clean environment. Becomes the command: runuser would stay in between, and when it is
 # ended takes two seconds about it.
@@ -159,7 +228,8 @@ as() {
 }
 # as_words USER: sets AS to the words that run a command as USER.
 as_words() {
-  AS=(setpriv --reuid "$1" --regid "$(id -g "$1")" --init-groups -- env -i HOME="$(home_of "$1")" USER="$1" LOGNAME="$1"
+  passwd_of "$1"
+  AS=(setpriv --reuid "$1" --regid "${PASSWD[3]}" --init-groups -- env -i HOME="${PASSWD[5]}" USER="$1" LOGNAME="$1"
     SHELL=/bin/sh PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C.UTF-8)
 }
 # background_as USER LOG COMMAND…
@@ -195,16 +265,19 @@ host_key() {
 # run), the peers server and client, one policy that lets the group "people" be anybody. Each filter changes it.
 # The serial rises with each call.
 fabric_write() {
-  local filter issuers serial
+  local filter filters=. serial=1
   machine_issuer
-  serial=$(($(cat "$QF/serial" 2>/dev/null || echo 0) + 1))
+  [ ! -e "$QF/serial" ] || serial=$(($(<"$QF/serial") + 1))
   echo "$serial" >"$QF/serial"
-  issuers=$(cat "$QF/machine.json")
-  if [ -n "${ISSUER_URL:-}" ]; then issuers+=",$(corp_issuer)"; fi
-  jq -n --argjson issuers "[$issuers]" --argjson serial "$serial" --arg client "$CLIENT" --arg address "$ADDRESS" \
-    --arg key "$(host_key)" '{
-      format: 1, serial: $serial, domain: "test.example", issuers: $issuers,
-      user_groups: {people: (["machine:\($client)"] + if ($issuers | length) > 1 then ["corp:alice", "corp:bob"] else [] end)},
+  for filter in "$@"; do filters+=" | ($filter)"; done
+  jq -n --slurpfile machine "$QF/machine.json" --arg url "${ISSUER_URL:-}" --argjson serial "$serial" \
+    --arg client "$CLIENT" --arg target "$TARGET" --arg address "$ADDRESS" --arg key "$(host_key)" '
+    # a login at the provider needs a person
+    [{name: "corp", issuer: $url, audiences: ["qf-tokend"], max_token_age: 600,
+      client: {client_id: "qf-tokend", scopes: ["openid", "groups", "offline_access"], flow: "device"}} | select($url != "")]
+      as $corp | {
+      format: 1, serial: $serial, domain: "test.example", issuers: ($machine + $corp),
+      user_groups: {people: (["machine:\($client)"] + if $corp != [] then ["corp:alice", "corp:bob"] else [] end)},
       peer_groups: {servers: ["server"]},
       peers: [
         {name: "server", addresses: [$address], ssh: true, version: "0.61.0", ssh_host_keys: [$key]},
@@ -212,22 +285,12 @@ fabric_write() {
       policies: [
         {name: "all", enabled: true, action: "allow", protocol: "qufabric-ssh", sources: ["client"],
          destinations: ["servers"], access: "full", authorized_groups: {people: []}}]
-    }' >"$QF/config/fabric.json"
-  for filter in "$@"; do
-    jq --arg client "$CLIENT" --arg target "$TARGET" --arg address "$ADDRESS" "$filter" "$QF/config/fabric.json" \
-      >"$QF/config/fabric.new" && mv "$QF/config/fabric.new" "$QF/config/fabric.json" || return
-  done
+    } | '"$filters" >"$QF/config/fabric.new" && mv "$QF/config/fabric.new" "$QF/config/fabric.json"
 }
 
 # fabric_apply [JQ-FILTER…]: a new document in force while the server runs.
 fabric_apply() {
   fabric_write "$@" && instance qf-up apply $FOLDERS >>"$QF/qf-up.log" 2>&1 || { tail "$QF/qf-up.log" >&2; return 1; }
-}
-
-# The entry of the provider; a login there needs a person.
-corp_issuer() {
-  jq -n --arg url "$ISSUER_URL" '{name: "corp", issuer: $url, audiences: ["qf-tokend"], max_token_age: 600,
-    client: {client_id: "qf-tokend", scopes: ["openid", "groups", "offline_access"], flow: "device"}}'
 }
 
 # The machine issuer of CLIENT, which needs no person. Runs from the first fabric_write on.
@@ -245,10 +308,14 @@ machine_issuer() {
 
 # Where USER's qf-tokend lives.
 runtime_of() {
-  local uid
-  uid=$(id -u "$1")
   # a rootless instance writes its own folder into the ssh_config file
-  if [ -n "${SERVER_USER:-}" ]; then echo "$QF/run"; elif [ -d "/run/user/$uid" ]; then echo "/run/user/$uid/qufabric"; else echo "$(home_of "$1")/.qufabric/run/$(hostname)"; fi
+  if [ -n "${SERVER_USER:-}" ]; then
+    echo "$QF/run"
+    return
+  fi
+  passwd_of "$1"
+  local uid=${PASSWD[2]}
+  if [ -d "/run/user/$uid" ]; then echo "/run/user/$uid/qufabric"; else echo "${PASSWD[5]}/.qufabric/run/$HOSTNAME"; fi
 }
 
 # ---- the server
@@ -280,12 +347,11 @@ server_restart() {
 
 # The qf-sshd processes of this fabric: its listener, and what that has started.
 listener_pid() { pgrep -P "$(qf_up)" -f qf-sshd; }
+# descendants PID: of all generations, parents first.
 descendants() {
-  local pid
-  for pid in $(pgrep -P "$1"); do
-    echo "$pid"
-    descendants "$pid"
-  done
+  ps -eo pid=,ppid= | awk -v top="$1" '{ child[$2] = child[$2] " " $1 }
+    function show(pid, list, count, i) { count = split(child[pid], list, " "); for (i = 1; i <= count; i++) { print list[i]; show(list[i]) } }
+    END { show(top) }'
 }
 
 # ---- clients
@@ -334,11 +400,19 @@ audit_says() { jq -es "any(.[]; $1)" "$AUDIT" >/dev/null; }
 
 # ---- the provider
 
-# provider_start: the OpenID provider on a free port; sets ISSUER_URL. Before fabric_write.
+# provider_start: the OpenID provider on a free port; sets ISSUER_URL. Before fabric_write. Its files are in QF/idp.
 provider_start() {
+  if [ -n "${SHARED:-}" ]; then
+    rmdir "$QF/idp" && ln -s "$SHARED/idp" "$QF/idp" || return
+    if [ -e "$SHARED/idp/pid" ]; then
+      ISSUER_URL=$(<"$SHARED/idp/url")
+      export ISSUER_URL
+      knob '{"reset":true}' >/dev/null && return
+    fi
+  fi
   ISSUER_URL=$("$IDP/start" "$QF/idp") || return
   export ISSUER_URL
-  note_process "$(cat "$QF/idp/pid")"
+  note_process "$(<"$QF/idp/pid")" "${SHARED:-$QF}"
 }
 # knob JSON: changes what the provider does; without an argument prints its knobs and counters.
 knob() { curl -sS --max-time 10 ${1:+-d "$1"} "$ISSUER_URL/_test"; }

@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   mkdir "$QF/mint"
   "$PYTHON" "$TOP/tests/bats/mint.py" keys "$QF/mint"

@@ -7,7 +7,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   fabric_write
   # the same programs, but another qf-sshd, whose standard error is a pipe: net can write no file

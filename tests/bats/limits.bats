@@ -4,7 +4,7 @@
 
 load helpers
 
-setup() { load helpers && fabric_begin && fabric_write && server_start && warm; }
+setup() { fabric_begin && fabric_write && server_start && warm; }
 teardown() { fabric_end; }
 
 # silent COUNT: connects so often and says nothing; prints how many were answered, and stays until its stdin ends.

@@ -6,7 +6,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin
   OTHER=$(address_of 1)
   THIRD=$(address_of 2)

@@ -6,7 +6,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   # with a provider, so that there is something to fetch
   fabric_begin && provider_start && fabric_write && server_start --enable-ssh-sftp --enable-ssh-remote-port-forwarding && warm
   # one connection that stands, with a session that waits, and a forward, so that there is a helper

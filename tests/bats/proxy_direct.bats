@@ -72,7 +72,7 @@ ends_with() {
   done
   run -42 through_proxy "$TARGET@server" 'exit 42'
   # and with another key pinned nothing comes through, by the group exchange neither
-  fabric_write ".peers[0].ssh_host_keys = [\"$(cut -d' ' -f1,2 "$QF/home/$CLIENT/.ssh/id_ed25519.pub")\"]"
+  fabric_write ".peers[0].ssh_host_keys = [\"$(cut -d' ' -f1,2 "$(home_of "$CLIENT")/.ssh/id_ed25519.pub")\"]"
   "$BIN/qf-up" apply $FOLDERS --self client >&2
   for kex in curve25519-sha256 diffie-hellman-group-exchange-sha256; do
     run -255 through_proxy -o KexAlgorithms="$kex" "$TARGET@server" true

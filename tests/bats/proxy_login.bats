@@ -123,7 +123,7 @@ unheard() {
   server_start
   [ ! -S "$(runtime)/tokend.sock" ]
   # the pipe ends only when nobody holds it any more
-  run -0 timeout 60 bash -c "$(declare -f as as_words as_client home_of qssh on_peer); on_peer 'echo through' </dev/null 2>&1 | cat"
+  run -0 timeout 60 bash -c "$(declare -f as as_words as_client passwd_of qssh on_peer); on_peer 'echo through' </dev/null 2>&1 | cat"
   [ "$output" = through ]
   as_client test -S "$(runtime)/tokend.sock"
   # the process itself, as it says: the one that started it may not be quite gone

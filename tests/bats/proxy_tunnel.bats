@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start --enable-ssh-sftp && warm
 }
 teardown_file() { fabric_end; }
@@ -27,7 +26,7 @@ ends_with() {
 }
 
 @test "field note 7: the first bytes of a connection and the last lines of a session arrive" {
-  run -0 bash -c "$(declare -f tunnelled as_client as as_words home_of on_peer_tunnelled)
+  run -0 bash -c "$(declare -f tunnelled as_client as as_words passwd_of on_peer_tunnelled)
     on_peer_tunnelled -tt 'seq 1 200000' </dev/null | tr -d '\r' | md5sum"
   [[ $output == *"$(seq 1 200000 | md5sum)"* ]]
 }

@@ -5,7 +5,7 @@
 
 load helpers
 
-setup() { load helpers && fabric_begin && fabric_write && server_start && warm; }
+setup() { fabric_begin && fabric_write && server_start && warm; }
 teardown() { fabric_end; }
 
 @test "a session's process cannot be looked at from before it is the user's until it executes the shell" {

@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start --enable-ssh-sftp && warm
   as_client sh -c "head -c 3000000 /dev/urandom > '$QF/home/$CLIENT/file'; mkdir -p '$QF/home/$CLIENT/tree/deep'
     echo one > '$QF/home/$CLIENT/tree/deep/one'; echo 'with space' > '$QF/home/$CLIENT/tree/a b'"

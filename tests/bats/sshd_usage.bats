@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && "$BIN/qf-up" apply $FOLDERS --self server >&2
 }
 teardown_file() { fabric_end; }

@@ -8,7 +8,6 @@ load helpers
 # Sums are CRCs with a length (cksum), which notice what is lost, doubled or moved, and blocks have 64 KiB: the rest would
 # cost more time than the streams.
 setup_file() {
-  load helpers
   fabric_begin && fabric_write && server_start && warm
   # 2 GiB that take 128 MiB of disk: a stamp every 64 KiB tells where it belongs, the rest is a hole
   in_home "mkdir tree && echo beside > tree/small && $PYTHON -c '

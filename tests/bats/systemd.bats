@@ -7,7 +7,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   [ "$(id -u)" = 0 ] || skip "wants root: it boots a container"
   QF=$(mktemp -d "${TMPDIR:-/tmp}/qf-t.XXXXXX")
   export QF

@@ -4,7 +4,7 @@
 
 load helpers
 
-setup_file() { load helpers && fabric_begin && fabric_write && server_start && warm; }
+setup_file() { fabric_begin && fabric_write && server_start && warm; }
 teardown() { as "$TARGET" tmux -L work kill-server 2>/dev/null || :; }
 teardown_file() { fabric_end; }
 

@@ -32,7 +32,8 @@ teardown() { fabric_end; }
 }
 
 @test "a runtime folder that others may enter, or own, or that is a symlink, is refused" {
-  local folder=$QF/home/$CLIENT/own
+  local folder
+  folder=$(home_of "$CLIENT")/own
   as_client mkdir -m 755 "$folder"
   run -71 as_client "$BIN/qf-tokend" $PLACES --runtime-dir "$folder"
   [[ $output == *"must have mode 0700"* ]]
@@ -82,15 +83,16 @@ teardown() { fabric_end; }
 
 @test "~/.qufabric/ssh leads to the runtime folder" {
   daemon_start
-  [ "$(readlink "$QF/home/$CLIENT/.qufabric/ssh")" = "$RUNTIME/ssh" ]
+  [ "$(readlink "$(home_of "$CLIENT")/.qufabric/ssh")" = "$RUNTIME/ssh" ]
 }
 
 @test "an instance with a folder of its own leaves ~/.qufabric/ssh alone" {
-  local folder=$QF/home/$CLIENT/own
+  local folder
+  folder=$(home_of "$CLIENT")/own
   as_client mkdir -m 700 "$folder"
   background_as "$CLIENT" "$QF/own.log" "$BIN/qf-tokend" --foreground $PLACES --runtime-dir "$folder"
   until_true 60 test -S "$folder/tokend.sock"
-  [ ! -e "$QF/home/$CLIENT/.qufabric/ssh" ]
+  [ ! -e "$(home_of "$CLIENT")/.qufabric/ssh" ]
 }
 
 @test "it ends when its socket is taken away" {
@@ -100,8 +102,8 @@ teardown() { fabric_end; }
 }
 
 @test "what is in the way of ~/.qufabric/ssh is named and left alone" {
-  as_client mkdir -p "$QF/home/$CLIENT/.qufabric/ssh"
+  as_client mkdir -p "$(home_of "$CLIENT")/.qufabric/ssh"
   run -71 as_client "$BIN/qf-tokend" $PLACES
   [[ $output == *".qufabric/ssh is in the way"* ]]
-  [ -d "$QF/home/$CLIENT/.qufabric/ssh" ]
+  [ -d "$(home_of "$CLIENT")/.qufabric/ssh" ]
 }

@@ -5,7 +5,6 @@
 load tokend_helpers
 
 setup_file() {
-  load tokend_helpers
   tokend_begin 3600 && daemon_start
   export DAEMON
 }

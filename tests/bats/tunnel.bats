@@ -5,7 +5,6 @@
 load helpers
 
 setup_file() {
-  load helpers
   fabric_begin && provider_start && fabric_write '.issuers |= reverse' && server_start --enable-ssh-sftp --ssh-jwt-cache-ttl=0
 }
 teardown_file() { fabric_end; }

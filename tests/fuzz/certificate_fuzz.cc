@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-libs: -lcjson -lcrypto
 //
 // The credential. The input is tried as it is; then as the principals, critical options and extensions of a
 // certificate that is properly signed, since no chance gets past the signature; and as public key and

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-sshd/net_session.cc qf-sshd/net_forward.cc qf-sshd/net_pump.cc qf-sshd/net_stream.cc
-// fuzz-sources: qf-sshd/monitor_client.cc qf-sshd/message_socket.cc qf-sshd/x11_cookie.cc
-// fuzz-sources: qf-sshd/client_variables.cc
-// fuzz-libs: -lssh
+// fuzz-group: sshd
 //
 // What net makes of a client's channels: its NetSession and NetForward over a real connection to a libssh
 // client in the same process. The input is a list of operations, one byte each and what they need: every kind

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// fuzz-group: up
 // clang-format off
-// fuzz-sources: qf-up/document.cc qf-up/document_issuers.cc qf-up/document_peers.cc qf-up/document_policies.cc
-// fuzz-sources: qf-up/json_place.cc qf-up/names.cc qf-up/schema.cc qf-up/compile.cc qf-up/ssh_config.cc
-// fuzz-sources: qf-up/host_patterns.cc
-// fuzz-libs: -lcjson -lcrypto -llmdb
 // clang-format on
 //
 // The fabric document: whatever is accepted must give records that decode, and an ssh_config file in which no

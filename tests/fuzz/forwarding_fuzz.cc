@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-sshd/x11_cookie.cc
+// fuzz-group: sshd
 //
 // What decides about forwarded connections: the first bytes of an X11 program against the session's cookie,
 // and the patterns of "permit_open". An input is one of them, by its first byte. Aborts when a setup is good

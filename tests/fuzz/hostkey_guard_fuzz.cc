@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-proxy/hostkey_guard.cc
+// fuzz-group: proxy
 //
 // The start of an SSH connection as a hostile server sends it, to a client that offers two methods. Aborts
 // when the guard lets something through that it should not: bytes that the server has not sent, or a reply

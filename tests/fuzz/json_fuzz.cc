@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-libs: -lcjson
 //
 // Strict JSON. Aborts when the scan lets something pass that cJSON refuses, or when the text of a value does
 // not read back as the same value.

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-libs: -lcjson -lcrypto
 //
 // One input is tried as a token, as the payload of a token whose signature holds, as a key set and as a key.
 // Aborts when a token verifies that the issuer's key did not sign.

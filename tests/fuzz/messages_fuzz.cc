@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-sshd/message_socket.cc
+// fuzz-group: sshd
 //
 // An input is a packet as it stands on the socket: the type, four bytes, and the body. It is opened as every
 // message that net may send and as all others. Aborts when what was accepted does not encode to a message of

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fuzz-sources: qf-tokend/protocol.cc
-// fuzz-libs: -lcjson
+// fuzz-group: tokend
 //
 // Requests to qf-tokend. Aborts when one that was taken could name a file outside of its folder or holds
 // something that no request may have, or when a refusal cannot be told to the client in one JSON line.

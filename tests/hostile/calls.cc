@@ -67,7 +67,7 @@ long push_input(const Foothold& foothold) {
   request.channel = 4000;
   request.kind = SessionKind::kExec;
   request.command = "sleep 3";
-  request.terminal = Terminal{"xterm", 80, 24, 0, 0};
+  request.terminal = PtyRequest{"xterm", 80, 24, 0, 0};
   int terminal = foothold.connection;
   if (say(foothold.monitor, std::string("\0\0\0\3", 4) + encode(request))) {
     Answer answer = hear(foothold.monitor);

@@ -44,6 +44,7 @@ const knobs = {
   claims: {}, // members to change in id_tokens, which are signed again; null removes one
   iat_shift: 0, // seconds added to iat and nbf
 };
+const initialKnobs = structuredClone(knobs);
 const hits = {};
 
 // Everything that a provider remembers. It outlives a Provider object, so that a change of keys keeps it.
@@ -236,11 +237,17 @@ async function interact(provider, request, response) {
   return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
 }
 
-// GET /_test: knobs and hits; POST /_test with a JSON object changes knobs.
+// GET /_test: knobs and hits; POST /_test with a JSON object changes knobs; {"reset":true}: all but the keys as at the start.
 async function testInterface(request, response) {
   let body = '';
   for await (const chunk of request) body += chunk;
-  if (body) Object.assign(knobs, JSON.parse(body));
+  const { reset, ...changes } = JSON.parse(body || '{}');
+  if (reset) {
+    Object.assign(knobs, structuredClone(initialKnobs));
+    for (const path of Object.keys(hits)) delete hits[path];
+    records.clear();
+  }
+  Object.assign(knobs, changes);
   response.setHeader('content-type', 'application/json');
   response.end(JSON.stringify({ ...knobs, hits }));
 }

@@ -11,12 +11,6 @@
 namespace qf {
 namespace {
 
-SigningKey rfc8037_key() {
-  auto key = SigningKey::from_pem(Secret(vectors::kPemEdDsa));
-  if (!key) std::abort();
-  return std::move(*key);
-}
-
 // The fields of vectors::kCertificate
 Credential golden() {
   Credential credential;
@@ -60,7 +54,7 @@ struct Forge {
   std::string reserved;
 
   [[nodiscard]] std::string blob() const {
-    SigningKey key = rfc8037_key();
+    SigningKey key = test::rfc8037_key();
     WireWriter writer;
     writer.string(type).string("nonce").string(subject_key).uint64(1).uint32(kind).string("id");
     writer.string(principals).uint64(0).uint64(~0ULL).string(critical).string(extensions).string(reserved);
@@ -84,12 +78,12 @@ TEST(Certificate, ReadsTheGoldenBytes) {
   EXPECT_EQ(credential->token, wanted.token);
   EXPECT_EQ(credential->binding_salt, wanted.binding_salt);
   EXPECT_EQ(credential->original_token, wanted.original_token);
-  EXPECT_EQ(credential->user_key, rfc8037_key().ssh_public_blob());
+  EXPECT_EQ(credential->user_key, test::rfc8037_key().ssh_public_blob());
 }
 
 // Everything but the random nonce and the signature over it
 TEST(Certificate, WritesTheGoldenBytes) {
-  std::string blob = sign_credential(golden(), rfc8037_key());
+  std::string blob = sign_credential(golden(), test::rfc8037_key());
   std::string wanted = test::unhex(vectors::kCertificate);
   ASSERT_EQ(blob.size(), wanted.size());
   size_t nonce = 4 + kCertificateType.size() + 4;
@@ -154,7 +148,7 @@ TEST(Certificate, TwoLargestTokensFit) {
   Credential credential = golden();
   credential.token.assign(16384, 't');
   credential.original_token.assign(16384, 'o');
-  auto read = parse_credential(sign_credential(credential, rfc8037_key()));
+  auto read = parse_credential(sign_credential(credential, test::rfc8037_key()));
   ASSERT_TRUE(read) << read.error().what;
   EXPECT_EQ(read->token, credential.token);
   EXPECT_EQ(read->original_token, credential.original_token);
@@ -162,13 +156,14 @@ TEST(Certificate, TwoLargestTokensFit) {
 
 TEST(Certificate, SizeIsBounded) {
   Credential credential = golden();
-  size_t rest = sign_credential(credential, rfc8037_key()).size() - credential.token.size();
+  size_t rest = sign_credential(credential, test::rfc8037_key()).size() - credential.token.size();
   credential.token.assign(kMostCertificateBytes - rest, 't');
-  std::string blob = sign_credential(credential, rfc8037_key());
+  std::string blob = sign_credential(credential, test::rfc8037_key());
   ASSERT_EQ(blob.size(), kMostCertificateBytes);
   EXPECT_EQ(error_of(blob), "accepted");
   credential.token += 't';
-  EXPECT_EQ(error_of(sign_credential(credential, rfc8037_key())), "the certificate is longer than 64 KiB");
+  EXPECT_EQ(error_of(sign_credential(credential, test::rfc8037_key())),
+            "the certificate is longer than 64 KiB");
 }
 
 TEST(Certificate, FormIsChecked) {

@@ -29,12 +29,6 @@ std::string output_of(const std::string& command) {
   return status == 0 ? out : "exit " + std::to_string(status) + ": " + out;
 }
 
-SigningKey rfc8037_key() {
-  auto key = SigningKey::from_pem(Secret(vectors::kPemEdDsa));
-  if (!key) std::abort();
-  return std::move(*key);
-}
-
 TEST(Crypto, Sha256AndHex) {
   EXPECT_EQ(hex(sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(hex(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
@@ -78,7 +72,7 @@ TEST(Crypto, EcKeysMustBeOnTheCurve) {
 }
 
 TEST(Crypto, ReadsThePemOfRfc8037) {
-  SigningKey key = rfc8037_key();
+  SigningKey key = test::rfc8037_key();
   EXPECT_EQ(key.type(), KeyType::kEd25519);
   EXPECT_EQ(key.public_jwk(), vectors::kKeyEdDsaCanonical);
   EXPECT_EQ(key.private_pem().reveal(), vectors::kPemEdDsa);

@@ -19,7 +19,7 @@ namespace {
 using test::compact;
 using test::IssuerKey;
 
-KeySet set_of(std::string_view keys) {
+KeySet keys_of(std::string_view keys) {
   auto set = parse_key_set("{\"keys\":[" + std::string(keys) + "]}");
   EXPECT_TRUE(set);
   return set ? std::move(*set) : KeySet{};
@@ -51,7 +51,7 @@ const Example kExamples[] = {
 
 TEST(Jws, PublishedExamplesVerify) {
   for (const auto& example : kExamples) {
-    auto payload = verify_jws(example.token, set_of(example.key));
+    auto payload = verify_jws(example.token, keys_of(example.key));
     ASSERT_TRUE(payload) << example.name << ": " << payload.error().text();
     EXPECT_EQ(*payload, example.payload) << example.name;
   }
@@ -59,7 +59,7 @@ TEST(Jws, PublishedExamplesVerify) {
 
 TEST(Jws, AChangeAnywhereIsRefused) {
   for (const auto& example : kExamples) {
-    KeySet keys = set_of(example.key);
+    KeySet keys = keys_of(example.key);
     for (size_t i = 0; i < example.token.size(); ++i) {
       std::string changed(example.token);
       changed[i] = changed[i] == 'A' ? 'B' : 'A';
@@ -124,7 +124,7 @@ TEST(Jws, AlgorithmNone) {
 // RFC 8725 section 2.1: the public key, in any of its spellings, taken for an HMAC secret
 TEST(Jws, HmacWithThePublicKey) {
   std::string jwk = IssuerKey::rsa().jwk(R"(,"kid":"a")");
-  KeySet keys = set_of(jwk);
+  KeySet keys = keys_of(jwk);
   BIO* bio = ::BIO_new(::BIO_s_mem());
   ASSERT_EQ(::PEM_write_bio_PUBKEY(bio, keys[0].key.get()), 1);
   char* pem = nullptr;
@@ -192,23 +192,23 @@ TEST(Jws, KidSelects) {
   const auto& other = IssuerKey::other_rsa();
   auto token = [&](const std::string& header) { return mine.token("RS256", header, "{}"); };
   std::string a = mine.jwk(R"(,"kid":"a")"), b = other.jwk(R"(,"kid":"b")");
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), set_of(b + "," + a)), std::nullopt);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(b + "," + a)), std::nullopt);
   // the right key under another name does not count
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"b"})"), set_of(a + "," + b)), TokenFault::kBadSignature);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"c"})"), set_of(a + "," + b)), TokenFault::kUnknownKey);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"A"})"), set_of(a)), TokenFault::kUnknownKey);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), set_of(mine.jwk())), TokenFault::kUnknownKey);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"b"})"), keys_of(a + "," + b)), TokenFault::kBadSignature);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"c"})"), keys_of(a + "," + b)), TokenFault::kUnknownKey);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"A"})"), keys_of(a)), TokenFault::kUnknownKey);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(mine.jwk())), TokenFault::kUnknownKey);
   EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), KeySet{}), TokenFault::kUnknownKey);
   // several keys of one name: each is tried
   std::string twin = other.jwk(R"(,"kid":"a")"), odd = IssuerKey::ec("P-256").jwk(R"(,"kid":"a")");
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), set_of(twin + "," + odd + "," + a)),
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(twin + "," + odd + "," + a)),
             std::nullopt);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), set_of(odd + "," + twin)),
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(odd + "," + twin)),
             TokenFault::kBadSignature);
   // no name in the header: every key that fits
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), set_of(odd + "," + b + "," + a)), std::nullopt);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), set_of(b)), TokenFault::kBadSignature);
-  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), set_of(odd)), TokenFault::kUnknownKey);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(odd + "," + b + "," + a)), std::nullopt);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(b)), TokenFault::kBadSignature);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(odd)), TokenFault::kUnknownKey);
 }
 
 TEST(Jws, KeysInTheHeaderAreIgnored) {

@@ -24,7 +24,7 @@ PeerPolicyRecord peer(const std::string& name, std::vector<std::string> groups) 
 
 using Records = std::map<std::string, std::string>;
 
-Records records() {
+Records policy_records() {
   return {{"meta", encode(PolicyMeta{})},
           {"issuer:corp", encode(IssuerRecord{})},
           {"addr:100.119.230.104", "db1"},
@@ -56,11 +56,11 @@ std::vector<std::string> between(const Records& all) {
 }
 
 TEST(PolicyDb, PoliciesBetweenInTheOrderOfTheDocument) {
-  EXPECT_EQ(between(records()), (std::vector<std::string>{"one", "ten", "eleven"}));
+  EXPECT_EQ(between(policy_records()), (std::vector<std::string>{"one", "ten", "eleven"}));
 }
 
 TEST(PolicyDb, NoPolicyIsNoError) {
-  Records all = records();
+  Records all = policy_records();
   all.erase("src:g:laptops");
   all.erase("src:p:ann");
   EXPECT_EQ(between(all), std::vector<std::string>{});
@@ -69,11 +69,11 @@ TEST(PolicyDb, NoPolicyIsNoError) {
 // Whatever cannot be read may have held a deny.
 TEST(PolicyDb, WhatCannotBeReadIsAnError) {
   for (const std::string& key : {policy_key(10), std::string("src:p:ann"), std::string("dst:g:databases")}) {
-    Records all = records();
+    Records all = policy_records();
     all[key] += "x";
     EXPECT_EQ(between(all), std::vector<std::string>{"error: malformed record"}) << key;
   }
-  Records all = records();
+  Records all = policy_records();
   all.erase(policy_key(10));
   EXPECT_EQ(between(all), std::vector<std::string>{"error: no record policy:0000000a"});
 }
@@ -81,7 +81,7 @@ TEST(PolicyDb, WhatCannotBeReadIsAnError) {
 TEST(PolicyDb, LooksUp) {
   test::Scratch scratch;
   std::string path = scratch.path("policy.mdb");
-  Records all = records();
+  Records all = policy_records();
   all[user_key("corp", "broken")] = "x";
   ASSERT_TRUE(write_lmdb(path, all, 0600));
   auto db = PolicyDb::open(path);
@@ -101,7 +101,7 @@ TEST(PolicyDb, LooksUp) {
 
 TEST(PolicyDb, MissingOrOfAnotherFormat) {
   EXPECT_EQ(PolicyDb::open("/no/such.mdb").error().kind, ErrorKind::kNotFound);
-  Records all = records();
+  Records all = policy_records();
   PolicyMeta meta;
   meta.format = 99;
   all["meta"] = encode(meta);

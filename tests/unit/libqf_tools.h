@@ -15,6 +15,7 @@
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
 #include "libqf/jwk.h"
+#include "tests/unit/libqf_vectors.h"
 
 namespace qf::test {
 
@@ -157,6 +158,13 @@ inline std::string hmac_sha256(std::string_view key, std::string_view message) {
          reinterpret_cast<const unsigned char*>(message.data()), message.size(),
          reinterpret_cast<unsigned char*>(out.data()), &length);
   return out;
+}
+
+// The key of RFC 8037 appendix A.
+inline SigningKey rfc8037_key() {
+  auto key = SigningKey::from_pem(Secret(vectors::kPemEdDsa));
+  if (!key) std::abort();
+  return std::move(*key);
 }
 
 }  // namespace qf::test

@@ -35,7 +35,7 @@ class LoginRecords : public ::testing::Test {
   }
   char folder_[32] = "/tmp/qf-records.XXXXXX";
   RecordFiles files_;
-  LoginRecord ann_{"ann", 1000, "/dev/pts/33", "100.64.0.2", 4711};
+  UtmpRecord ann_{"ann", 1000, "/dev/pts/33", "100.64.0.2", 4711};
 };
 
 TEST_F(LoginRecords, LoginHasUserTerminalAddressAndProcess) {
@@ -70,7 +70,7 @@ TEST_F(LoginRecords, LogoutEndsTheEntryAndIsAddedToTheHistory) {
 
 TEST_F(LoginRecords, LogoutLeavesTheNextOneOnTheSameTerminalAlone) {
   record_login(ann_, files_);
-  LoginRecord bob{"bob", 1001, ann_.terminal, "100.64.0.3", 4712};
+  UtmpRecord bob{"bob", 1001, ann_.terminal, "100.64.0.3", 4712};
   record_login(bob, files_);
   record_logout(ann_, files_);
   auto now = entries(files_.utmp);
@@ -81,7 +81,7 @@ TEST_F(LoginRecords, LogoutLeavesTheNextOneOnTheSameTerminalAlone) {
 
 TEST_F(LoginRecords, LastLoginIsTheOneBefore) {
   EXPECT_FALSE(record_login(ann_, files_));
-  LoginRecord again = ann_;
+  UtmpRecord again = ann_;
   again.address = "2001:db8::7";
   auto last = record_login(again, files_);
   ASSERT_TRUE(last);
@@ -95,7 +95,7 @@ TEST_F(LoginRecords, LastLoginIsTheOneBefore) {
 }
 
 TEST_F(LoginRecords, LongNamesFillTheirFieldsAndNoMore) {
-  LoginRecord record = ann_;
+  UtmpRecord record = ann_;
   record.user = std::string(100, 'u');
   record.address = std::string(1000, 'h');
   record.terminal = "/dev/" + std::string(100, 't');

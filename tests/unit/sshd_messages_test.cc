@@ -41,7 +41,7 @@ Sample<SessionRequest> sample(SessionRequest) {
            SessionKind::kExec,
            "ls",
            {{"A", "1"}, {"B", ""}},
-           Terminal{"xt", 80, 24, 640, 480},
+           PtyRequest{"xt", 80, 24, 640, 480},
            true,
            X11{true, "M", "0a", 1}},
           "00000007"

@@ -18,7 +18,7 @@ const Settings kSettings;
 const UserContext kNothing;
 
 SessionRequest request_of(SessionKind kind, const std::string& command,
-                          std::optional<Terminal> terminal = std::nullopt) {
+                          std::optional<PtyRequest> terminal = std::nullopt) {
   SessionRequest request;
   request.kind = kind;
   request.command = command;
@@ -70,7 +70,7 @@ TEST(Session, EnvironmentNamesTheAgentAndTheDisplay) {
 }
 
 TEST(Session, EnvironmentOfATerminal) {
-  auto request = request_of(SessionKind::kShell, "", Terminal{"xterm-256color", 80, 24, 0, 0});
+  auto request = request_of(SessionKind::kShell, "", PtyRequest{"xterm-256color", 80, 24, 0, 0});
   auto environment = session_environment({kSettings, somebody(), kNothing, kEnds}, request, {}, "/dev/pts/7");
   EXPECT_TRUE(has(environment, "TERM=xterm-256color"));
   EXPECT_TRUE(has(environment, "SSH_TTY=/dev/pts/7"));
@@ -153,7 +153,7 @@ TEST(Session, CommandHoldsNoOtherDescriptor) {
 
 TEST(Session, TerminalHasItsSizeAndIsTheControllingOne) {
   auto [out, status] =
-      run(request_of(SessionKind::kExec, "stty size; tty >/dev/tty", Terminal{"vt100", 132, 43, 0, 0}));
+      run(request_of(SessionKind::kExec, "stty size; tty >/dev/tty", PtyRequest{"vt100", 132, 43, 0, 0}));
   EXPECT_NE(out.find("43 132"), std::string::npos) << out;
   EXPECT_NE(out.find("/dev/pts/"), std::string::npos) << out;
   EXPECT_EQ(status, 0);

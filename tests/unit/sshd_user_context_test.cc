@@ -9,7 +9,7 @@
 namespace qf {
 namespace {
 
-const ConnectionEnds kEnds{"100.64.0.9", "100.64.0.1", 40000, 22022};
+const ConnectionEnds kFromClient{"100.64.0.9", "100.64.0.1", 40000, 22022};
 
 // Without PAM and without switching users.
 Result<UserLogin> login(rlim_t open_files) {
@@ -18,11 +18,11 @@ Result<UserLogin> login(rlim_t open_files) {
   settings.open_files = open_files;
   auto account = own_account();
   EXPECT_TRUE(account);
-  return UserLogin::open(settings, *account, kEnds, 10);
+  return UserLogin::open(settings, *account, kFromClient, 10);
 }
 
 TEST(UserContext, ConnectionTextIsThatOfSshConnection) {
-  EXPECT_EQ(connection_text(kEnds), "100.64.0.9 40000 100.64.0.1 22022");
+  EXPECT_EQ(connection_text(kFromClient), "100.64.0.9 40000 100.64.0.1 22022");
 }
 
 TEST(UserContext, SessionsGetTheLimitsThatTheServerWasStartedWith) {

@@ -10,11 +10,10 @@
 #include "libqf/base64.h"
 #include "libqf/certificate.h"
 #include "libqf/text.h"
+#include "tests/unit/tokend_time.h"
 
 namespace qf {
 namespace {
-
-constexpr int64_t kNow = 1'800'000'000;
 
 class CredentialTest : public ::testing::Test {
  protected:

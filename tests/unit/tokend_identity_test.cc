@@ -5,11 +5,10 @@
 #include "libqf/jwt.h"
 #include "qf-tokend/keys.h"
 #include "tests/unit/tokend_fakes.h"
+#include "tests/unit/tokend_time.h"
 
 namespace qf {
 namespace {
-
-constexpr int64_t kNow = 1'800'000'000;
 
 class Acceptance : public ::testing::Test {
  protected:

@@ -4,11 +4,10 @@
 #include "libqf/json.h"
 #include "libqf/jwt.h"
 #include "tests/unit/tokend_fakes.h"
+#include "tests/unit/tokend_time.h"
 
 namespace qf {
 namespace {
-
-constexpr int64_t kNow = 1'800'000'000;
 
 // A flow that does what the test says.
 class PuppetFlow final : public TokenFlow {

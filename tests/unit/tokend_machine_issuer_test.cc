@@ -6,11 +6,10 @@
 
 #include "libqf/binding.h"
 #include "libqf/jwt.h"
+#include "tests/unit/tokend_time.h"
 
 namespace qf {
 namespace {
-
-constexpr int64_t kNow = 1'800'000'000;
 
 class Machine : public ::testing::Test {
  protected:

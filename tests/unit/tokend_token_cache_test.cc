@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/token_cache.h"
+#include "tests/unit/tokend_time.h"
 
 #include <gtest/gtest.h>
 
 namespace qf {
 namespace {
-
-constexpr int64_t kNow = 1'800'000'000;
 
 Identity identity(int64_t issued_at, int64_t expires, uint32_t max_token_age) {
   Identity out;
