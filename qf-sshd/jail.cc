@@ -5,6 +5,8 @@
 #include <grp.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -64,19 +66,20 @@ constexpr int kAllowed[] = {
 
 // Calls that libraries try on their own and that may simply not work.
 constexpr int kRefused[] = {
-    SCMP_SYS(open),        SCMP_SYS(openat),      SCMP_SYS(stat),       SCMP_SYS(lstat),
-    SCMP_SYS(newfstatat),  SCMP_SYS(statx),       SCMP_SYS(access),     SCMP_SYS(faccessat),
-    SCMP_SYS(faccessat2),  SCMP_SYS(readlink),    SCMP_SYS(readlinkat), SCMP_SYS(fstat),
-    SCMP_SYS(lseek),       SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(uname),
-    SCMP_SYS(getuid),      SCMP_SYS(geteuid),     SCMP_SYS(getgid),     SCMP_SYS(getegid),
-    SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(sysinfo),    SCMP_SYS(prctl),
-    SCMP_SYS(socket),      SCMP_SYS(mremap),
+    SCMP_SYS(open),        SCMP_SYS(openat),     SCMP_SYS(stat),       SCMP_SYS(lstat),
+    SCMP_SYS(newfstatat),  SCMP_SYS(statx),      SCMP_SYS(access),     SCMP_SYS(faccessat),
+    SCMP_SYS(faccessat2),  SCMP_SYS(readlink),   SCMP_SYS(readlinkat), SCMP_SYS(fstat),
+    SCMP_SYS(lseek),       SCMP_SYS(getsockopt), SCMP_SYS(uname),      SCMP_SYS(getuid),
+    SCMP_SYS(geteuid),     SCMP_SYS(getgid),     SCMP_SYS(getegid),    SCMP_SYS(getpeername),
+    SCMP_SYS(getsockname), SCMP_SYS(sysinfo),    SCMP_SYS(prctl),      SCMP_SYS(socket),
+    SCMP_SYS(mremap),
 };
 
-// Calls that are allowed when all of these conditions on their arguments hold.
+// Calls that are allowed, or refused, when all of these conditions on their arguments hold.
 struct Narrow {
   int call;
   std::vector<scmp_arg_cmp> conditions;
+  uint32_t action = SCMP_ACT_ALLOW;
 };
 
 std::vector<Narrow> narrow_calls() {
@@ -102,6 +105,10 @@ std::vector<Narrow> narrow_calls() {
       {SCMP_SYS(setitimer), {SCMP_A0(SCMP_CMP_EQ, ITIMER_PROF)}},
       // a terminal's size is all that net may set
       {SCMP_SYS(ioctl), {SCMP_A1(SCMP_CMP_EQ, TIOCSWINSZ)}},
+      // of a socket, when it acknowledges; libraries try others
+      {SCMP_SYS(setsockopt), {SCMP_A1(SCMP_CMP_EQ, IPPROTO_TCP), SCMP_A2(SCMP_CMP_EQ, TCP_QUICKACK)}},
+      {SCMP_SYS(setsockopt), {SCMP_A1(SCMP_CMP_NE, IPPROTO_TCP)}, SCMP_ACT_ERRNO(EACCES)},
+      {SCMP_SYS(setsockopt), {SCMP_A2(SCMP_CMP_NE, TCP_QUICKACK)}, SCMP_ACT_ERRNO(EACCES)},
   };
 }
 
@@ -112,9 +119,9 @@ int add_rules(scmp_filter_ctx context) {
   for (int call : kRefused) {
     if (int code = ::seccomp_rule_add(context, SCMP_ACT_ERRNO(EACCES), call, 0); code != 0) return code;
   }
-  for (const auto& [call, conditions] : narrow_calls()) {
+  for (const auto& [call, conditions, action] : narrow_calls()) {
     auto count = static_cast<unsigned>(conditions.size());
-    int code = ::seccomp_rule_add_array(context, SCMP_ACT_ALLOW, call, count, conditions.data());
+    int code = ::seccomp_rule_add_array(context, action, call, count, conditions.data());
     if (code != 0) return code;
   }
   return 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/net.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -51,6 +53,7 @@ class Net : public SessionOwner {
   void sweep_sessions();
   void turn();
   [[nodiscard]] int patience() const;
+  [[nodiscard]] bool exchange_keys();
   void keep_alive();
   void notice(const std::string& text);
   void say_notices();
@@ -350,11 +353,26 @@ void Net::turn() {
   if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
 }
 
+// The monitor ends a client that takes too long (login grace), so waiting here may last.
+bool Net::exchange_keys() {
+  for (;;) {
+    int result = ::ssh_handle_key_exchange(session_.get());
+    if (result != SSH_AGAIN) return result == SSH_OK;
+    // OpenSSH's client lets Nagle's algorithm hold its second message until the first is acknowledged. So
+    // that is done at once, not after the 40 ms in which an answer might take it along (tcp(7); the kernel
+    // forgets it).
+    int on = 1;
+    ::setsockopt(connection_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    bool unsent = (::ssh_get_poll_flags(session_.get()) & SSH_WRITE_PENDING) != 0;
+    pollfd waiting = {connection_.get(), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
+    if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return false;
+  }
+}
+
 void Net::run() {
   monitor_.tell(Hello{});
-  // The monitor ends a client that takes too long (login grace), so waiting here may block.
-  if (::ssh_handle_key_exchange(session_.get()) != SSH_OK) leave();
   ::ssh_set_blocking(session_.get(), 0);
+  if (!exchange_keys()) leave();
   ::ssh_event_add_session(event_.get(), session_.get());
   auto monitor_fd = duplicate(monitor_.fd());
   if (!monitor_fd) die(kExitSystem, monitor_fd.error().text());

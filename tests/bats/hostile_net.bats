@@ -97,6 +97,8 @@ prctl-name: EACCES
 prctl-pdeathsig: EACCES
 raise-limit: EPERM
 readlink: EACCES
+setsockopt-ip-12: EACCES
+setsockopt-tcp: EACCES
 setsockopt: EACCES
 socket-inet: EACCES
 socket-netlink: EACCES

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <linux/keyctl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -146,6 +147,14 @@ constexpr Attack kHarmless[] = {
     {"setsockopt",
      [](const Foothold& f) {
        return ::syscall(SYS_setsockopt, f.connection, SOL_SOCKET, SO_REUSEPORT, &f, 4);
+     }},
+    {"setsockopt-tcp",
+     [](const Foothold& f) {
+       return ::syscall(SYS_setsockopt, f.connection, IPPROTO_TCP, TCP_DEFER_ACCEPT, &f, 4);
+     }},
+    {"setsockopt-ip-12",  // the number of TCP_QUICKACK at another level
+     [](const Foothold& f) {
+       return ::syscall(SYS_setsockopt, f.connection, IPPROTO_IP, TCP_QUICKACK, &f, 4);
      }},
     {"prctl-dumpable", [](const Foothold&) { return ::syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0); }},
     {"prctl-pdeathsig", [](const Foothold&) { return ::syscall(SYS_prctl, PR_SET_PDEATHSIG, 0, 0, 0, 0); }},

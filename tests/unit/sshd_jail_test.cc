@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -77,6 +78,18 @@ TEST(Jail, NetMakesNoSocket) {
   if (kSanitized) GTEST_SKIP() << kWhySkipped;
   EXPECT_TRUE(
       fine(under_filter([] { return ::socket(AF_INET, SOCK_STREAM, 0) < 0 && errno == EACCES ? 0 : 1; })));
+}
+
+TEST(Jail, NetSetsOneOptionOfItsSocket) {
+  if (kSanitized) GTEST_SKIP() << kWhySkipped;
+  int on = 1;
+  Fd tcp(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  auto set = [&](int level, int option) {
+    return ::setsockopt(tcp.get(), level, option, &on, sizeof on) == 0 ? 0 : errno;
+  };
+  EXPECT_TRUE(fine(under_filter([&] { return set(IPPROTO_TCP, TCP_QUICKACK); })));
+  EXPECT_TRUE(fine(under_filter([&] { return set(IPPROTO_TCP, TCP_NODELAY) == EACCES ? 0 : 1; })));
+  EXPECT_TRUE(fine(under_filter([&] { return set(SOL_SOCKET, SO_KEEPALIVE) == EACCES ? 0 : 1; })));
 }
 
 TEST(Jail, NetIsKilledForAnythingElse) {
