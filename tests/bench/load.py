@@ -19,14 +19,14 @@ def logins(stage, table):
     """Logins a second that a crowd of parallel clients gets; both servers have the same machine for themselves."""
     count = 16 if QUICK else 160
 
-    def crowd(host):
+    def crowd(pool, host):
         one = lambda _: timed(*add_input(stage.ssh("near", host, "true")))
         start = time.perf_counter()
-        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(one, range(count)))
+        list(pool.map(one, range(count)))
         return time.perf_counter() - start
 
-    ours, theirs = interleaved(1 if QUICK else 5, lambda: crowd("server"), lambda: crowd("sshd"))
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        ours, theirs = interleaved(1 if QUICK else 5, lambda: crowd(pool, "server"), lambda: crowd(pool, "sshd"))
     table.add(f"{count} logins, {WORKERS} at once", count / ours, count / theirs, "logins/s", ours / theirs, 1 / 1.6)
 
 
