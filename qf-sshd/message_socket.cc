@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace qf {
@@ -79,8 +80,15 @@ Result<Message> MessageSocket::receive(Deadline deadline) {
   if (deadline != Deadline::max()) {
     if (auto ready = wait_for(fd_.get(), POLLIN, deadline); !ready) return ready.error();
   }
-  // One byte more than the longest message shows one that is too long.
-  std::string buffer(kMostMessageBytes + 1, '\0');
+  // A buffer for the longest message would cost more to clear than all that is done with a short one. One byte more
+  // than the longest shows one that is too long.
+  ssize_t length = 0;
+  do {
+    length = ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+  } while (length < 0 && errno == EINTR);
+  if (length < 0 && errno == ECONNRESET) return not_found("the other side has closed");
+  if (length < 0) return system_error("cannot receive a message");
+  std::string buffer(std::min(static_cast<size_t>(length), kMostMessageBytes + 1), '\0');
   iovec part = {buffer.data(), buffer.size()};
   alignas(cmsghdr) char control[kControlBytes] = {};
   msghdr header = {};
