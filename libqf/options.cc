@@ -16,7 +16,7 @@ void add_folder_options(po::options_description& visible, FolderOptions& folders
   auto add = visible.add_options();
   add("config-dir", po::value(&folders.config)->value_name("FOLDER"), "instead of /etc/qufabric");
   add("state-dir", po::value(&folders.state)->value_name("FOLDER"), "instead of /var/lib/qufabric");
-  add("runtime-dir", po::value(&folders.runtime)->value_name("FOLDER"), "instead of the user's own");
+  add("runtime-dir", po::value(&folders.runtime)->value_name("FOLDER"), "where its sockets are");
 }
 
 po::variables_map parse_options(int argc, char** argv, const CommandLine& line) {

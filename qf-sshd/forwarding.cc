@@ -62,23 +62,23 @@ std::string place(const std::string& host, uint32_t port) {
 
 // Why this address and port are not for this request; empty: they are.
 std::string judge(bool enabled, const std::vector<std::string>& permitted, const std::string& flag,
-                  const std::string& key, const std::string& host, uint32_t port) {
+                  const std::string& key, const std::string& policy, const std::string& host, uint32_t port) {
   if (!enabled) return std::string(kNotAvailable) + "\nhint: ask the admin of this peer for qf-up " + flag;
   if (port > 65535) return "port " + std::to_string(port) + " does not exist";
   if (host.find('\0') != std::string::npos) return "the address has a NUL in it";
   if (forward_permitted(permitted, host, port)) return "";
   return std::string(kNotAvailable) + ": " + place(host, port) + " is not among the \"" + key +
-         "\" of the policy that let you in";
+         "\" of policy \"" + printable(policy) + "\"\nhint: ask the admin of the fabric to add it there";
 }
 
 }  // namespace
 
-void Forwarding::allow(Account account, const UserContext& context, std::vector<std::string> permit_open,
-                       std::vector<std::string> permit_listen) {
+void Forwarding::allow(Account account, const UserContext& context, const Decision& decision) {
   context_ = &context;
   account_ = std::move(account);
-  permit_open_ = std::move(permit_open);
-  permit_listen_ = std::move(permit_listen);
+  policy_ = decision.policy;
+  permit_open_ = decision.permit_open;
+  permit_listen_ = decision.permit_listen;
 }
 
 // ---- the helper -------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ Status Forwarding::refuse_listen(MessageSocket& net, uint32_t id, const std::str
 Status Forwarding::connect(MessageSocket& net, const ConnectRequest& request) {
   std::string target = place(request.host, request.port);
   auto reason = judge(settings_.local_forwarding, permit_open_, "--enable-ssh-local-port-forwarding",
-                      "permit_open", request.host, request.port);
+                      "permit_open", policy_, request.host, request.port);
   if (reason.empty()) {
     uint32_t id = next_id_++;
     auto asked = ask(HelperConnect{id, request.host, request.port}, {Asked::kConnect, request.id, target});
@@ -170,12 +170,13 @@ HelperListen listening_place(GatewayPorts gateway, const ListenRequest& request,
 Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
   std::string target = place(request.address, request.port);
   auto reason = judge(settings_.remote_forwarding, permit_listen_, "--enable-ssh-remote-port-forwarding",
-                      "permit_listen", request.address, request.port);
+                      "permit_listen", policy_, request.address, request.port);
   if (reason.empty() && listening_.size() >= kMostListening) reason = "too many forwards on this connection";
   if (reason.empty()) {
     uint32_t id = next_id_++;
-    auto asked =
-        ask(listening_place(settings_.gateway_ports, request, id), {Asked::kListen, request.id, target});
+    auto wanted = listening_place(settings_.gateway_ports, request, id);
+    std::string address = wanted.wildcard ? "*" : wanted.address.empty() ? "localhost" : wanted.address;
+    auto asked = ask(wanted, {Asked::kListen, request.id, target, address});
     if (asked) return Done{};
     reason = asked.error().text();
   }
@@ -262,6 +263,8 @@ Status Forwarding::take(const Message& message, MessageSocket& net) {
   }
   std::string error = printable(connected ? connected->error : listening->error).substr(0, kMostErrorBytes);
   bool connect = question.asked == Asked::kConnect;
+  // the port that it has, not the 0 that was asked for
+  if (!connect && listening->sockets > 0) question.target = place(question.address, listening->number);
   audit_.forward(connection_, connect ? "connect" : "listen", question.target, error);
   if (connect) return net.send(ConnectReply{question.net_id, error}, {message.fds[0].get()});
   if (listening->sockets > 0) listening_[question.net_id] = question.target;

@@ -11,6 +11,7 @@
 
 #include "qf-sshd/account.h"
 #include "qf-sshd/audit.h"
+#include "qf-sshd/authorize.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"
 #include "qf-sshd/user_context.h"
@@ -32,10 +33,9 @@ class Forwarding {
   Forwarding(const Forwarding&) = delete;
   Forwarding& operator=(const Forwarding&) = delete;
 
-  // Before this nothing is forwarded. The lists are the policy's, empty: no restriction.
+  // Before this nothing is forwarded. `decision`: which policy has let the user in and what it permits.
   // `context` is borrowed.
-  void allow(Account account, const UserContext& context, std::vector<std::string> permit_open,
-             std::vector<std::string> permit_listen);
+  void allow(Account account, const UserContext& context, const Decision& decision);
 
   // Requests of net; answers go to `net`, now or from read_helper(). An error is net's fault and ends the
   // connection.
@@ -61,7 +61,8 @@ class Forwarding {
   struct Question {
     Asked asked = Asked::kConnect;
     uint32_t net_id = 0;
-    std::string target;  // for the audit log
+    std::string target;        // for the audit log
+    std::string address = {};  // that is listened on
   };
 
   [[nodiscard]] Status start_helper();
@@ -79,6 +80,7 @@ class Forwarding {
   const AuditConnection& connection_;
   std::optional<Account> account_;
   const UserContext* context_ = nullptr;
+  std::string policy_;
   std::vector<std::string> permit_open_, permit_listen_;
   MessageSocket helper_;
   pid_t helper_pid_ = -1;

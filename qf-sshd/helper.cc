@@ -60,7 +60,8 @@ Result<AddressList> resolve(const std::string& host, uint32_t port, int flags) {
       ::getaddrinfo(host.empty() ? nullptr : host.c_str(), std::to_string(port).c_str(), &hints, &found);
   if (code != 0) {
     return not_found("cannot resolve the name: " +
-                     std::string(code == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(code)));
+                     std::string(code == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(code)) +
+                     " (names are looked up on the peer, not where ssh runs)");
   }
   return AddressList(found, &::freeaddrinfo);
 }
@@ -97,6 +98,25 @@ struct Results {
 
 // ---- listening --------------------------------------------------------------------------------------------
 
+// What the user can do about it.
+std::string advice(int error) {
+  switch (error) {
+    case EACCES:
+      return "ports below 1024 are root's: take a higher one";
+    case EADDRINUSE:
+      return "something on the peer has it: take another port, or 0 for any free one";
+    case EADDRNOTAVAIL:
+      return "the peer does not have this address: leave it out, or take localhost";
+    default:
+      return "";
+  }
+}
+
+// On one line, as all that the helper says is shown.
+std::string one_line(const Error& error) {
+  return error.hint.empty() ? error.text() : error.text() + " (" + error.hint + ")";
+}
+
 Result<Fd> listen_at(const addrinfo& address, uint32_t port) {
   sockaddr_storage where = {};
   std::memcpy(&where, address.ai_addr, address.ai_addrlen);
@@ -109,7 +129,9 @@ Result<Fd> listen_at(const addrinfo& address, uint32_t port) {
   if (address.ai_family == AF_INET6) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&where), address.ai_addrlen) != 0 ||
       ::listen(fd.get(), kBacklog) != 0) {
-    return system_error("cannot listen on port " + std::to_string(port));
+    Error error = system_error("cannot listen on port " + std::to_string(port));
+    error.hint = advice(error.sys);
+    return error;
   }
   return fd;
 }
@@ -122,7 +144,7 @@ Listening listen_on_all(const addrinfo* addresses, uint32_t port, bool all) {
   for (const addrinfo* at = addresses; at != nullptr && out.sockets.size() < 2; at = at->ai_next) {
     auto fd = listen_at(*at, out.number);
     if (!fd) {
-      out.error = fd.error().text();
+      out.error = one_line(fd.error());
       // a machine without IPv6 is no reason to refuse
       if (all && fd.error().sys == EADDRINUSE) {
         out.sockets.clear();

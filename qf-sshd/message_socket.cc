@@ -80,8 +80,8 @@ Result<Message> MessageSocket::receive(Deadline deadline) {
   if (deadline != Deadline::max()) {
     if (auto ready = wait_for(fd_.get(), POLLIN, deadline); !ready) return ready.error();
   }
-  // A buffer for the longest message would cost more to clear than all that is done with a short one. One byte more
-  // than the longest shows one that is too long.
+  // A buffer for the longest message would cost more to clear than all that is done with a short one. One
+  // byte more than the longest shows one that is too long.
   ssize_t length = 0;
   do {
     length = ::recv(fd_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);

@@ -234,7 +234,7 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
       set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
       const Decision& decision = result.decision;
-      forwarding_.allow(*account_, login_->context(), decision.permit_open, decision.permit_listen);
+      forwarding_.allow(*account_, login_->context(), decision);
       if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
       listener_.logged_in(link.inner);
     }

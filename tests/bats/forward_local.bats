@@ -76,7 +76,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
   [[ $output == *"open failed"* ]]
   [[ $output == *"Connection refused"* ]]
   run -255 qssh -v -l "$TARGET" -W no-such-host.invalid:80 server
-  [[ $output == *"cannot resolve the name"* ]]
+  [[ $output == *"cannot resolve the name"*"names are looked up on the peer"* ]]
   run -0 audit_says ".event == \"forward\" and .kind == \"connect\" and .allowed == false and .target == \"127.0.0.1:$port\""
   # a session beside it is told on standard error
   setup_home
@@ -119,7 +119,7 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
   run -0 bash -c "$(declare -f as as_words as_client passwd_of qssh); printf ok | qssh -l '$TARGET' -W localhost:$ECHO server"
   [[ $output == *": ok" ]]
   run -255 qssh -v -l "$TARGET" -W "127.0.0.1:$ECHO" server
-  [[ $output == *'is not among the "permit_open"'* ]]
+  [[ $output == *'is not among the "permit_open" of policy "all"'*"hint: ask the admin of the fabric"* ]]
   fabric_apply
 }
 

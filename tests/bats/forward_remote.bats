@@ -49,9 +49,19 @@ silent() { ! listens "$1"; }
   [[ $port =~ ^[0-9]+$ ]]
   run -0 say 127.0.0.1 "$port" any
   [[ $output == *": any" ]]
+  # the audit log has the port that it is, not the 0
+  run -0 audit_says ".event == \"forward\" and .kind == \"listen\" and .target == \"localhost:$port\""
   control zero cancel -R "0:localhost:$ECHO"
   until_true 60 silent "$port"
   control zero exit
+}
+
+@test "a port that is taken, or an address of somebody else, is refused with what to do" {
+  port=$(free_port)
+  master taken -R "$port:localhost:$ECHO"
+  run -255 qssh -l "$TARGET" -v -o ExitOnForwardFailure=yes -R "$port:localhost:$ECHO" server true
+  [[ $output == *"cannot listen on port $port: Address already in use (something on the peer has it: take another port, or 0"* ]]
+  control taken exit
 }
 
 @test "GatewayPorts is no by default: whatever address is asked for, loopback it is" {
@@ -89,7 +99,7 @@ silent() { ! listens "$1"; }
 
 @test "the user's own rights hold: no port below 1024" {
   run -255 qssh -l "$TARGET" -v -o ExitOnForwardFailure=yes -R "81:localhost:$ECHO" server true
-  [[ $output == *"Permission denied"* ]]
+  [[ $output == *"Permission denied (ports below 1024 are root's: take a higher one)"* ]]
   run -0 audit_says '.event == "forward" and .kind == "listen" and .allowed == false and (.reason | test("Permission denied"))'
 }
 
@@ -121,7 +131,7 @@ silent() { ! listens "$1"; }
   fabric_apply ".policies[0].permit_listen = [\"localhost:$port\"]"
   run -0 qssh -l "$TARGET" -o ExitOnForwardFailure=yes -R "localhost:$port:localhost:$ECHO" server true
   run -255 qssh -l "$TARGET" -v -o ExitOnForwardFailure=yes -R "localhost:$((port + 1)):localhost:$ECHO" server true
-  [[ $output == *'is not among the "permit_listen"'* ]]
+  [[ $output == *'is not among the "permit_listen" of policy "all"'*"hint: ask the admin of the fabric"* ]]
   fabric_apply
 }
 
