@@ -61,7 +61,7 @@ PAM_LIB := -lpam
 endif
 
 # ---- what each program is made of -------------------------------------------------------------------------------
-include objects.mk
+include programs.mk
 
 BINARIES := $(PROGRAMS:%=$(BUILD)/bin/%)
 bundle_objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
@@ -97,10 +97,17 @@ $(call say,CXX $(or $($*_SOURCES),$<))
 $(Q)$(CXX) $(CPPFLAGS) $(COMPILE) -include $(PRECOMPILED) -MMD -MP -c $< -o $@
 endef
 
-# A bundle's file is written anew when what is in it may have changed.
-$(BUILD)/bundles/%.cc: objects.mk | $(DEPS_STAMP)
-	@mkdir -p $(@D)
-	@printf '#include "%s"\n' $($*_SOURCES) > $@
+# A bundle's file is written anew when what is in it may have changed: the list, or the folder of the tests.
+define write_bundle
+@mkdir -p $(@D)
+@printf '#include "%s"\n' $($(@:$(BUILD)/bundles/%.cc=%)_SOURCES) > $@
+endef
+$(BUILD)/bundles/%.cc: programs.mk | $(DEPS_STAMP)
+	$(write_bundle)
+$(BUILD)/bundles/unit-%.cc: tests/unit | $(DEPS_STAMP)
+	$(write_bundle)
+$(BUILD)/bundles/hostile.cc: tests/hostile | $(DEPS_STAMP)
+	$(write_bundle)
 
 $(BUILD)/obj/%.o: $(BUILD)/bundles/%.cc $(STD).gch
 	$(compile)
