@@ -180,7 +180,9 @@ class Stage:
         self.write_document("far", self.document(self.far_address, key_set, host_key))
         self.qf_up = self.start([program("qf-up"), "--self", "server", *self.folders("server"), "--allow-server-ssh",
                                  "--enable-ssh-sftp", "--enable-ssh-local-port-forwarding",
-                                 "--enable-ssh-remote-port-forwarding"], "qf-up.log")
+                                 "--enable-ssh-remote-port-forwarding",
+                                 # a thousand idle clients of one address
+                                 "--max-connections", "1100", "--per-source-max-connections", "1100"], "qf-up.log")
         for instance in ("near", "far"):
             applied = subprocess.run([program("qf-up"), "apply", "--self", "client", "--ssh-jwt-cache-ttl", "3600",
                                       *self.folders(instance)], capture_output=True, text=True, **self.as_user())
