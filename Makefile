@@ -69,7 +69,7 @@ SOURCES := $(sort $(foreach b,$(BUNDLES),$($(b)_SOURCES)) $(foreach p,$(PROGRAMS
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PRECIOUS: $(BUILD)/bundles/%.cc
+.PRECIOUS: $(BUILD)/bundles/%.cc $(BUILD)/bundles/unit-%.cc
 .PHONY: all deps check unit bats lint asan fuzz bench demo install uninstall clean format
 all: $(BINARIES)
 
