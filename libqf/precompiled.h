@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What nearly every file includes of the standard library, compiled once: that saves a fifth of the
-// compiler's time. The Makefile alone names this header; each file still includes what it uses, which
-// clang-tidy, reading without it, proves.
+// What nearly every file includes of the standard library, compiled once. The Makefile alone names this
+// header; each file still includes what it uses, which lint-tidy, reading each alone and without it, proves.
 #include <algorithm>
 #include <array>
 #include <cstdint>

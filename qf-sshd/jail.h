@@ -17,9 +17,9 @@ namespace qf {
 // A compiled seccomp filter; made once in the listener, since compiling it takes longer than a login may.
 using SyscallFilter = std::vector<sock_filter>;
 
-// What net may call: move bytes, accept on sockets that it was handed, poll, allocate, tell the time. Opening
-// a file is answered EACCES (libraries ask for their configuration), anything else not on the list kills the
-// process.
+// What net may call: move bytes, accept on sockets that it was handed, say when they acknowledge
+// (TCP_QUICKACK), poll, allocate, tell the time. Opening a file and other socket options are answered EACCES
+// (libraries try them), anything else not on the list kills the process.
 [[nodiscard]] Result<SyscallFilter> make_net_filter();
 
 // Closes all descriptors but 0, 1, 2 and `kept`; 0 and 1 become /dev/null. The log finds its way to syslog
