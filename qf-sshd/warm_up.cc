@@ -4,12 +4,13 @@
 #include <grp.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <openssl/rand.h>
 
 #include <memory>
 #include <string>
 
 #include "libqf/crypto.h"
-#include "qf-sshd/account.h"
+#include "qf-sshd/settings.h"
 
 namespace qf {
 
@@ -26,6 +27,9 @@ void warm_up_transport() {
     if (context != nullptr) ::EVP_CipherInit_ex(context.get(), cipher, nullptr, key, iv, 1);
   }
   for (const char* mac : {"HMAC", "POLY1305"}) ::EVP_MAC_free(::EVP_MAC_fetch(nullptr, mac, nullptr));
+  ::EVP_KDF_free(::EVP_KDF_fetch(nullptr, "SSHKDF", nullptr));
+  // a generator that a fork copies is seeded anew before its first byte (EVP_RAND(7))
+  static_cast<void>(::RAND_bytes(iv, sizeof iv));
   EvpKey ours(::EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"));
   EvpKey theirs(::EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"));
   std::unique_ptr<EVP_PKEY_CTX, decltype(&::EVP_PKEY_CTX_free)> context(
@@ -54,11 +58,10 @@ void warm_up_signatures() {
 void warm_up() {
   warm_up_transport();
   warm_up_signatures();
-  auto account = own_account();
-  if (!account) return;
   gid_t groups[64];
   int count = 64;
-  ::getgrouplist(account->name.c_str(), account->gid, groups, &count);
+  // a user who is not root: NSS modules have an answer of their own for root
+  ::getgrouplist(kNetUser, static_cast<gid_t>(-1), groups, &count);
 }
 
 }  // namespace qf
