@@ -18,6 +18,7 @@
 #include "qf-sshd/monitor_client.h"
 #include "qf-sshd/net_forward.h"
 #include "qf-sshd/net_login.h"
+#include "qf-sshd/net_read_ahead.h"
 #include "qf-sshd/net_session.h"
 #include "qf-sshd/process_title.h"
 
@@ -53,6 +54,7 @@ class Net : public SessionOwner {
   void sweep_sessions();
   void turn();
   [[nodiscard]] int patience() const;
+  [[nodiscard]] bool is_connected() const;
   [[nodiscard]] bool exchange_keys();
   void keep_alive();
   void notice(const std::string& text);
@@ -164,6 +166,7 @@ void Net::handle_message(SshMessage message) {
       login_.handle(message.get());
       if (before || !login_.logged_in()) return;
       if (!allow_more_memory()) std::_Exit(kExitSystem);
+      read_ahead_of(::ssh_get_fd(session_.get()));
       if (!login_.tunnel()) set_title(role_title("net", login_.user()));
       if (plan_.settings.alive_interval > 0) alive_check_ = Clock::now() + plan_.settings.alive_wait();
       return;
@@ -369,6 +372,12 @@ bool Net::exchange_keys() {
   }
 }
 
+// After an error the library says "connected" and does nothing more.
+bool Net::is_connected() const {
+  constexpr int kOver = SSH_CLOSED | SSH_CLOSED_ERROR;
+  return ::ssh_is_connected(session_.get()) != 0 && (::ssh_get_status(session_.get()) & kOver) == 0;
+}
+
 void Net::run() {
   monitor_.tell(Hello{});
   ::ssh_set_blocking(session_.get(), 0);
@@ -380,12 +389,14 @@ void Net::run() {
   monitor_ready_->want(POLLIN);
   // what came with the key exchange
   turn();
-  // after an error the library says "connected" and does nothing more
-  constexpr int kOver = SSH_CLOSED | SSH_CLOSED_ERROR;
-  while (::ssh_is_connected(session_.get()) != 0 && (::ssh_get_status(session_.get()) & kOver) == 0) {
+  while (is_connected()) {
     // packets that were read inside of a turn (libssh reads where it writes) want another one at once
     bool more = seen_packets_ != received_.in_packets;
-    if (::ssh_event_dopoll(event_.get(), more ? 0 : patience()) == SSH_ERROR) break;
+    int result = ::ssh_event_dopoll(event_.get(), more ? 0 : patience());
+    while (result != SSH_ERROR && bytes_ahead() && is_connected()) {
+      result = ::ssh_event_dopoll(event_.get(), 0);
+    }
+    if (result == SSH_ERROR) break;
     turn();
   }
   leave();
