@@ -55,6 +55,7 @@ class Net : public SessionOwner {
   void turn();
   [[nodiscard]] int patience() const;
   [[nodiscard]] bool is_connected() const;
+  [[nodiscard]] bool shared() const { return sessions_.size() + forward_.streams() > 1; }
   [[nodiscard]] bool exchange_keys();
   void keep_alive();
   void notice(const std::string& text);
@@ -250,7 +251,7 @@ void Net::send_signal(NetSession& session, const std::string& name) {
 void Net::sweep_sessions() {
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     NetSession& session = *it->second;
-    session.turn();
+    session.turn(shared());
     if (!session.finished()) {
       ++it;
       continue;
@@ -348,7 +349,7 @@ void Net::turn() {
   bool readable = monitor_ready_->take_ready();
   while (auto message = monitor_.next(std::exchange(readable, false))) handle_monitor(*message);
   sweep_sessions();
-  forward_.turn();
+  forward_.turn(shared());
   if (notices_said_ < notices_.size()) say_notices();
   keep_alive();
   bool overrun = std::any_of(sessions_.begin(), sessions_.end(),

@@ -221,7 +221,7 @@ void NetForward::advance_openings() {
   }
 }
 
-void NetForward::turn() {
+void NetForward::turn(bool shared) {
   for (auto it = listeners_.begin(); it != listeners_.end();) {
     for (auto& socket : it->sockets) {
       if (socket->take_ready()) accept_from(*it, *socket);
@@ -231,7 +231,7 @@ void NetForward::turn() {
   advance_openings();
   for (auto it = streams_.begin(); it != streams_.end();) {
     NetStream& stream = **it;
-    stream.turn();
+    stream.turn(shared);
     if (!stream.finished()) {
       ++it;
       continue;

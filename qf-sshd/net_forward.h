@@ -39,7 +39,7 @@ class NetForward {
   void session_ended(uint32_t session);
 
   // Moves bytes, accepts, opens channels; called after every turn of the loop.
-  void turn();
+  void turn(bool shared);
   // Milliseconds until turn() must be called even when nothing happens; -1: no need.
   [[nodiscard]] int patience() const;
 

@@ -23,7 +23,9 @@ constexpr uint64_t kWidenEvery = 1 << 19;  // bytes received
 // What the library may come to hold: a window, and half of its own before it grants the next one. It takes
 // what is beyond the window all the same.
 constexpr uint32_t kMostHeld = kWideWindow + (1 << 20);
-constexpr int kBlocksPerTurn = 8;  // then other channels have their turn
+constexpr int kBlocksPerTurn = 8;  // before the connection is looked at again
+// One a turn when other channels are open: a letter that somebody types waits behind less.
+constexpr size_t kSharedBlock = 64 * 1024;
 // More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
 constexpr uint64_t kMostAfterEnd = 1 << 20;
 
@@ -169,11 +171,13 @@ void NetPump::on_close(ssh_session, ssh_channel, void* self_) {
 
 // ---- to the client ----------------------------------------------------------------------------------------
 
-void NetPump::pump_output(Source& source, bool is_stderr) {
-  for (int i = 0; i < kBlocksPerTurn && source.fd != nullptr && source.unsent.empty(); ++i) {
+void NetPump::pump_output(Source& source, bool is_stderr, bool shared) {
+  int blocks = shared ? 1 : kBlocksPerTurn;
+  size_t most = shared ? kSharedBlock : kBlock;
+  for (int i = 0; i < blocks && source.fd != nullptr && source.unsent.empty(); ++i) {
     size_t window = ::ssh_channel_window_size(channel_);
     if (!has_room() || closed_by_client_) return;
-    ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, kBlock));
+    ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, most));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN && !finishing_) return;
     if (n <= 0 ||
@@ -214,15 +218,15 @@ void NetPump::close_all() {
   held_.clear();
 }
 
-void NetPump::turn() {
+void NetPump::turn(bool shared) {
   if (closed_by_client_) {
     output_ = Source();
     error_ = Source();
   }
   send_rest(output_, false);
   send_rest(error_, true);
-  if (output_.fd != nullptr && (output_.fd->take_ready() || finishing_)) pump_output(output_, false);
-  if (error_.fd != nullptr && error_.fd->take_ready()) pump_output(error_, true);
+  if (output_.fd != nullptr && (output_.fd->take_ready() || finishing_)) pump_output(output_, false, shared);
+  if (error_.fd != nullptr && error_.fd->take_ready()) pump_output(error_, true, shared);
   if (input_ != nullptr && (input_waiting_ || held())) drain_input();
   bool waiting = input_waiting_ || held();
   if (!waiting && input_ != nullptr && !client_eof_ && bytes_in_ - widened_at_ >= kWidenEvery) {

@@ -32,8 +32,9 @@ class NetPump {
   // Nobody is there: what the client sends is dropped.
   void attach_nothing() { attached_ = true; }
 
-  // Moves what can be moved and sets what to wait for; called after every turn of the loop.
-  void turn();
+  // Moves what can be moved and sets what to wait for; called after every turn of the loop. shared: other
+  // channels are open, and must not wait for long.
+  void turn(bool shared);
   // Closes the descriptors, which hangs up what is behind them.
   void close_all();
   // Who wrote the output has ended, and others may still have it open: what is there now goes out, then it is
@@ -70,7 +71,7 @@ class NetPump {
   void widen_window();
   void drain_input();
   [[nodiscard]] bool held() const { return held_from_ < held_.size(); }
-  void pump_output(Source& source, bool is_stderr);
+  void pump_output(Source& source, bool is_stderr, bool shared);
   void send(Source& source, std::string_view bytes, bool is_stderr);
   void send_rest(Source& source, bool is_stderr);
   void close_input();

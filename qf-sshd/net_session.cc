@@ -180,11 +180,11 @@ bool NetSession::say(const std::string& text) {
 
 // ---- its end ----------------------------------------------------------------------------------------------
 
-void NetSession::turn() {
+void NetSession::turn(bool shared) {
   // a client that leaves hangs up a terminal at once, whatever is still typed into it
   if (pump_.closed_by_client() && has_terminal_) pump_.close_all();
   if (!refusal_.empty()) say_refusal();
-  pump_.turn();
+  pump_.turn(shared);
   bool nothing_runs = !started_ || is_stream_;
   if (pump_.closed_by_client() && nothing_runs) {
     pump_.close_all();

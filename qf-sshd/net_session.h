@@ -56,7 +56,7 @@ class NetSession {
   [[nodiscard]] bool say(const std::string& text);
 
   // Moves what can be moved and sets what to wait for; called after every turn of the loop.
-  void turn();
+  void turn(bool shared);
 
  private:
   static void on_signal(ssh_session, ssh_channel, const char* signal, void* self);

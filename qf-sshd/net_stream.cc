@@ -9,9 +9,9 @@ void NetStream::attach(Fd socket, std::string first) {
   if (!pump_.attach_socket(std::move(socket))) finished_ = true;
 }
 
-void NetStream::turn() {
+void NetStream::turn(bool shared) {
   if (!attached_ || finished_) return;
-  pump_.turn();
+  pump_.turn(shared);
   if (pump_.output_ended() && !eof_sent_ && !pump_.closed_by_client()) {
     eof_sent_ = true;
     ::ssh_channel_send_eof(channel_);

@@ -23,7 +23,7 @@ class NetStream {
 
   // The channel is open. `first`: bytes of the socket that were read already.
   void attach(Fd socket, std::string first = {});
-  void turn();
+  void turn(bool shared);
   [[nodiscard]] bool finished() const { return finished_; }
   [[nodiscard]] bool overrun() const { return pump_.overrun(); }
   [[nodiscard]] ssh_channel channel() const { return channel_; }
