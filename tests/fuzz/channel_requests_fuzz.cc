@@ -196,7 +196,7 @@ class Server : public SessionOwner {
     ::ssh_event_dopoll(line_.server_event.get(), 0);
     while (SshMessage message{::ssh_message_get(line_.server.get())}) handle(std::move(message));
     for (auto it = sessions_.begin(); it != sessions_.end();) {
-      it->second->turn();
+      it->second->turn(sessions_.size() + forward_.streams() > 1);
       if (!it->second->finished()) {
         ++it;
         continue;
@@ -205,7 +205,7 @@ class Server : public SessionOwner {
       far_ends_.erase(it->first);
       it = sessions_.erase(it);
     }
-    forward_.turn();
+    forward_.turn(sessions_.size() + forward_.streams() > 1);
     read_monitor();
     must(sessions_.size() <= kMostSessions && forward_.streams() <= kMostStreams &&
          forward_.listening() <= 128 + 16);
