@@ -45,6 +45,15 @@ def answers(address, port):
         return False
 
 
+def servers(stage, run):
+    """What is run, by turns: our server alone, our server with all of ours on the client, and sshd."""
+    def alone():
+        stage.renew()
+        return run("server-alone")
+
+    return alone, lambda: run("server"), lambda: run("sshd")
+
+
 class Stage:
     def __init__(self, bin_folder, here):
         self.bin, self.here = bin_folder, here
@@ -204,6 +213,11 @@ class Stage:
             out.write("sshd " + key.read())
         sshd = (f"  HostKeyAlias sshd\n  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n"
                 f"  IdentityFile {self.home}/.ssh/id_ed25519\n  IdentitiesOnly yes\n")
+        # our server with nothing of ours on the client but the credential: where the servers are compared
+        ours = f"{self.folder}/near"
+        alone = (f"Host server-alone\n  Hostname {self.address}\n  Port {FABRIC_PORT}\n  HostKeyAlias [server]:{FABRIC_PORT}\n"
+                 f"  UserKnownHostsFile {ours}/state/known_hosts\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n"
+                 f"  IdentityFile {ours}/run/ssh/subject\n  CertificateFile {ours}/run/ssh/server-cert.pub\n")
         common = f"Host *\n  KexAlgorithms {KEX}\n  Ciphers {CIPHER}\n  GSSAPIAuthentication no\n  BatchMode yes\n"
         for instance, address, port in (("near", self.address, self.sshd_port),
                                         ("far", self.far_address, self.far_sshd_port)):
@@ -211,7 +225,7 @@ class Stage:
                 out.write(f"Include {self.folder}/{instance}/state/99-qufabric.conf\n"
                           f"Host sshd\n  Hostname {address}\n  Port {port}\n{sshd}"
                           # the same server once more, behind itself
-                          f"Host sshd2\n  Hostname {address}\n  Port {port}\n  ProxyJump sshd\n{sshd}{common}")
+                          f"Host sshd2\n  Hostname {address}\n  Port {port}\n  ProxyJump sshd\n{sshd}{alone}{common}")
 
     def ssh(self, instance, *rest, tunnel=False):
         """An ssh of the user: its command line and the options of subprocess."""
@@ -219,6 +233,10 @@ class Stage:
         if tunnel:
             options["env"] = {**self.env, "QF_SSH": "tunnel"}
         return ["ssh", "-F", f"{self.folder}/{instance}/ssh_config", *rest], options
+
+    def renew(self):
+        """The credential that server-alone uses, good for the next minutes."""
+        self.run_user(self.ssh("near", "server", "true")[0])
 
     # ---- the end
     def close(self):

@@ -4,15 +4,14 @@ import contextlib
 import os
 import pty
 import select
-import signal
 import socket
 import subprocess
 import threading
 import time
 import tty
 
-from measure import MIB, QUICK, add_input, interleaved
-from stage import until
+from measure import MIB, QUICK, add_input, interleaved, stop
+from stage import servers, until
 
 BLOCK = bytes(1 << 18)
 
@@ -28,8 +27,7 @@ def shared_connection(stage, host):
         until("a connection to share", lambda: os.path.exists(control))
         yield ["-S", control]
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        stop(process)
 
 
 class Terminal:
@@ -59,8 +57,7 @@ class Terminal:
         return time.perf_counter() - start
 
     def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        stop(self.process)
         os.close(self.master)
 
 
@@ -83,16 +80,19 @@ def echo_beside_copy(stage, host, size):
 
 def echo(stage, table):
     size = (64 if QUICK else 1024) * MIB
-    hosts = ("server", "sshd")
+    hosts = ("server-alone", "server", "sshd")
     trips = {host: [] for host in hosts}
     for turn in range(2 if QUICK else 6):
+        stage.renew()
         for host in hosts:
             found = echo_beside_copy(stage, host, size)
             if turn > 0:  # the first turn warms up
                 trips[host] += found
     for name, share in (("p50", 0.50), ("p99", 0.99)):
-        ours, theirs = (sorted(trips[host])[int(share * len(trips[host]))] for host in hosts)
-        table.add(f"echo beside a copy of {size // MIB} MiB, {name}", ours * 1000, theirs * 1000, "ms", ours / theirs, 1.0)
+        alone, ours, theirs = (sorted(trips[host])[int(share * len(trips[host]))] for host in hosts)
+        figure = f"echo beside a copy of {size // MIB} MiB, {name}"
+        table.add(f"{figure}, the servers alone", alone * 1000, theirs * 1000, "ms", alone / theirs, 1.0)
+        table.add(f"{figure}, our relay included", ours * 1000, theirs * 1000, "ms", ours / theirs)
 
 
 # ---- forwarded ports
@@ -147,8 +147,7 @@ def forwarding(stage, host, flag, port, target):
         until(f"a port forwarded by {host}", lambda: process.poll() is not None or listens(port))
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        stop(process)
         process.stderr.close()
 
 
@@ -167,11 +166,13 @@ def forwarded(stage, table, flag, name):
                 return read_all(port, size)
 
         try:
-            ours, theirs = interleaved(1 if QUICK else 7, lambda: through("server"), lambda: through("sshd"))
+            alone, ours, theirs = interleaved(1 if QUICK else 7, *servers(stage, through))
         except OSError as error:
             table.add_failure(figure, f"not available: {error}", 1.0)
             return
-    table.add(figure, size / MIB / ours, size / MIB / theirs, "MiB/s", ours / theirs, 1.0)
+    speed = lambda seconds: size / MIB / seconds
+    table.add(f"{figure}, the servers alone", speed(alone), speed(theirs), "MiB/s", alone / theirs, 1.0)
+    table.add(f"{figure}, our relay included", speed(ours), speed(theirs), "MiB/s", ours / theirs)
 
 
 def local_forward(stage, table):
