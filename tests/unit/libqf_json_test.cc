@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cmath>
 
 namespace qf {
@@ -140,14 +139,12 @@ TEST(Json, EveryTruncationIsRefused) {
   }
 }
 
-// A key set per object: with a list, 200,000 keys would take minutes.
+// A key set per object: with a list, 200,000 keys would not be read within the time that tests/run gives.
 TEST(Json, ManyKeysTakeNoQuadraticTime) {
   std::string text = "{";
   for (int i = 0; i < 200'000; ++i) text += "\"key" + std::to_string(i) + "\":1,";
-  auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(error_of(text + "\"last\":1}"), "accepted");
   EXPECT_NE(error_of(text + "\"key0\":1}").find("duplicate key \"key0\""), std::string::npos);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 TEST(Json, LongKeysAreNotRepeatedInMessages) {

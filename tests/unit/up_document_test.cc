@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/document.h"
 
-#include <chrono>
-
 #include "tests/unit/up_tools.h"
 
 namespace qf {
@@ -359,11 +357,9 @@ TEST(UpDocument, ReferencesToAFaultyPeerAreNoFaultsOfTheirOwn) {
   EXPECT_EQ(faults.size(), 1U);
 }
 
-// Quadratic checks would take minutes here.
+// With a quadratic check it would not end within the time that tests/run gives.
 TEST(UpDocument, HundredThousandPeersAreRead) {
-  auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(good_document(test::large_document(100'000)).peers.size(), 100'000U);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
 }
 
 }  // namespace
