@@ -233,7 +233,7 @@ lint-man: all $(BUILD)/.deps-dev
 	mandoc -T lint -W warning $(wildcard man/*.[0-9])
 	BUILD=$(BUILD) tests/check_man $(PROGRAMS)
 
-# The analyzer follows so many states of a function, a fraction of what it would, in a third of the time.
+# The analyzer follows at most so many states of a function; most have fewer, and the others took most of the time.
 # TIDY_STATES=225000 is its own limit.
 TIDY_STATES ?= 10000
 # A bundle at once, all of it and not only its own lines (analyze-headers); then each of its sources by itself, without the

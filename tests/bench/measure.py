@@ -57,14 +57,9 @@ class Table:
 
     def add(self, figure, ours, theirs, unit, ratio, reach=None):
         """Without a reach it is only told."""
-        if reach is None:
-            self.rows.append((figure, f"{ours:.4g} {unit}", f"{theirs:.4g} {unit}", f"{ratio:.2f}", "", ""))
-            print(f"  {figure}: {ratio:.2f}", flush=True)
-            return
-        ok = ratio <= reach
-        self.rows.append((figure, f"{ours:.4g} {unit}", f"{theirs:.4g} {unit}", f"{ratio:.2f}", f"<= {reach:.2f}",
-                          "yes" if ok else "NO"))
-        print(f"  {figure}: {ratio:.2f} (reach {reach:.2f})", flush=True)
+        judged = ("", "") if reach is None else (f"<= {reach:.2f}", "yes" if ratio <= reach else "NO")
+        self.rows.append((figure, f"{ours:.4g} {unit}", f"{theirs:.4g} {unit}", f"{ratio:.2f}", *judged))
+        print(f"  {figure}: {ratio:.2f}" + ("" if reach is None else f" (reach {reach:.2f})"), flush=True)
 
     def add_limit(self, figure, value, base, unit, limit, note=""):
         ok = value <= limit

@@ -192,11 +192,13 @@ class Server : public SessionOwner {
   [[nodiscard]] bool agent_allowed() const override { return true; }
   [[nodiscard]] bool x11_allowed() const override { return true; }
 
+  [[nodiscard]] bool shared() const { return sessions_.size() + forward_.streams() > 1; }
+
   void turn() {
     ::ssh_event_dopoll(line_.server_event.get(), 0);
     while (SshMessage message{::ssh_message_get(line_.server.get())}) handle(std::move(message));
     for (auto it = sessions_.begin(); it != sessions_.end();) {
-      it->second->turn(sessions_.size() + forward_.streams() > 1);
+      it->second->turn(shared());
       if (!it->second->finished()) {
         ++it;
         continue;
@@ -205,7 +207,7 @@ class Server : public SessionOwner {
       far_ends_.erase(it->first);
       it = sessions_.erase(it);
     }
-    forward_.turn(sessions_.size() + forward_.streams() > 1);
+    forward_.turn(shared());
     read_monitor();
     must(sessions_.size() <= kMostSessions && forward_.streams() <= kMostStreams &&
          forward_.listening() <= 128 + 16);

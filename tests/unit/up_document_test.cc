@@ -357,7 +357,7 @@ TEST(UpDocument, ReferencesToAFaultyPeerAreNoFaultsOfTheirOwn) {
   EXPECT_EQ(faults.size(), 1U);
 }
 
-// With a quadratic check it would not end within the time that tests/run gives.
+// A quadratic check would take minutes here, which the time that tests/run prints would show.
 TEST(UpDocument, HundredThousandPeersAreRead) {
   EXPECT_EQ(good_document(test::large_document(100'000)).peers.size(), 100'000U);
 }
