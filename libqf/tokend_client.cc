@@ -36,7 +36,9 @@ Status start_daemon(const Folders& folders, Deadline deadline) {
   if (!nowhere) return nowhere.error();
   auto messages = make_socketpair(SOCK_STREAM);
   if (!messages) return messages.error();
-  auto child = Child::spawn(words, {nowhere->get(), nowhere->get(), messages->second.get(), 0, true});
+  SpawnOptions options = {nowhere->get(), nowhere->get(), messages->second.get()};
+  options.detached = true;
+  auto child = Child::spawn(words, options);
   if (!child) return child.error();
   auto status = child->wait(deadline);
   if (!status && status.error().kind == ErrorKind::kTimeout)
