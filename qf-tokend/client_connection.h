@@ -43,7 +43,9 @@ class ClientConnection {
 
   [[nodiscard]] short events() const;  // for poll(2)
   // Nothing more will come from it and nothing more goes to it.
-  [[nodiscard]] bool finished() const { return abandoned_ || (input_ended_ && !busy && out_.empty()); }
+  [[nodiscard]] bool finished() const {
+    return abandoned_ || (input_ended_ && !busy && out_.empty() && !has_line());
+  }
   // It does not read its answers, or does not close after the last one.
   [[nodiscard]] bool stuck(Deadline now) const { return now >= unread_until_; }
   [[nodiscard]] bool has_line() const {
