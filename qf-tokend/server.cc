@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/server.h"
 
+#include <poll.h>
+#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -29,9 +32,32 @@ Fd make_signal_fd() {
   return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// Readable when the socket there loses its name. Not open where the kernel has no more of these: then the
+// sweep notices, later.
+Fd watch_for_loss(const std::string& path) {
+  Fd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (watch) ::inotify_add_watch(watch.get(), path.c_str(), IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF);
+  return watch;
+}
+
 ino_t inode_of(const std::string& path) {
   struct stat st = {};
   return ::lstat(path.c_str(), &st) == 0 ? st.st_ino : 0;
+}
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77  // Linux 6.5; not yet in Debian 12's headers
+#endif
+
+// Whether the process that connected has ended; false also where the kernel cannot tell.
+bool caller_ended(int client) {
+  int pidfd = -1;
+  socklen_t length = sizeof pidfd;
+  // another error than that it is not known: there is no such process
+  if (::getsockopt(client, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0) return errno != ENOPROTOOPT;
+  Fd owner(pidfd);
+  pollfd ended = {pidfd, POLLIN, 0};
+  return ::poll(&ended, 1, 0) != 0;
 }
 
 }  // namespace
@@ -41,6 +67,7 @@ Server::Server(Fd listener, std::string path, LineService& service, ServerLimits
       signals_(make_signal_fd()),
       path_(std::move(path)),
       inode_(inode_of(path_)),
+      loss_(watch_for_loss(path_)),
       service_(service),
       limits_(limits),
       next_sweep_(Clock::now() + kSweepTime) {}
@@ -52,6 +79,7 @@ Status Server::run() {
     polled.clear();
     polled.push_back({signals_.get(), POLLIN, 0});
     polled.push_back({listener_.get(), static_cast<short>(Clock::now() < accept_again_ ? 0 : POLLIN), 0});
+    polled.push_back({loss_.get(), POLLIN, 0});
     service_.add(polled);
     wait(polled);
     if (polled[0].revents != 0) {
@@ -61,6 +89,12 @@ Status Server::run() {
     service_.handle(polled);
     serve(polled);
     if (polled[1].revents != 0) accept_clients();
+    if (polled[2].revents != 0) {
+      char events[4096];
+      while (::read(loss_.get(), events, sizeof events) > 0) {
+      }
+      check_path();
+    }
     if (Clock::now() >= next_sweep_) sweep();
   }
   end_requests();
@@ -114,6 +148,9 @@ void Server::admit_client(Fd fd) {
   auto [it, added] = clients_.emplace(id, ClientConnection(id, std::move(fd), who, Clock::now()));
   auto refusal =
       full ? Refusal{"busy", "too many clients wait for an answer", "try again later"} : service_.admit(who);
+  if (!refusal && service_.judges_process() && caller_ended(it->second.fd())) {
+    refusal = Refusal{"refused", "the process that connected has ended", ""};
+  }
   if (!refusal) return;
   it->second.close_after_answer();
   send(id, refusal_line(*refusal), true);
@@ -229,6 +266,10 @@ void Server::finish_writing() {
   clients_.clear();
 }
 
+void Server::remove_socket() const {
+  if (inode_of(path_) == inode_) ::unlink(path_.c_str());
+}
+
 void Server::sweep() {
   Deadline now = Clock::now();
   next_sweep_ = now + kSweepTime;
@@ -237,11 +278,14 @@ void Server::sweep() {
     if (!client.busy && now - client.last_request() > kIdleTime) idle.push_back(id);
   }
   for (uint64_t id : idle) drop(id);
-  // nobody can reach us any more, so nobody could end us either
-  if (inode_of(path_) != inode_) {
-    log_warning(path_ + " is no longer ours: ending");
-    stopping_ = true;
-  }
+  check_path();
+}
+
+// When it is not ours any more, nobody can reach us, so nobody could end us either.
+void Server::check_path() {
+  if (inode_of(path_) == inode_) return;
+  log_warning(path_ + " is no longer ours: ending");
+  stopping_ = true;
 }
 
 }  // namespace qf

@@ -35,6 +35,9 @@ class LineService {
   virtual ~LineService() = default;
   // Whether this client may ask at all; a refusal is sent and the connection closed.
   virtual std::optional<Refusal> admit(const ucred& who) = 0;
+  // Whether admit() looks at the process behind the pid: then who connected and has ended is refused, since
+  // the pid may be another's by now. (Before Linux 6.5 nobody can tell.)
+  [[nodiscard]] virtual bool judges_process() const { return false; }
   // A well-formed request of the right version. Answers with Server::answer, now or later; until the final
   // answer the client's next line waits.
   virtual void request(uint64_t client, const Request& request) = 0;
@@ -53,6 +56,8 @@ class Server {
   // kSystem when the loop cannot go on.
   Status run();
   void stop() { stopping_ = true; }
+  // After run(): removes the socket at `path`, unless that is somebody else's by now.
+  void remove_socket() const;
 
   // A final answer ends the request; a progress line does not. Unknown clients are ignored.
   void answer(uint64_t client, const std::string& line);
@@ -73,12 +78,14 @@ class Server {
   void end_requests();
   void send(uint64_t client, const std::string& line, bool last);
   void sweep();
+  void check_path();
   void finish_writing();
 
   Fd listener_;
   Fd signals_;
   std::string path_;
   ino_t inode_ = 0;
+  Fd loss_;  // inotify(7) on the socket
   LineService& service_;
   ServerLimits limits_;
   Clients clients_;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <atomic>
@@ -33,9 +34,10 @@ class EchoService final : public LineService {
     server->answer(client, R"({"ok":true})");
   }
   void gone(uint64_t) override { ++gone_count; }
+  [[nodiscard]] bool judges_process() const override { return judge; }
 
   Server* server = nullptr;
-  std::atomic<bool> refuse = false;
+  std::atomic<bool> refuse = false, judge = false;
   std::atomic<int> gone_count = 0, waiting = 0;
 };
 
@@ -94,6 +96,16 @@ TEST_F(ServerTest, ManyRequestsOnAConnection) {
   EXPECT_EQ(line(fd), R"({"ok":true})");
 }
 
+TEST_F(ServerTest, WhoAsksMuchAndShutsDownReadsAllAnswers) {
+  Fd fd = connect();
+  std::string lines;
+  for (int i = 0; i < 100; ++i) lines += kStatus;
+  type(fd, lines);
+  ::shutdown(fd.get(), SHUT_WR);
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(line(fd), R"({"ok":true})") << i;
+  EXPECT_EQ(line(fd), "");
+}
+
 TEST_F(ServerTest, VersionFirst) {
   for (const char* text : {"{\"op\":\"status\"}\n", "{\"version\":9,\"op\":\"status\"}\n"}) {
     Fd fd = connect();
@@ -143,6 +155,59 @@ TEST_F(ServerTest, RefusedClientsReadWhy) {
   Fd fd = connect();
   EXPECT_NE(line(fd).find("refused"), std::string::npos);
   EXPECT_EQ(line(fd), "");
+}
+
+// A connection whose process is gone, so that its pid may be another's: made by a child, held by us.
+Fd connected_by_the_dead(const std::string& path) {
+  Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  std::copy(path.begin(), path.end(), address.sun_path);
+  pid_t pid = ::fork();
+  if (pid == 0) ::_exit(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address));
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  return status == 0 ? std::move(fd) : Fd();
+}
+
+TEST(ServerOfTheLiving, WhoConnectedAndEndedIsRefused) {
+  char folder[] = "/tmp/qf-server-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  std::string path = std::string(folder) + "/s.sock";
+  for (bool judge : {false, true}) {
+    EchoService service;
+    service.judge = judge;
+    Server server(std::move(*listen_unix(path, 0600)), path, service);
+    service.server = &server;
+    Fd fd = connected_by_the_dead(path);
+    ASSERT_TRUE(fd);
+    int pidfd = -1;
+    socklen_t length = sizeof pidfd;
+    bool unknown = ::getsockopt(fd.get(), SOL_SOCKET, 77, &pidfd, &length) != 0 && errno == ENOPROTOOPT;
+    if (pidfd >= 0) ::close(pidfd);
+    ASSERT_TRUE(write_all(fd.get(), kStatus));
+    Fd other = std::move(*connect_unix(path, static_cast<uid_t>(-1)));
+    ASSERT_TRUE(write_all(other.get(), "{\"version\":1,\"op\":\"stop\"}\n"));
+    EXPECT_TRUE(server.run());
+    char text[4096] = {};
+    ASSERT_GT(::recv(fd.get(), text, sizeof text - 1, MSG_DONTWAIT), 0);
+    EXPECT_EQ(std::string(text).find("has ended") != std::string::npos, judge && !unknown) << text;
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ServerSocket, IsRemovedUnlessItIsAnothers) {
+  char folder[] = "/tmp/qf-server-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  std::string path = std::string(folder) + "/s.sock";
+  EchoService service;
+  Server first(std::move(*listen_unix(path, 0600)), path, service);
+  Server second(std::move(*listen_unix(path, 0600)), path, service);
+  first.remove_socket();
+  EXPECT_TRUE(std::filesystem::exists(path));
+  second.remove_socket();
+  EXPECT_FALSE(std::filesystem::exists(path));
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(ServerTest, IdleClientsMakeRoom) {
