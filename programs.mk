@@ -36,9 +36,10 @@ $(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, client_connection da
     server startup token_cache token_service)))
 $(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, credential device_flow discovery identity keys logins \
     machine_flow machine_issuer)))
+$(eval $(call bundle,tokend-start,$(addprefix qf-tokend/, activation issue_rate machine_key)))
 $(eval $(call bundle,tokend-commands,qf-tokend/token_commands))
 qf-tokend_MAIN := qf-tokend/main
-qf-tokend_BUNDLES := tokend-service tokend-flows
+qf-tokend_BUNDLES := tokend-service tokend-flows tokend-start
 qf-tokend_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB)
 qf-token_MAIN := qf-tokend/token_main
 qf-token_BUNDLES := tokend-commands
