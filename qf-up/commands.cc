@@ -283,4 +283,15 @@ int command_host_key(const Invocation& invocation) {
   return kExitOk;
 }
 
+int command_machine_jwks(const Invocation& invocation) {
+  std::string program = sibling_program("qf-tokend");
+  std::vector<std::string> words = {program, "--machine-issuer", "--print-jwks"};
+  for (auto& word : folder_arguments(invocation.folders)) words.push_back(std::move(word));
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execv(program.c_str(), arguments.data());
+  return fail(system_error("cannot execute " + program), "is it installed?");
+}
+
 }  // namespace qf

@@ -35,6 +35,8 @@ struct Invocation {
 [[nodiscard]] int command_down(const Invocation& invocation);
 [[nodiscard]] int command_status(const Invocation& invocation);
 [[nodiscard]] int command_host_key(const Invocation& invocation);
+// Becomes qf-tokend; returns only when that fails.
+[[nodiscard]] int command_machine_jwks(const Invocation& invocation);
 
 // Says it, and what to do. Returns the exit code that fits the error.
 [[nodiscard]] int fail(const Error& error, std::string_view hint = {});

@@ -47,6 +47,7 @@ const std::map<std::string, Command>& commands() {
       {"down", {qf::command_down, Takes::kConfigFile}},
       {"status", {qf::command_status, Takes::kConfigFile | Takes::kJson}},
       {"host-key", {qf::command_host_key, Takes::kNothing}},
+      {"machine-jwks", {qf::command_machine_jwks, Takes::kNothing}},
   };
   return kAll;
 }
@@ -91,6 +92,7 @@ void print_help() {
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
+      "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
 }
