@@ -76,10 +76,12 @@ std::string make_ssh_folder(const std::string& runtime) {
 
 int run_daemon(const DaemonOptions& options) {
   ServerLimits limits = harden_process();
+  Activation activation = take_activation();
   Background background = Background::begin(options.foreground);
   auto runtime = user_runtime(options.folders, true);
   if (!runtime) die(kExitSystem, runtime.error().text(), runtime.error().hint);
-  auto lock = take_lock(*runtime + "/tokend.lock");
+  std::string socket = *runtime + "/" + kTokendSocket;
+  auto lock = take_lock(*runtime + "/tokend.lock", activation, socket);
   if (!lock && lock.error().kind == ErrorKind::kRefused) leave_to_other(options);
   if (!lock) die(kExitSystem, lock.error().text());
 
@@ -91,8 +93,7 @@ int run_daemon(const DaemonOptions& options) {
   if (!linked && linked.error().kind == ErrorKind::kInput) {
     die(kExitSystem, linked.error().text(), "move it away, then try again");
   }
-  std::string socket = *runtime + "/" + kTokendSocket;
-  auto listener = listen_unix(socket, 0600);
+  auto listener = activation.listen(socket, 0600);
   if (!listener) die(kExitSystem, listener.error().text());
 
   TokenService service(
@@ -102,11 +103,13 @@ int run_daemon(const DaemonOptions& options) {
   service.attach(server);
   open_log("qf-tokend", !options.foreground);
   background.ready();
+  activation.notifier().ready();
   log_info("listening at " + socket);
   // a home that cannot be written costs the direct path, not the login
   if (!linked) log_warning(linked.error().text() + ": connections will go through the tunnel");
   auto ended = server.run();
-  ::unlink(socket.c_str());
+  activation.notifier().stopping();
+  if (!activation.handed()) server.remove_socket();
   ::unlink(key_file.c_str());
   if (!ended) log_error(ended.error().text());
   log_info("ended");

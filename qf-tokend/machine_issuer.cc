@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/machine_issuer.h"
 
-#include <fcntl.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,13 +14,13 @@
 #include "libqf/jwt.h"
 #include "libqf/log.h"
 #include "libqf/tokend_client.h"
+#include "qf-tokend/machine_key.h"
 #include "qf-tokend/startup.h"
 
 namespace qf {
 
 namespace {
 
-constexpr size_t kMostKeyFile = 16 * 1024;  // bytes
 constexpr std::string_view kNoncePrefix = "qf1.";
 constexpr size_t kNonceDigest = 43;  // base64url of 32 bytes
 
@@ -49,43 +48,13 @@ bool same_namespace(pid_t pid, const char* kind) {
          theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
-std::string key_path(const Folders& folders) {
-  return folders.state + "/machine-issuer.pem";
-}
-
-Result<SigningKey> load_key(const std::string& path) {
-  auto file = open_file(path, O_RDONLY | O_NOFOLLOW);
-  if (!file) return file.error();
-  struct stat st = {};
-  if (::fstat(file->get(), &st) != 0) return system_error("cannot stat " + path);
-  if (!S_ISREG(st.st_mode) || st.st_uid != ::geteuid() || (st.st_mode & 077) != 0) {
-    return input_error(path + " must be a file of uid " + std::to_string(::geteuid()) +
-                       " that nobody else may read (mode 0600)");
-  }
-  auto content = read_file(path, kMostKeyFile);
-  if (!content) return content.error();
-  Secret pem(*content);
-  wipe(*content);
-  auto key = SigningKey::from_pem(pem);
-  if (!key) return input_error(path + ": " + key.error().text());
-  return key;
-}
-
 // Made at the first start and kept: the fabric document names its public half.
-SigningKey load_or_make_key(const Folders& folders) {
-  std::string path = key_path(folders);
-  auto key = load_key(path);
+SigningKey machine_key(const Folders& folders) {
+  auto key = load_or_make_machine_key(folders.state + "/machine-issuer.pem");
   if (key) return std::move(*key);
-  if (key.error().sys != ENOENT) die(kExitSystem, key.error().text());
-  if (auto made = make_folder(folders.state, ::geteuid() == 0 ? 0755 : 0700); !made) {
-    die(kExitSystem, made.error().text(), "name a folder of your own with --state-dir");
-  }
-  auto fresh = SigningKey::generate(KeyType::kEd25519);
-  if (!fresh) die(kExitSystem, fresh.error().text());
-  if (auto written = write_file_atomically(path, fresh->private_pem().reveal(), 0600); !written) {
-    die(kExitSystem, written.error().text(), "name a folder of your own with --state-dir");
-  }
-  return std::move(*fresh);
+  const Error& error = key.error();
+  if (error.kind == ErrorKind::kInput) die(kExitConfig, error.text(), error.hint);
+  die(kExitSystem, error.text(), "name a folder of your own with --state-dir");
 }
 
 // RUNTIME/machine-issuer.sock: the system's runtime folder when we are root.
@@ -155,6 +124,9 @@ void MachineIssuer::request(uint64_t client, const Request& request) {
 void MachineIssuer::issue(uint64_t client, const Request& request) {
   const ucred* who = server_->who(client);
   if (who == nullptr) return;
+  if (auto often = rate_.take(who->uid, Clock::now())) {
+    return server_->answer(client, refusal_line(too_often(who->uid, *often)));
+  }
   std::string user = user_name(who->uid);
   auto token = sign(request, user, static_cast<int64_t>(::time(nullptr)));
   if (!token) {
@@ -166,6 +138,18 @@ void MachineIssuer::issue(uint64_t client, const Request& request) {
   server_->answer(client, line);
   wipe(line);
   wipe(*token);
+}
+
+// Said once a minute: a loop of a user's must not fill the log.
+Refusal MachineIssuer::too_often(uid_t uid, const IssueRate::TooOften& often) {
+  std::string who = "uid " + std::to_string(uid);
+  if (often.log) {
+    log_warning(who + " asks for too many tokens: " + std::to_string(often.refused) + " refused");
+  }
+  return {"busy",
+          who + " has asked for too many tokens (one a second, " + std::to_string(IssueRate::kBurst) +
+              " at once)",
+          "try again in " + std::to_string(often.again.count()) + " s"};
 }
 
 Result<std::string, Refusal> MachineIssuer::sign(const Request& request, const std::string& user,
@@ -201,17 +185,18 @@ int run_machine_issuer(MachineIssuerOptions options) {
   ServerLimits limits = harden_process();
   // every local user may come, and none takes the place of the others
   if (::geteuid() == 0) limits.most_of_user = std::max<size_t>(1, limits.most_clients / 8);
+  Activation activation = take_activation();
   Background background = Background::begin(options.foreground);
   std::string runtime = issuer_runtime(options.folders);
-  auto lock = take_lock(runtime + "/machine-issuer.lock");
+  std::string socket = runtime + "/" + kMachineIssuerSocket;
+  auto lock = take_lock(runtime + "/machine-issuer.lock", activation, socket);
   if (!lock && lock.error().kind == ErrorKind::kRefused) {
     die(kExitNegative, "a machine issuer is already running: " + lock.error().text());
   }
   if (!lock) die(kExitSystem, lock.error().text());
-  SigningKey key = load_or_make_key(options.folders);
-  std::string socket = runtime + "/" + kMachineIssuerSocket;
+  SigningKey key = machine_key(options.folders);
   // any local user may ask the system's; what they get depends on who they are
-  auto listener = listen_unix(socket, ::geteuid() == 0 ? 0666 : 0600);
+  auto listener = activation.listen(socket, ::geteuid() == 0 ? 0666 : 0600);
   if (!listener) die(kExitSystem, listener.error().text());
   bool foreground = options.foreground;
   MachineIssuer issuer(std::move(options), std::move(key));
@@ -219,16 +204,18 @@ int run_machine_issuer(MachineIssuerOptions options) {
   issuer.attach(server);
   open_log("qf-tokend", !foreground);
   background.ready();
+  activation.notifier().ready();
   log_info("machine issuer listening at " + socket);
   auto ended = server.run();
-  ::unlink(socket.c_str());
+  activation.notifier().stopping();
+  if (!activation.handed()) server.remove_socket();
   if (!ended) log_error(ended.error().text());
   return ended ? kExitOk : kExitSystem;
 }
 
 int print_machine_key_set(const MachineIssuerOptions& options) {
   static_cast<void>(harden_process());
-  MachineIssuer issuer(options, load_or_make_key(options.folders));
+  MachineIssuer issuer(options, machine_key(options.folders));
   std::cout << issuer.key_set() << "\n";
   return std::cout.flush() ? kExitOk : kExitSystem;
 }

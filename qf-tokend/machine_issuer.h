@@ -2,13 +2,15 @@
 // The machine issuer: for machines without an identity provider. Signs key-bound tokens whose subject is the
 // caller's user name on this machine, as the kernel says it (SO_PEERCRED). As root it is the system's service
 // and serves every user, but refuses root (unless told otherwise), uids without a passwd entry and callers
-// from another pid or user namespace, whose uids mean other people. As an ordinary user it serves that user.
+// from another pid or user namespace, whose uids mean other people, and bounds how often each user asks. As
+// an ordinary user it serves that user.
 #pragma once
 
 #include <string>
 
 #include "libqf/crypto.h"
 #include "libqf/folders.h"
+#include "qf-tokend/issue_rate.h"
 #include "qf-tokend/server.h"
 
 namespace qf {
@@ -30,6 +32,7 @@ class MachineIssuer final : public LineService {
   void attach(Server& server) { server_ = &server; }
 
   std::optional<Refusal> admit(const ucred& who) override;
+  [[nodiscard]] bool judges_process() const override { return true; }
   void request(uint64_t client, const Request& request) override;
   void gone(uint64_t) override {}
 
@@ -40,9 +43,11 @@ class MachineIssuer final : public LineService {
 
  private:
   void issue(uint64_t client, const Request& request);
+  [[nodiscard]] static Refusal too_often(uid_t uid, const IssueRate::TooOften& often);
   MachineIssuerOptions options_;
   SigningKey key_;
   std::string kid_;
+  IssueRate rate_;
   Server* server_ = nullptr;
 };
 

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <thread>
 
 #include "libqf/log.h"
 #include "libqf/secret.h"
@@ -20,6 +21,9 @@
 namespace qf {
 
 namespace {
+
+constexpr auto kReplacedTime = std::chrono::seconds(30);  // more than the server takes to miss its socket
+constexpr auto kLockRetry = std::chrono::milliseconds(50);
 
 // The first process: waits for a byte (the daemon listens) or the daemon's end.
 [[noreturn]] void follow(pid_t daemon, Fd ready) {
@@ -75,6 +79,24 @@ Result<Fd> take_lock(const std::string& path) {
   if (::flock(lock->get(), LOCK_EX | LOCK_NB) == 0) return std::move(*lock);
   if (errno == EWOULDBLOCK) return refused("another process holds " + path);
   return system_error("cannot lock " + path);
+}
+
+Result<Fd> take_lock(const std::string& path, const Activation& activation, const std::string& socket) {
+  if (auto good = activation.check(socket); !good) die(kExitConfig, good.error().text());
+  auto lock = take_lock(path);
+  if (lock || lock.error().kind != ErrorKind::kRefused || !activation.handed()) return lock;
+  log_info("waiting for the end of a process whose socket systemd has replaced");
+  for (Deadline until = Clock::now() + kReplacedTime; !lock && Clock::now() < until; lock = take_lock(path)) {
+    if (lock.error().kind != ErrorKind::kRefused) break;
+    std::this_thread::sleep_for(kLockRetry);
+  }
+  return lock;
+}
+
+Activation take_activation() {
+  auto activation = Activation::take();
+  if (!activation) die(kExitConfig, activation.error().text());
+  return std::move(*activation);
 }
 
 ServerLimits client_limits(rlim_t descriptors) {

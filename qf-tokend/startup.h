@@ -10,6 +10,7 @@
 
 #include "libqf/fd.h"
 #include "libqf/result.h"
+#include "qf-tokend/activation.h"
 #include "qf-tokend/server.h"
 
 namespace qf {
@@ -30,6 +31,13 @@ class Background {
 // The lock that only one daemon holds, and with it the right to replace a socket (listen_unix()) that a dead
 // one has left; it ends with the process. kRefused when another one holds it.
 [[nodiscard]] Result<Fd> take_lock(const std::string& path);
+// The same for the socket `socket`, which systemd may have handed in. Then a daemon that was started by hand
+// has lost it to systemd and will soon notice: its end is waited for. Dies when what was handed in is no such
+// socket.
+[[nodiscard]] Result<Fd> take_lock(const std::string& path, const Activation& activation,
+                                   const std::string& socket);
+// What systemd has handed in; dies when it says something wrong.
+[[nodiscard]] Activation take_activation();
 
 // Many clients, and no trace of tokens: raises the limit of descriptors, masks SIGPIPE, sets the umask,
 // wipes memory of JSON values as it is freed, keeps other processes of the user out (dumpable off).

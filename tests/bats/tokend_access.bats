@@ -49,7 +49,8 @@ teardown() { fabric_end; }
 @test "it starts on demand, in the background, and only once for many callers" {
   local i pids=() tokend
   for i in 1 2 3 4 5 6 7 8; do
-    token login --issuer machine >"$QF/login$i" 2>&1 3>&- 4>&- &
+    # with a descriptor as a script's lock would be: who keeps it open keeps it locked
+    token login --issuer machine >"$QF/login$i" 2>&1 3>"$QF/lock" 4>&- 9>"$QF/lock" &
     pids+=($!)
   done
   for i in "${pids[@]}"; do wait "$i"; done
@@ -61,6 +62,7 @@ teardown() { fabric_end; }
   # its own session, and none of the caller's descriptors
   [ "$(ps -o sid= -p "$tokend" | tr -d ' ')" = "$tokend" ]
   [ "$(readlink "/proc/$tokend/fd/1")" = /dev/null ]
+  run -1 grep -F "$QF/lock" <(readlink "/proc/$tokend"/fd/*)
   [ "$(readlink "/proc/$tokend/cwd")" = / ]
 }
 
@@ -99,6 +101,48 @@ teardown() { fabric_end; }
   daemon_start
   rm "$SOCKET"
   until_true 60 says "$QF/tokend.log" 'no longer ours'
+}
+
+# activated: systemd's part of qf-tokend.socket, in one process: it makes the socket, and becomes the daemon when somebody
+# connects. Sets PID.
+activated() {
+  background_as "$CLIENT" "$QF/activated.log" systemd-socket-activate -l "$SOCKET" "$BIN/qf-tokend" --foreground $PLACES
+  until_true 60 says "$QF/activated.log" Listening
+  chmod 600 "$SOCKET"
+}
+
+@test "a socket that systemd hands in is used and left in place" {
+  # made by the machine issuer
+  [ -d "$RUNTIME" ]
+  activated
+  local inode
+  inode=$(stat -c %i "$SOCKET")
+  token login --issuer machine
+  [ "$(ask_status | jq .pid)" = "$PID" ]
+  [ "$(stat -c '%a %U' "$SOCKET")" = "600 $CLIENT" ]
+  run -0 socat -t 100 - "UNIX-CONNECT:$SOCKET" <<<'{"version":1,"op":"show"}'
+  [ "$(jq -r .error <<<"$output")" = refused ]
+  run -0 token stop
+  [ "$(stat -c %i "$SOCKET")" = "$inode" ]
+  [ ! -e "$RUNTIME/ssh/subject" ]
+}
+
+@test "a daemon that loses its socket to systemd makes way, and who asks meanwhile waits" {
+  daemon_start
+  # as one that has much to do
+  kill -STOP "$DAEMON"
+  activated
+  local inode
+  inode=$(stat -c %i "$SOCKET")
+  token login --issuer machine >"$QF/login" 2>&1 3>&- 4>&- &
+  local login=$!
+  until_true 60 says "$QF/activated.log" 'waiting for the end'
+  kill -CONT "$DAEMON"
+  wait $login
+  says "$QF/tokend.log" 'no longer ours'
+  [ "$(ask_status | jq .pid)" = "$PID" ]
+  # the first one has left the socket of the second alone
+  [ "$(stat -c %i "$SOCKET")" = "$inode" ]
 }
 
 @test "what is in the way of ~/.qufabric/ssh is named and left alone" {
