@@ -63,7 +63,10 @@ interrupted_at() {
   [ -s "$QF/root/usr/share/man/man8/qf-sshd.8" ]
   [ -s "$QF/root/usr/share/man/man5/fabric.json.5" ]
   [ -d "$QF/root/etc/qufabric" ]
-  [ -s "$QF/root/usr/lib/systemd/system/qufabric.service" ]
+  for unit in system/qufabric system/qf-machine-issuer user/qf-tokend; do
+    [ -s "$QF/root/usr/lib/systemd/$unit.service" ]
+    [ -s "$QF/root/usr/lib/systemd/$unit.socket" ]
+  done
   # libpam looks there whatever the prefix
   [ -s "$QF/root/etc/pam.d/qf-sshd" ]
   run -1 grep -r @PREFIX@ "$QF/root"

@@ -82,4 +82,33 @@ systemctl start qufabric.service
 check foreign-address-refused until_true 60 server_log 'it listens on 127.9.9.9, which is no address of this peer'
 check foreign-address-fails until_true 60 is qufabric.service ActiveState failed
 check foreign-address-code is qufabric.service ExecMainStatus 78
+
+# the machine issuer: systemd has its socket, and the first who asks starts it
+issuer=/run/qufabric/machine-issuer.sock
+asks() {
+  # shellcheck disable=SC2016
+  setpriv --reuid "$1" --regid "$1" --clear-groups perl -MIO::Socket::UNIX -e '
+    my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+    print $s "{\"version\":1,\"op\":\"issue\",\"nonce\":\"qf1." . "A" x 43 . "\"}\n";
+    $s->flush; print scalar <$s>' $issuer | grep "$2"
+}
+subject() { asks "$1" '"ok":true' | cut -d. -f2 | tr -- -_ +/ | base64 -d 2>/dev/null | grep -o '"sub":"[^"]*"'; }
+is_subject() { [ "$(subject "$1")" = "\"sub\":\"$1\"" ]; }
+check issuer-socket systemctl start qf-machine-issuer.socket
+check issuer-waits is qf-machine-issuer.service ActiveState inactive
+check issuer-mode test "$(stat -c '%a %U' $issuer)" = '666 root'
+check issuer-activates is_subject deploy
+check issuer-active is qf-machine-issuer.service ActiveState active
+check issuer-refuses-root asks root 'no token to root'
+inode=$(stat -c %i $issuer)
+check issuer-restart systemctl restart qf-machine-issuer.service
+check issuer-listens-again is_subject deploy
+check issuer-same-socket test "$inode" = "$(stat -c %i $issuer)"
+check issuer-stop systemctl stop qf-machine-issuer.socket
+check issuer-ends is qf-machine-issuer.service ActiveState inactive
+check issuer-socket-removed test ! -e $issuer
+chmod 644 /var/lib/qufabric/machine-issuer.pem
+systemctl start qf-machine-issuer.service
+check issuer-key-fails until_true 60 is qf-machine-issuer.service ActiveState failed
+check issuer-key-code is qf-machine-issuer.service ExecMainStatus 78
 echo finished >>/qf/results

@@ -15,7 +15,9 @@ setup_file() {
   root=$(dirname "$BIN")/nspawn-root
   "$TOP/tests/bats/nspawn_root" "$root"
   mkdir "$QF/units" "$QF/boot"
-  for unit in qufabric.service qufabric.socket; do sed 's,@PREFIX@,/opt/qf,' "$TOP/conf/$unit" >"$QF/units/$unit"; done
+  for unit in "$TOP"/conf/*.service "$TOP"/conf/*.socket; do
+    sed 's,@PREFIX@/s*bin,/opt/qf/sbin,' "$unit" >"$QF/units/$(basename "$unit")"
+  done
   cat >"$QF/fabric.json" <<'JSON'
 { "format": 1, "serial": SERIAL, "domain": "test.example", "issuers": [], "user_groups": {}, "peer_groups": {},
   "peers": [
@@ -78,4 +80,13 @@ result() {
 
 @test "a socket at another address is refused, and the unit is not tried again" {
   result foreign-address-refused foreign-address-fails foreign-address-code
+}
+
+@test "the machine issuer: who asks starts it, users are told apart, and it goes with its socket" {
+  result issuer-socket issuer-waits issuer-mode issuer-activates issuer-active issuer-refuses-root issuer-restart \
+    issuer-listens-again issuer-same-socket issuer-stop issuer-ends issuer-socket-removed
+}
+
+@test "the machine issuer: a key that others may read is refused, and the unit is not tried again" {
+  result issuer-key-fails issuer-key-code
 }
