@@ -32,6 +32,13 @@ const knobs = {
   echo_device_nonce: true, // many providers take a nonce there and lose it
   refresh_nonce: true,
   rotate_refresh: true,
+  refresh_id_token: true, // false: a refresh answers without one
+  // the browser flow
+  auth_error: null, // OAuth error code that the authorization endpoint redirects back with
+  drop_iss: false, // the authorization response has no iss (RFC 9207)
+  wrong_iss: null, // text in place of it
+  // DPoP
+  dpop_nonce: false, // proofs need a nonce of the provider
   // trouble
   fail: 0, // answer this many requests to fail_path with fail_status
   fail_status: 503,
@@ -40,9 +47,13 @@ const knobs = {
   delay_ms: 0, // before each answer of delay_path
   delay_path: '/token',
   hang: [], // paths that never get an answer
+  refresh_fail: null, // what every refresh gets: a name in refreshFailures, or "hang"
+  token_body: null, // text in place of a token answer, with its status 200
+  jwks: null, // object or text in place of the key set
   discovery: {}, // members to change in the discovery document; null removes one
   claims: {}, // members to change in id_tokens, which are signed again; null removes one
-  iat_shift: 0, // seconds added to iat and nbf
+  access_claims: {}, // the same for JWT access tokens
+  iat_shift: 0, // seconds added to iat and nbf of id_tokens
 };
 const initialKnobs = structuredClone(knobs);
 const hits = {};
@@ -89,12 +100,26 @@ class MemoryAdapter {
   }
 }
 
+function liveRefreshTokens() {
+  const now = Date.now() / 1000;
+  const live = ([key, value]) => key.startsWith('RefreshToken/') && !value.consumed && value.exp > now;
+  return [...records].filter(live).length;
+}
+
+const RESOURCE = 'https://peers.fabric.example';
+const scopeClaims = {
+  openid: ['sub'],
+  groups: ['groups'],
+  profile: ['preferred_username'],
+  email: ['email', 'email_verified'],
+};
+
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
-function publicClient(clientId, algorithm) {
+function nativeClient(clientId, algorithm, authentication = { token_endpoint_auth_method: 'none' }) {
   return {
+    ...authentication,
     client_id: clientId,
     application_type: 'native',
-    token_endpoint_auth_method: 'none',
     response_types: ['code'],
     grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT],
     redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback'],
@@ -107,9 +132,30 @@ function readKeys() {
   return JSON.parse(readFileSync(environment.JWKS, 'utf8'));
 }
 
+function claimsOf(id) {
+  return { sub: id, preferred_username: id, ...knobs.users[id] };
+}
+
 function findAccount(ctx, id) {
-  const user = knobs.users[id];
-  return user && { accountId: id, claims: () => ({ sub: id, preferred_username: id, ...user }) };
+  return knobs.users[id] && { accountId: id, claims: () => claimsOf(id) };
+}
+
+// The peers of a fabric as a resource (RFC 8707): its access tokens are JWTs (RFC 9068), signed as the client's
+// id_tokens are.
+function getResourceServerInfo(ctx, resource, client) {
+  if (resource !== RESOURCE) throw new errors.InvalidTarget();
+  return {
+    audience: RESOURCE,
+    scope: [...Object.keys(scopeClaims), 'offline_access'].join(' '),
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: client.idTokenSignedResponseAlg } },
+  };
+}
+
+function extraTokenClaims(ctx, token) {
+  const claims = claimsOf(token.accountId);
+  const names = [...token.scopes].flatMap((scope) => scopeClaims[scope] ?? []);
+  return Object.fromEntries(names.map((name) => [name, claims[name]]));
 }
 
 // oidc-provider keeps the nonce of a device authorization but puts it into no id_token; and it repeats a
@@ -135,39 +181,108 @@ function change(object, changes) {
   }
 }
 
-async function changeClaims(body) {
-  if (!body.id_token || (Object.keys(knobs.claims).length === 0 && knobs.iat_shift === 0)) return;
-  const header = decodeProtectedHeader(body.id_token);
-  const claims = decodeJwt(body.id_token);
-  for (const name of ['iat', 'nbf']) if (claims[name]) claims[name] += knobs.iat_shift;
-  change(claims, knobs.claims);
+const never = () => new Promise(() => {});
+
+function answer(ctx, status, body) {
+  ctx.status = status;
+  ctx.body = body;
+  if (body !== '') ctx.type = 'json';
+}
+
+// TOKEN with other claims, signed again with the same key.
+async function signAgain(token, changes, shift) {
+  if (Object.keys(changes).length === 0 && shift === 0) return token;
+  const header = decodeProtectedHeader(token);
+  const claims = decodeJwt(token);
+  for (const name of ['iat', 'nbf']) if (claims[name]) claims[name] += shift;
+  change(claims, changes);
   const key = readKeys().keys.find((k) => k.kid === header.kid);
-  body.id_token = await new SignJWT(claims).setProtectedHeader(header).sign(await importJWK(key, header.alg));
+  return new SignJWT(claims).setProtectedHeader(header).sign(await importJWK(key, header.alg));
+}
+
+async function changeTokens(ctx, grant) {
+  const { body } = ctx;
+  if (grant === 'refresh_token' && !knobs.refresh_id_token) delete body.id_token;
+  if (body.id_token) body.id_token = await signAgain(body.id_token, knobs.claims, knobs.iat_shift);
+  if (body.access_token.includes('.')) body.access_token = await signAgain(body.access_token, knobs.access_claims, 0);
+  if (knobs.token_body !== null) answer(ctx, 200, knobs.token_body);
+}
+
+// The authorization response is a redirect that has an iss; the other redirects of the endpoint have none.
+function changeRedirect(ctx) {
+  if (ctx.status !== 303 || (!knobs.drop_iss && knobs.wrong_iss === null)) return;
+  const location = new URL(ctx.response.get('location'), ctx.href);
+  if (!location.searchParams.has('iss')) return;
+  if (knobs.drop_iss) location.searchParams.delete('iss');
+  else location.searchParams.set('iss', knobs.wrong_iss);
+  ctx.set('location', location.href);
+}
+
+const refreshFailures = {
+  empty400: [400, ''],
+  503: [503, { error: 'temporarily_unavailable' }],
+  invalid_grant: [400, { error: 'invalid_grant', error_description: 'grant request is invalid' }],
+};
+
+// Whether a knob wants trouble in place of an answer of the provider, which it then gets.
+async function refuse(ctx, path, grant) {
+  if (knobs.fail > 0 && path === knobs.fail_path) {
+    knobs.fail -= 1;
+    ctx.status = knobs.fail_status;
+    ctx.body = knobs.fail_body ?? { error: 'temporarily_unavailable' };
+    return true;
+  }
+  if (knobs.slow_down > 0 && path === '/token') {
+    knobs.slow_down -= 1;
+    answer(ctx, 400, { error: 'slow_down' });
+    return true;
+  }
+  if (grant !== 'refresh_token' || !knobs.refresh_fail) return false;
+  if (knobs.refresh_fail === 'hang') await never();
+  answer(ctx, ...refreshFailures[knobs.refresh_fail]);
+  return true;
+}
+
+async function readBody(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return body;
+}
+
+// The kind of a token request, such as refresh_token. The provider takes a body that is read already from ctx.req.body.
+async function grantOf(ctx) {
+  ctx.req.body = await readBody(ctx.req);
+  return new URLSearchParams(ctx.req.body).get('grant_type')?.split(':').pop();
+}
+
+function count(what) {
+  hits[what] = (hits[what] ?? 0) + 1;
+}
+
+// oidc-provider takes a secret in the body and in the header from either client; many providers do not.
+function authenticatedOtherwise(ctx) {
+  if (!ctx.oidc?.authorization?.clientSecret && !ctx.oidc?.body?.client_secret) return false;
+  const method = ctx.get('authorization') ? 'client_secret_basic' : 'client_secret_post';
+  return ctx.oidc.client?.clientAuthMethod !== method;
 }
 
 // Counts requests, makes trouble before the provider sees one, and changes answers after it.
 async function interfere(ctx, next) {
   const path = ctx.path.startsWith('/.well-known') ? ctx.path : ctx.path.replace(/\/[\w-]{20,}$/, '/:uid');
-  hits[path] = (hits[path] ?? 0) + 1;
-  if (knobs.hang.includes(path)) await new Promise(() => {});
+  const grant = path === '/token' ? await grantOf(ctx) : undefined;
+  count(path);
+  if (grant) count(`${path} ${grant}`);
+  if (knobs.hang.includes(path)) await never();
   if (knobs.delay_ms && path === knobs.delay_path) await new Promise((done) => setTimeout(done, knobs.delay_ms));
-  if (knobs.fail > 0 && path === knobs.fail_path) {
-    knobs.fail -= 1;
-    ctx.status = knobs.fail_status;
-    ctx.body = knobs.fail_body ?? { error: 'temporarily_unavailable' };
-    return;
-  }
-  if (knobs.slow_down > 0 && path === '/token') {
-    knobs.slow_down -= 1;
-    ctx.status = 400;
-    ctx.body = { error: 'slow_down' };
-    return;
-  }
+  if (await refuse(ctx, path, grant)) return;
   await next();
+  if (authenticatedOtherwise(ctx)) answer(ctx, 401, { error: 'invalid_client', error_description: 'not this method' });
+  if (path === '/auth' || path === '/auth/:uid') changeRedirect(ctx);
   if (ctx.status !== 200) return;
   if (path === '/device/auth' && knobs.interval) ctx.body.interval = knobs.interval;
   if (path === '/.well-known/openid-configuration') change(ctx.body, knobs.discovery);
-  if (path === '/token') await changeClaims(ctx.body);
+  if (path === '/jwks' && knobs.jwks !== null) answer(ctx, 200, knobs.jwks);
+  if (path === '/token') await changeTokens(ctx, grant);
 }
 
 function makeProvider(issuer) {
@@ -175,24 +290,29 @@ function makeProvider(issuer) {
     adapter: MemoryAdapter,
     jwks: readKeys(),
     clients: [
-      publicClient('qf-tokend', 'ES256'),
-      publicClient('qf-rs256', 'RS256'),
-      publicClient('qf-eddsa', 'EdDSA'),
+      nativeClient('qf-tokend', 'ES256'),
+      nativeClient('qf-rs256', 'RS256'),
+      nativeClient('qf-eddsa', 'EdDSA'),
+      nativeClient('qf-conf', 'ES256', { token_endpoint_auth_method: 'client_secret_basic', client_secret: 's3cret' }),
+      nativeClient('qf-post', 'ES256', { token_endpoint_auth_method: 'client_secret_post', client_secret: 's3cret' }),
     ],
     findAccount,
-    claims: {
-      openid: ['sub'],
-      groups: ['groups'],
-      profile: ['preferred_username'],
-      email: ['email', 'email_verified'],
-    },
+    claims: scopeClaims,
+    extraTokenClaims,
     scopes: ['openid', 'offline_access'],
     conformIdTokenClaims: false, // groups and email in the id_token itself, as most providers do it
     features: {
       devInteractions: { enabled: false },
       deviceFlow: { enabled: true },
+      dPoP: {
+        enabled: true,
+        nonceSecret: Buffer.alloc(32, 'only for tests'),
+        requireNonce: () => knobs.dpop_nonce,
+      },
+      resourceIndicators: { enabled: true, getResourceServerInfo },
       revocation: { enabled: true },
     },
+    pkce: { methods: ['S256'], required: () => true },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     issueRefreshToken: async (ctx, client, code) => code.scopes.has('offline_access'),
     rotateRefreshToken: () => knobs.rotate_refresh,
@@ -216,14 +336,20 @@ function makeProvider(issuer) {
   return provider;
 }
 
+function refusalOf(request, details) {
+  if (knobs.deny || request.headers['x-test-deny']) {
+    return { error: new errors.AccessDenied().error, error_description: 'the person said no' };
+  }
+  const inBrowser = Boolean(details.params.response_type);
+  return inBrowser && knobs.auth_error && { error: knobs.auth_error, error_description: 'the provider said no' };
+}
+
 // Login and consent in the place of a person: no page, only the decision. A request may name the person
-// (X-Test-Login) and refuse (X-Test-Deny), which the approve script does.
+// (X-Test-Login) and refuse (X-Test-Deny), as the scripts approve and authorize do.
 async function interact(provider, request, response) {
   const details = await provider.interactionDetails(request, response);
-  if (knobs.deny || request.headers['x-test-deny']) {
-    const refusal = { error: new errors.AccessDenied().error, error_description: 'the person said no' };
-    return provider.interactionFinished(request, response, refusal);
-  }
+  const refusal = refusalOf(request, details);
+  if (refusal) return provider.interactionFinished(request, response, refusal);
   if (details.prompt.name === 'login') {
     const accountId = request.headers['x-test-login'] ?? details.params.login_hint ?? knobs.login;
     return provider.interactionFinished(request, response, { login: { accountId } });
@@ -231,17 +357,16 @@ async function interact(provider, request, response) {
   const grant = details.grantId
     ? await provider.Grant.find(details.grantId)
     : new provider.Grant({ accountId: details.session.accountId, clientId: details.params.client_id });
-  const missing = details.prompt.details.missingOIDCScope;
-  if (missing) grant.addOIDCScope(missing.join(' '));
+  const { missingOIDCScope, missingResourceScopes } = details.prompt.details;
+  if (missingOIDCScope) grant.addOIDCScope(missingOIDCScope);
+  for (const [resource, scopes] of Object.entries(missingResourceScopes ?? {})) grant.addResourceScope(resource, scopes);
   const consent = { grantId: await grant.save() };
   return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
 }
 
 // GET /_test: knobs and hits; POST /_test with a JSON object changes knobs; {"reset":true}: all but the keys as at the start.
 async function testInterface(request, response) {
-  let body = '';
-  for await (const chunk of request) body += chunk;
-  const { reset, ...changes } = JSON.parse(body || '{}');
+  const { reset, ...changes } = JSON.parse((await readBody(request)) || '{}');
   if (reset) {
     Object.assign(knobs, structuredClone(initialKnobs));
     for (const path of Object.keys(hits)) delete hits[path];
@@ -249,7 +374,7 @@ async function testInterface(request, response) {
   }
   Object.assign(knobs, changes);
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ ...knobs, hits }));
+  response.end(JSON.stringify({ ...knobs, hits, live_refresh_tokens: liveRefreshTokens() }));
 }
 
 let provider;
