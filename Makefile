@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   make          all programs into build/bin        make check    every test
-#   make demo     a fabric on loopback, shown        make bench    ratios against OpenSSH
+#   make demo     a fabric on loopback, shown        make bench    ratios against OpenSSH, oidc-agent
 #   make lint     format, tidy, man pages, scripts   make asan     unit tests under ASan and UBSan
 #   make fuzz     every fuzz target for 20 s         make install  DESTDIR and PREFIX
 #   make deps     Debian packages that are missing (run by the others when needed)
@@ -49,6 +49,7 @@ LDFLAGS_ALL := -pie -Wl,--gc-sections $(LINK_HARDENING) $(LDFLAGS)
 OPTIONS_LIB := -Wl,-Bstatic -lboost_program_options -Wl,-Bdynamic
 LMDB_LIB := -Wl,-Bstatic -llmdb -Wl,-Bdynamic
 JSON_LIB := -lcjson
+QR_LIB := -lqrencode
 CRYPTO_LIB := -lcrypto
 SSH_LIB := -lssh
 CURL_LIB := -lcurl
@@ -323,6 +324,7 @@ install: all
 	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
 	$(call put,644,$(DESTDIR)/etc/pam.d,$(PAM_SERVICES))
 	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
+	$(call put,644,$(ROOT)/share/doc/qufabric/examples,$(wildcard conf/examples/*.json))
 
 uninstall:
 	rm -f $(BIN_PROGRAMS:%=$(ROOT)/bin/%) $(SBIN_PROGRAMS:%=$(ROOT)/sbin/%)

@@ -8,7 +8,7 @@ BUNDLES += $(1)
 endef
 
 # libqf is an archive with one member a bundle, split by the library that a program must then link as well.
-LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-options libqf-http
+LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-options libqf-http libqf-login
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
     log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
@@ -16,6 +16,7 @@ $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
 $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
+$(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
 
 $(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match probe report resolve)))
 qf-detect_MAIN := qf-detect/main
@@ -30,20 +31,23 @@ qf-proxy_BUNDLES := proxy-both proxy-direct
 qf-proxy_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 qf-tunnel_MAIN := qf-proxy/tunnel_main
 qf-tunnel_BUNDLES := proxy-both proxy-tunnel
-qf-tunnel_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(SSH_LIB) $(CRYPTO_LIB)
+qf-tunnel_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB) $(SSH_LIB) $(CRYPTO_LIB)
 
-$(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, client_connection daemon detection_cache protocol requests \
-    server startup token_cache token_service)))
-$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, credential device_flow discovery identity keys logins \
-    machine_flow machine_issuer)))
-$(eval $(call bundle,tokend-start,$(addprefix qf-tokend/, activation issue_rate machine_key)))
+$(eval $(call bundle,tokend-server,$(addprefix qf-tokend/, activation client_connection daemon protocol server startup \
+    wiped_memory)))
+$(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, detection_cache logins refresh requests revocation token_cache \
+    token_service)))
+$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, browser_flow command_flow device_flow dpop machine_flow \
+    oauth_client provider_flow redirect_listener)))
+$(eval $(call bundle,tokend-tokens,$(addprefix qf-tokend/, credential discovery identity issue_rate keys machine_issuer \
+    machine_key)))
 $(eval $(call bundle,tokend-commands,qf-tokend/token_commands))
 qf-tokend_MAIN := qf-tokend/main
-qf-tokend_BUNDLES := tokend-service tokend-flows tokend-start
+qf-tokend_BUNDLES := tokend-server tokend-service tokend-flows tokend-tokens
 qf-tokend_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB)
 qf-token_MAIN := qf-tokend/token_main
 qf-token_BUNDLES := tokend-commands
-qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
+qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 
 $(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))

@@ -78,6 +78,13 @@ constexpr std::string_view kListenPid = "LISTEN_PID=";
   ::_exit(126);
 }
 
+// Whether one of these "NAME=value" is for the same variable.
+bool replaced_by(const std::vector<std::string>& variables, std::string_view entry) {
+  std::string_view name = entry.substr(0, entry.find('=') + 1);
+  return std::any_of(variables.begin(), variables.end(),
+                     [&](const std::string& variable) { return variable.starts_with(name); });
+}
+
 // 0 when the exec worked, else the child's errno.
 int exec_error(int fd) {
   int code = 0;
@@ -116,9 +123,11 @@ Result<Child> Child::spawn(const std::vector<std::string>& arguments, const Spaw
   for (const auto& argument : arguments) prepared.argv.push_back(const_cast<char*>(argument.c_str()));
   prepared.argv.push_back(nullptr);
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (options.handed_fds == 0 || !std::string_view(*entry).starts_with(kListenPid))
-      prepared.envp.push_back(*entry);
+    bool handed = options.handed_fds > 0 && std::string_view(*entry).starts_with(kListenPid);
+    if (!handed && !replaced_by(options.environment, *entry)) prepared.envp.push_back(*entry);
   }
+  for (const auto& variable : options.environment)
+    prepared.envp.push_back(const_cast<char*>(variable.c_str()));
   if (options.handed_fds > 0) prepared.envp.push_back(listen_pid.data());
   prepared.envp.push_back(nullptr);
   pid_t pid = ::fork();

@@ -26,6 +26,8 @@ struct SpawnOptions {
   int handed_fds = 0;
   // A daemon that outlives us: a session of its own, and no descriptor of ours but the three.
   bool detached = false;
+  // "NAME=value": added to our own environment, in the place of a variable of the same name.
+  std::vector<std::string> environment{};
 };
 
 // Owns one child: the destructor kills (SIGKILL) and reaps one that still runs.
@@ -47,6 +49,8 @@ class Child {
   void send_signal(int signal) const;
   // Waits for the end and reaps: the status of waitpid(2); kTimeout leaves the child running.
   [[nodiscard]] Result<int> wait(Deadline deadline);
+  // Gives it up: it lives on without an owner.
+  void leave() { pid_ = -1; }
   // The same status again after it was reaped.
   [[nodiscard]] std::optional<int> status() const { return status_; }
 

@@ -236,6 +236,12 @@ bool verify_ed25519(std::string_view public_key, std::string_view message, std::
   return key != nullptr && verify_signature(key.get(), nullptr, false, message, signature);
 }
 
+void keep_private_keys_locked() {
+  constexpr size_t kArena = 64 * 1024;  // bytes
+  constexpr size_t kLeast = 32;         // of one piece
+  if (::CRYPTO_secure_malloc_initialized() == 0) must(::CRYPTO_secure_malloc_init(kArena, kLeast) != 0);
+}
+
 Result<SigningKey> SigningKey::generate(KeyType type) {
   EvpKey key(type == KeyType::kEd25519 ? ::EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")
                                        : ::EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));

@@ -42,6 +42,11 @@ using Number = std::unique_ptr<BIGNUM, Free<&::BN_clear_free>>;
 
 enum class KeyType { kEd25519, kEcdsaP256 };
 
+// From now on private keys are made in memory that is locked, left out of core dumps and between guard pages
+// (OPENSSL_secure_malloc(3)). Once, and after the last fork: a child does not inherit locks. Where memory
+// cannot be locked (RLIMIT_MEMLOCK) all else holds.
+void keep_private_keys_locked();
+
 class SigningKey {
  public:
   [[nodiscard]] static Result<SigningKey> generate(KeyType type);

@@ -66,6 +66,7 @@ class HttpTransfer {
   ~HttpTransfer() {
     easy_.reset();
     if (request_.form) wipe(*request_.form);
+    for (auto& header : request_.headers) wipe(header);
   }
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
@@ -119,6 +120,7 @@ size_t HttpTransfer::on_header(char* bytes, size_t one, size_t count, void* self
   if (name == "expires") headers.expires = value;
   if (name == "date") headers.date = value;
   if (name == "retry-after") headers.retry_after = value;
+  if (name == "dpop-nonce") headers.dpop_nonce = value;
   // many small Cache-Control lines would otherwise add up
   if (headers.cache_control.size() > kMostHeaderBytes) headers.cache_control = "no-store";
   return one * count;
@@ -156,6 +158,7 @@ Status HttpTransfer::prepare() {
     ::curl_easy_setopt(e, CURLOPT_CAPATH, nullptr);
   }
   headers_.reset(::curl_slist_append(nullptr, "Accept: application/json"));
+  for (const auto& header : request_.headers) ::curl_slist_append(headers_.get(), header.c_str());
   if (request_.form) {
     ::curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.form->size()));
     ::curl_easy_setopt(e, CURLOPT_POSTFIELDS, request_.form->c_str());  // borrowed, not copied
@@ -203,6 +206,7 @@ Result<HttpAnswer> HttpTransfer::finish(CURLcode code) {
   if (auto seconds = parse_number(answer_headers_.retry_after, 86'400)) {
     answer.retry_after = static_cast<int64_t>(*seconds);
   }
+  answer.dpop_nonce = answer_headers_.dpop_nonce;
   answer.date = std::max<int64_t>(0, ::curl_getdate(answer_headers_.date.c_str(), nullptr));
   return answer;
 }

@@ -39,6 +39,7 @@ struct HttpAnswer {
   std::optional<int64_t> lifetime;
   std::optional<int64_t> retry_after;  // seconds, when given as a number
   int64_t date = 0;                    // Date, seconds since the epoch; 0: none
+  std::string dpop_nonce;              // RFC 9449 section 8; empty: none
 };
 
 // GET, waits for the answer. ca_file: PEM file of the only trusted authorities; empty: the system's.
@@ -53,7 +54,7 @@ struct HttpAnswer {
 [[nodiscard]] std::string form_encode(const std::vector<std::pair<std::string, std::string>>& fields);
 
 struct HttpHeaders {  // as they stand in the answer; empty: absent
-  std::string cache_control, age, expires, date, retry_after;
+  std::string cache_control, age, expires, date, retry_after, dpop_nonce;
 };
 [[nodiscard]] std::optional<int64_t> http_lifetime(const HttpHeaders& headers);
 
@@ -62,6 +63,7 @@ struct HttpRequest {
   std::string ca_file;
   std::optional<std::string> form;  // POST this body; it may hold codes and is wiped afterwards
   HttpLimits limits;
+  std::vector<std::string> headers{};  // "Name: value", wiped afterwards too
 };
 
 class HttpTransfer;

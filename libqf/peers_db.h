@@ -18,7 +18,7 @@
 
 namespace qf {
 
-inline constexpr uint32_t kDatabaseFormat = 1;
+inline constexpr uint32_t kDatabaseFormat = 2;
 
 struct PeersMeta {
   uint32_t format = kDatabaseFormat;
@@ -50,6 +50,10 @@ struct PeerRecord {
 };
 
 enum class LoginFlow { kAuto, kBrowser, kDevice, kFile, kCommand, kMachine, kLast = kMachine };
+// Whether logging in this way takes a person; the program is then an OAuth client of the issuer.
+[[nodiscard]] constexpr bool needs_person(LoginFlow flow) {
+  return flow == LoginFlow::kAuto || flow == LoginFlow::kBrowser || flow == LoginFlow::kDevice;
+}
 
 // How a client logs in at an issuer: the public part of the issuer's entry and its "client".
 struct LoginRecord {
@@ -64,11 +68,17 @@ struct LoginRecord {
   std::string client_id;
   std::vector<std::string> scopes;
   LoginFlow flow = LoginFlow::kAuto;
-  bool access_token = false;  // "token": "access_token"
+  bool access_token = false;                 // "token": "access_token"
+  std::optional<std::string> client_secret;  // no secret: everybody may read this file (RFC 8252 section 8.5)
+  uint32_t redirect_port = 0;                // of the loopback redirect, 0: any that is free
+  std::optional<std::string> resource;       // RFC 8707
+  std::string file;                          // of the flow "file"; may begin with "~/"
+  std::vector<std::string> command;          // of the flow "command": its arguments, the program's path first
 
   static void fields(auto& self, auto& visit) {
     visit(self.name, self.issuer, self.audiences, self.jwks_uri, self.jwks, self.ca_file, self.max_token_age,
-          self.clock_skew, self.client_id, self.scopes, self.flow, self.access_token);
+          self.clock_skew, self.client_id, self.scopes, self.flow, self.access_token, self.client_secret,
+          self.redirect_port, self.resource, self.file, self.command);
   }
 };
 

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "libqf/peers_db.h"
-
 namespace qf {
 
 Result<PolicyDb> PolicyDb::open(const std::string& path) {
@@ -13,7 +11,7 @@ Result<PolicyDb> PolicyDb::open(const std::string& path) {
   if (!reader) return reader.error();
   PolicyDb db(std::move(*reader));
   auto meta = db.meta();
-  if (!meta || meta->format != kDatabaseFormat) {
+  if (!meta || meta->format != kPolicyFormat) {
     return input_error(path + " was written by another version; run: qf-up apply");
   }
   return db;

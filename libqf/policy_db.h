@@ -25,6 +25,8 @@
 
 namespace qf {
 
+inline constexpr uint32_t kPolicyFormat = 1;
+
 struct StringList {
   std::vector<std::string> items;
   static void fields(auto& self, auto& visit) { visit(self.items); }
@@ -35,7 +37,7 @@ struct IdList {
 };
 
 struct PolicyMeta {
-  uint32_t format = 1;
+  uint32_t format = kPolicyFormat;
   uint64_t serial = 0;
   std::string domain;
   std::string document_hash;         // SHA-256 of the fabric document, hex

@@ -2,10 +2,15 @@
 #include "libqf/terminal.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "libqf/log.h"
+#include "libqf/text.h"
 
 namespace qf {
 
@@ -36,6 +41,33 @@ void Terminal::show(std::string_view text) const {
   if (fd_ < 0) return;
   // a terminal that has gone has nobody before it
   if (!write_all(fd_, printable(text, true) + "\n")) return;
+}
+
+bool Terminal::can_rewrite() const {
+  const char* kind = ::getenv("TERM");
+  return fd_ >= 0 && ::isatty(fd_) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
+}
+
+void Terminal::rewrite(std::string_view text) const {
+  if (fd_ < 0) return;
+  // ECMA-48: EL, erase to the end of the line
+  if (!write_all(fd_, "\r" + printable(text) + "\x1b[K")) return;
+}
+
+Terminal::Size Terminal::size() const {
+  struct winsize size = {};
+  if (fd_ < 0 || ::ioctl(fd_, TIOCGWINSZ, &size) != 0) return {};
+  return {size.ws_col, size.ws_row};
+}
+
+bool Terminal::is_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = ::getenv(name);
+    if (value == nullptr || *value == '\0') continue;
+    std::string locale = lower(value);
+    return locale.find("utf-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+  }
+  return false;
 }
 
 bool nobody_hears() {

@@ -24,6 +24,17 @@ class Terminal {
   // Control characters are removed; newlines stay.
   void show(std::string_view text) const;
 
+  // Whether a line can be written over: it is one that moves its cursor.
+  [[nodiscard]] bool can_rewrite() const;
+  // Puts the text in the place of the line that the cursor is in and stays in it; an empty one clears it.
+  void rewrite(std::string_view text) const;
+  struct Size {
+    int columns = 0, rows = 0;  // 0: unknown
+  };
+  [[nodiscard]] Size size() const;
+  // By the locale of the environment (LC_ALL, LC_CTYPE, LANG).
+  [[nodiscard]] static bool is_utf8();
+
  private:
   Fd owned_;
   int fd_ = -1;

@@ -39,6 +39,10 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
+bool is_visible_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
 std::optional<uint64_t> parse_number(std::string_view text, uint64_t most) {
   if (text.empty()) return std::nullopt;
   uint64_t value = 0;

@@ -14,6 +14,8 @@ namespace qf {
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);
 [[nodiscard]] std::string_view trim(std::string_view text);  // spaces, tabs, CR, LF at both ends
+// Only the characters from ! to ~ of ASCII: no space, no control, no letter that looks like another.
+[[nodiscard]] bool is_visible_ascii(std::string_view text);
 // Digits only, no sign, no space; nothing when it does not fit `most`.
 [[nodiscard]] std::optional<uint64_t> parse_number(std::string_view text, uint64_t most);
 

@@ -3,9 +3,12 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "libqf/browser.h"
 #include "libqf/log.h"
+#include "libqf/login_screen.h"
 #include "libqf/tokend_client.h"
 
 namespace qf {
@@ -15,17 +18,6 @@ namespace {
 // Longer than a cached token needs, shorter than a server's patience with a connection that says nothing.
 constexpr auto kPatience = std::chrono::seconds(2);
 constexpr auto kRestOfLine = std::chrono::seconds(5);
-
-std::string prompt_text(const cJSON* event) {
-  auto get = [&](const char* key) { return printable(json_string(event, key).value_or("")); };
-  std::string issuer = get("issuer"), code = get("user_code");
-  std::string text = "qf-proxy: to log in" + (issuer.empty() ? "" : " at " + issuer) + ", open " +
-                     get("verification_uri") + (code.empty() ? "" : " and enter the code " + code);
-  if (auto complete = get("verification_uri_complete"); !complete.empty()) text += "\nor open " + complete;
-  if (auto seconds = json_integer(event, "expires_in"); seconds && *seconds >= 60)
-    text += "\nthe code is good for " + std::to_string(*seconds / 60) + " minutes; Ctrl-C gives up";
-  return text;
-}
 
 Trouble daemon_trouble(const Error& error) {
   return {kExitSystem, "no credential: " + error.text(),
@@ -50,57 +42,50 @@ Trouble refusal(const cJSON* answer, const LoginRequest& request, bool asked) {
 class Login {
  public:
   Login(TokendClient client, const LoginRequest& request, const Terminal& terminal, const ClientWatch& watch)
-      : client_(std::move(client)), request_(request), terminal_(terminal), watch_(watch) {}
+      : client_(std::move(client)),
+        request_(request),
+        terminal_(terminal),
+        watch_(watch),
+        screen_(terminal, "qf-proxy: ") {}
 
   Result<IssuedCredential, Trouble> run() {
     JsonWriter line;
     line.set("version", kTokendProtocolVersion).set("op", "credential").set("peer", request_.peer);
     line.set("host", request_.host).set("interactive", terminal_.present());
+    line.set("browser", can_open_browser());
     if (auto sent = client_.send(line.text()); !sent) return daemon_trouble(sent.error());
     for (;;) {
       auto answer = next_line();
       if (!answer) return answer.error();
-      if (auto event = json_string(answer->get(), "event")) {
-        show_event(*event, answer->get());
-        continue;
-      }
-      return finish(answer->get());
+      if (!json_member(answer->get(), "event")) return finish(answer->get());
+      tell_slow();
+      screen_.show(answer->get());
     }
   }
 
  private:
   Result<JsonPtr, Trouble> next_line() {
-    Deadline deadline = told_slow_ ? Deadline::max() : started_ + kPatience;
-    if (!client_.has_line()) {
-      auto wake = watch_.wait(client_.fd(), POLLIN, deadline);
+    while (!client_.has_line()) {
+      Deadline patience = told_slow_ ? Deadline::max() : started_ + kPatience;
+      auto wake = watch_.wait(client_.fd(), POLLIN, std::min(patience, screen_.next_tick()));
       if (!wake) return wake.error();
-      if (*wake == ClientWatch::Wake::kTimeout) {
-        tell_slow();
-        return next_line();
-      }
+      if (*wake == ClientWatch::Wake::kReady) break;
+      if (Clock::now() >= patience) tell_slow();
+      if (Clock::now() >= screen_.next_tick()) screen_.tick();
     }
     auto line = client_.receive(Clock::now() + kRestOfLine);
     if (!line) return daemon_trouble(line.error());
     return std::move(*line);
   }
 
-  void show_event(const std::string& event, const cJSON* json) {
-    tell_slow();
-    if (event == "prompt") {
-      terminal_.show(prompt_text(json));
-      prompted_ = true;
-    } else if (event == "notice") {
-      terminal_.show("qf-proxy: " + printable(json_string(json, "message").value_or("")));
-    }
-  }
-
   Result<IssuedCredential, Trouble> finish(const cJSON* answer) {
+    screen_.clear();
     if (json_bool(answer, "ok") != true) return refusal(answer, request_, terminal_.present());
     IssuedCredential credential{json_string(answer, "certificate").value_or(""),
                                 json_string(answer, "key_file").value_or("")};
     if (credential.certificate.empty() || credential.key_file.empty())
       return daemon_trouble(peer_error("qf-tokend's answer has no certificate"));
-    if (prompted_) terminal_.show("qf-proxy: logged in");
+    if (screen_.prompted()) terminal_.show("qf-proxy: logged in");
     return credential;
   }
 
@@ -113,7 +98,8 @@ class Login {
   const Terminal& terminal_;
   const ClientWatch& watch_;
   Deadline started_ = Clock::now();
-  bool told_slow_ = false, prompted_ = false;
+  bool told_slow_ = false;
+  LoginScreen screen_;
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ Result<MintedCertificate, Refusal> mint_certificate(const Identity& identity, co
   credential.token = identity.token.reveal();
   credential.binding_salt = identity.salt;
   credential.original_token = identity.original_token.reveal();
-  std::string blob = sign_credential(credential, keys.user_key);
+  std::string blob = sign_credential(credential, keys.user.of(identity.key).key);
   wipe(credential.token);
   wipe(credential.original_token);
   MintedCertificate out{certificate_line(blob, "qufabric:" + peer.name), until};

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "libqf/json.h"
-#include "libqf/jwt.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
 
@@ -23,38 +22,14 @@ constexpr int64_t kDefaultExpiry = 600;   // where the required expires_in is mi
 constexpr int64_t kMostExpiry = 30 * 60;  // a login nobody finishes must end
 constexpr size_t kMostCode = 32;          // of a code that a person types, bytes
 constexpr size_t kMostUrl = 2048;
-constexpr size_t kMostAnswer = 256 * 1024;  // of any answer, bytes
-
-Refusal unusable_answer(const LoginRecord& record, const std::string& what) {
-  return {"provider", describe_issuer(record) + ": " + what,
-          "try again; when it stays so, tell the admin of the fabric"};
-}
-
-// RFC 6749 section 5.2; what the provider does not like is in the fabric document.
-Refusal turned_down(const LoginRecord& record, const std::string& what, const HttpAnswer& answer) {
-  Refusal refusal = unusable_answer(record, what + " is refused: " + describe_failure(answer));
-  std::string error = oauth_error(answer);
-  if (error == "invalid_client" || error == "unauthorized_client") {
-    refusal.hint =
-        "\"client_id\" in the issuer's entry of the fabric document must be a public client that the "
-        "provider knows and that may use the device flow; it is \"" +
-        record.client_id + "\"";
-  } else if (error == "invalid_scope") {
-    refusal.hint = "\"scopes\" in the issuer's entry of the fabric document are " + join(record.scopes, ", ");
-  }
-  return refusal;
-}
 
 // RFC 8628 section 6.1: a code is short, for a person types it.
 bool can_be_typed(std::string_view code) {
-  return !code.empty() && code.size() <= kMostCode &&
-         std::all_of(code.begin(), code.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return !code.empty() && code.size() <= kMostCode && is_visible_ascii(code);
 }
 
-// A name of other letters that looks like a known one would not be noticed (RFC 3986 has ASCII only).
 bool can_be_opened(const std::string& url) {
-  return url.size() <= kMostUrl && check_url(url) &&
-         std::all_of(url.begin(), url.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return url.size() <= kMostUrl && is_visible_ascii(url) && check_url(url);
 }
 
 bool worth_another_try(const HttpAnswer& answer) {
@@ -107,62 +82,16 @@ Result<DeviceAuthorization, Refusal> read_device_authorization(const LoginRecord
   return out;
 }
 
-Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, const HttpAnswer& answer) {
-  auto body = parse_json(answer.body);
-  if (!body || !cJSON_IsObject(body->get())) {
-    return unusable_answer(record, "the token answer is not a JSON object");
-  }
-  const char* field = record.access_token ? "access_token" : "id_token";
-  auto token = json_string(body->get(), field);
-  if (!token || token->empty()) {
-    return Refusal{"provider", describe_issuer(record) + ": \"" + field + "\" of the token answer is missing",
-                   record.access_token ? "" : "the client's scopes must hold openid"};
-  }
-  TokenGrant grant{Secret(*token)};
-  bool fits = token->size() <= kMostTokenBytes;
-  wipe(*token);
-  if (!fits) {
-    return unusable_answer(record, std::string("\"") + field + "\" of the token answer is longer than " +
-                                       std::to_string(kMostTokenBytes) + " bytes");
-  }
-  return grant;
-}
-
 DeviceFlow::~DeviceFlow() {
-  if (request_ != 0) services_.cancel_fetch(request_);
   wipe(authorization_.device_code);
 }
 
 void DeviceFlow::start() {
-  fetch(discovery_url(record_.issuer), std::nullopt, &DeviceFlow::discovered);
-}
-
-void DeviceFlow::fetch(const std::string& url, std::optional<std::string> form, Handler handler) {
-  HttpRequest request{url, record_.ca_file.value_or(""), std::move(form), {}};
-  request.limits.most_bytes = kMostAnswer;
-  request_ = services_.fetch(std::move(request), [this, handler](Result<HttpAnswer> answer) {
-    request_ = 0;
-    (this->*handler)(answer);
-  });
-}
-
-void DeviceFlow::discovered(Result<HttpAnswer>& answer) {
-  auto found = read_discovery(record_, answer);
-  if (!found) return finish(found.error());
-  discovery_ = *found;
-  if (discovery_.device_authorization_endpoint.empty()) {
-    return finish(
-        unusable_answer(record_,
-                        "\"device_authorization_endpoint\" of its discovery document is missing, so there "
-                        "is no device login"));
-  }
-  std::vector<std::string> scopes = record_.scopes;
-  if (std::find(scopes.begin(), scopes.end(), "openid") == scopes.end()) {
-    scopes.insert(scopes.begin(), "openid");
-  }
-  fetch(discovery_.device_authorization_endpoint,
-        form_encode({{"client_id", record_.client_id}, {"scope", join(scopes, " ")}, {"nonce", nonce_}}),
-        &DeviceFlow::authorized);
+  OAuthClient::Fields fields = {{"scope", scopes_for(record_, request_.refresh)}};
+  if (client_.takes_nonce()) fields.emplace_back("nonce", request_.nonce);
+  if (record_.resource) fields.emplace_back("resource", *record_.resource);
+  client_.post(client_.provider().device_authorization_endpoint, std::move(fields),
+               [this](Result<HttpAnswer>& answer) { authorized(answer); });
 }
 
 void DeviceFlow::authorized(Result<HttpAnswer>& answer) {
@@ -177,27 +106,20 @@ void DeviceFlow::authorized(Result<HttpAnswer>& answer) {
 }
 
 void DeviceFlow::event(const std::vector<pollfd>&) {
-  if (done_ || request_ != 0 || services_.now() < next_poll_) return;
+  if (done_ || client_.busy() || services_.now() < next_poll_) return;
   next_poll_ = Deadline::max();
   if (services_.now() >= expires_) return finish(expired());
   poll_token();
 }
 
 void DeviceFlow::poll_token() {
-  fetch(discovery_.token_endpoint,
-        form_encode({{"grant_type", kDeviceGrant},
-                     {"device_code", authorization_.device_code},
-                     {"client_id", record_.client_id}}),
-        &DeviceFlow::polled);
+  client_.ask_token({{"grant_type", kDeviceGrant}, {"device_code", authorization_.device_code}},
+                    [this](Result<HttpAnswer>& answer) { polled(answer); });
 }
 
 void DeviceFlow::polled(Result<HttpAnswer>& answer) {
   if (!answer) return back_off(answer.error().text(), std::nullopt);
-  if ((*answer).status == 200) {
-    auto grant = read_token_answer(record_, *answer);
-    wipe((*answer).body);
-    return finish(std::move(grant));
-  }
+  if ((*answer).status == 200) return finish(read_token_answer(client_, *answer));
   polled_in_vain(*answer);
 }
 
@@ -214,7 +136,7 @@ void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
   }
   if (error == "expired_token") return finish(expired());
   if (worth_another_try(answer)) {
-    return back_off(url_host(discovery_.token_endpoint) + " answers " + describe_failure(answer),
+    return back_off(url_host(client_.provider().token_endpoint) + " answers " + describe_failure(answer),
                     answer.retry_after);
   }
   finish(turned_down(record_, "the token", answer));
@@ -237,7 +159,7 @@ void DeviceFlow::finish(Result<TokenGrant, Refusal> result) {
   if (done_) return;
   done_ = true;
   next_poll_ = Deadline::max();
-  listener_.flow_done(std::move(result));
+  static_cast<void>(listener_.flow_done(std::move(result)));
 }
 
 Refusal DeviceFlow::expired() const {

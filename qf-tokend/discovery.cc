@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/discovery.h"
 
+#include <algorithm>
+
 #include "libqf/json.h"
 #include "libqf/log.h"
 
@@ -25,13 +27,79 @@ std::optional<Refusal> read_endpoint(const LoginRecord& record, const cJSON* doc
   }
   auto url = json_string(document, key);
   if (!url) return unusable_discovery(record, field + " is no string");
+  // a name of other letters that looks like a known one would not be noticed (RFC 3986 has ASCII only)
+  if (!is_visible_ascii(*url)) return unusable_discovery(record, field + " is no URL");
+  // RFC 6749 sections 3.1 and 3.2
+  if (url->find('#') != std::string::npos) return unusable_discovery(record, field + " has a fragment");
   if (auto checked = check_url(*url); !checked)
     return unusable_discovery(record, field + ": " + checked.error().what);
   out = *url;
   return std::nullopt;
 }
 
+// What the provider supports of something; where it says nothing, `otherwise` (RFC 8414 section 2).
+std::optional<Refusal> read_supported(const LoginRecord& record, const cJSON* document, const char* key,
+                                      std::vector<std::string> otherwise, std::vector<std::string>& out) {
+  out = std::move(otherwise);
+  if (json_member(document, key) == nullptr) return std::nullopt;
+  auto values = json_strings(document, key);
+  if (!values) {
+    return unusable_discovery(record,
+                              std::string("\"") + key + "\" of its discovery document is no list of strings");
+  }
+  out = std::move(*values);
+  return std::nullopt;
+}
+
+bool has(const std::vector<std::string>& values, std::string_view value) {
+  return std::find(values.begin(), values.end(), value) != values.end();
+}
+
+std::optional<Refusal> read_endpoints(const LoginRecord& record, const cJSON* document, Discovery& found) {
+  struct Endpoint {
+    const char* key;
+    bool required;
+    std::string* url;
+  };
+  const Endpoint endpoints[] = {
+      {"token_endpoint", true, &found.token_endpoint},
+      {"authorization_endpoint", false, &found.authorization_endpoint},
+      {"device_authorization_endpoint", false, &found.device_authorization_endpoint},
+      {"revocation_endpoint", false, &found.revocation_endpoint},
+      {"jwks_uri", false, &found.jwks_uri},
+  };
+  for (const auto& [key, required, url] : endpoints) {
+    if (auto bad = read_endpoint(record, document, key, required, *url)) return bad;
+  }
+  return std::nullopt;
+}
+
+std::optional<Refusal> read_abilities(const LoginRecord& record, const cJSON* document, Discovery& found) {
+  std::vector<std::string> challenges, authentications;
+  if (auto bad =
+          read_supported(record, document, "dpop_signing_alg_values_supported", {}, found.dpop_algorithms)) {
+    return bad;
+  }
+  if (auto bad = read_supported(record, document, "code_challenge_methods_supported", {"S256"}, challenges)) {
+    return bad;
+  }
+  if (auto bad = read_supported(record, document, "token_endpoint_auth_methods_supported",
+                                {"client_secret_basic"}, authentications)) {
+    return bad;
+  }
+  found.pkce = has(challenges, "S256");
+  found.secret_in_form =
+      !has(authentications, "client_secret_basic") && has(authentications, "client_secret_post");
+  found.names_issuer = json_bool(document, "authorization_response_iss_parameter_supported").value_or(false);
+  return std::nullopt;
+}
+
 }  // namespace
+
+Refusal unusable_answer(const LoginRecord& record, const std::string& what) {
+  return {"provider", describe_issuer(record) + ": " + what,
+          "try again; when it stays so, tell the admin of the fabric"};
+}
 
 Refusal not_reached(const LoginRecord& record, const Error& error) {
   return {"provider", describe_issuer(record) + ": " + error.text(),
@@ -52,7 +120,8 @@ Result<Discovery, Refusal> read_discovery(const LoginRecord& record, const Resul
   }
   auto document = parse_json((*answer).body);
   if (!document)
-    return unusable_discovery(record, "its discovery document is not JSON: " + document.error().what);
+    return unusable_discovery(record,
+                              "its discovery document is not JSON: " + printable(document.error().what));
   auto issuer = json_string(document->get(), "issuer");
   if (!issuer) return unusable_discovery(record, "\"issuer\" of its discovery document is missing");
   if (*issuer != record.issuer) {
@@ -60,13 +129,8 @@ Result<Discovery, Refusal> read_discovery(const LoginRecord& record, const Resul
                                           printable(issuer->substr(0, kMostErrorText)) + "\"");
   }
   Discovery found;
-  if (auto bad = read_endpoint(record, document->get(), "token_endpoint", true, found.token_endpoint)) {
-    return *bad;
-  }
-  if (auto bad = read_endpoint(record, document->get(), "device_authorization_endpoint", false,
-                               found.device_authorization_endpoint)) {
-    return *bad;
-  }
+  if (auto bad = read_endpoints(record, document->get(), found)) return *bad;
+  if (auto bad = read_abilities(record, document->get(), found)) return *bad;
   return found;
 }
 

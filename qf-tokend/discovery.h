@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libqf/http.h"
 #include "libqf/peers_db.h"
@@ -15,7 +16,15 @@ namespace qf {
 
 struct Discovery {
   std::string token_endpoint;
-  std::string device_authorization_endpoint;  // RFC 8628 section 4; empty: none
+  // Empty: none.
+  std::string authorization_endpoint;
+  std::string device_authorization_endpoint;  // RFC 8628 section 4
+  std::string revocation_endpoint;            // RFC 8414 section 2
+  std::string jwks_uri;
+  std::vector<std::string> dpop_algorithms;  // dpop_signing_alg_values_supported (RFC 9449 section 5.1)
+  bool names_issuer = false;    // authorization_response_iss_parameter_supported (RFC 9207 section 3)
+  bool pkce = true;             // S256 is supported (RFC 8414), or nothing is said about it
+  bool secret_in_form = false;  // a client's secret can only be sent as client_secret_post
 };
 
 [[nodiscard]] std::string discovery_url(std::string_view issuer);
@@ -23,6 +32,8 @@ struct Discovery {
 [[nodiscard]] Result<Discovery, Refusal> read_discovery(const LoginRecord& record,
                                                         const Result<HttpAnswer>& answer);
 
+// Something that the provider published or answered is of no use; the message names the issuer.
+[[nodiscard]] Refusal unusable_answer(const LoginRecord& record, const std::string& what);
 // The provider gave no answer; the hint is the error's own where it has one.
 [[nodiscard]] Refusal not_reached(const LoginRecord& record, const Error& error);
 

@@ -6,6 +6,7 @@
 #include "libqf/binding.h"
 #include "libqf/crypto.h"
 #include "libqf/jwt.h"
+#include "libqf/log.h"
 #include "libqf/text.h"
 #include "qf-tokend/discovery.h"
 
@@ -19,7 +20,7 @@ Refusal unusable_token(const LoginRecord& record, const std::string& what) {
 
 // An id_token is made for the client that asked; other tokens for who will read them.
 std::vector<std::string> expected_audiences(const LoginRecord& record) {
-  bool id_token = !record.access_token && record.flow != LoginFlow::kMachine;
+  bool id_token = !record.access_token && needs_person(record.flow);
   if (id_token && !record.client_id.empty()) return {record.client_id};
   return record.audiences;
 }
@@ -34,6 +35,19 @@ TokenRules rules_for(const LoginRecord& record) {
   return rules;
 }
 
+Result<Claims, Refusal> read_claims(const LoginRecord& record, std::string_view token, int64_t wall_time) {
+  auto header = parse_jws_header(token);
+  if (!header) return unusable_token(record, header.error().text());
+  auto payload = unverified_payload(token);
+  if (!payload) return unusable_token(record, payload.error().text());
+  auto claims = parse_claims(*payload);
+  if (!claims) return unusable_token(record, claims.error().text());
+  if (auto refusal = check_claims(*claims, *header, rules_for(record), wall_time)) {
+    return unusable_token(record, refusal->text());
+  }
+  return std::move(*claims);
+}
+
 }  // namespace
 
 Identity Identity::clone() const {
@@ -45,9 +59,14 @@ Identity Identity::clone() const {
   copy.expires = expires;
   copy.max_token_age = max_token_age;
   copy.bound = bound;
+  copy.key = key;
+  copy.binding = binding;
   copy.salt = salt;
   copy.token = token.clone();
   copy.original_token = original_token.clone();
+  copy.refresh_token = refresh_token.clone();
+  copy.provider = provider;
+  copy.record = record;
   return copy;
 }
 
@@ -62,17 +81,10 @@ BindingRequest make_binding(std::string_view user_key_blob) {
 }
 
 Result<Identity, Refusal> accept_token(const LoginRecord& record, TokenGrant grant,
-                                       const BindingRequest& binding, std::string_view user_key_blob,
+                                       const BindingRequest& binding, const UserKeys& keys,
                                        int64_t wall_time) {
-  auto header = parse_jws_header(grant.token.reveal());
-  if (!header) return unusable_token(record, header.error().text());
-  auto payload = unverified_payload(grant.token.reveal());
-  if (!payload) return unusable_token(record, payload.error().text());
-  auto claims = parse_claims(*payload);
-  if (!claims) return unusable_token(record, claims.error().text());
-  if (auto refusal = check_claims(*claims, *header, rules_for(record), wall_time)) {
-    return unusable_token(record, refusal->text());
-  }
+  auto claims = read_claims(record, grant.token.reveal(), wall_time);
+  if (!claims) return claims.error();
   // ours and only ours; some providers drop the nonce in a device login, which makes a bearer token
   if (!claims->nonce.empty() && claims->nonce != binding.nonce) {
     return unusable_token(record, "its nonce is not the one that we sent");
@@ -84,18 +96,42 @@ Result<Identity, Refusal> accept_token(const LoginRecord& record, TokenGrant gra
   identity.issued_at = claims->issued_at;
   identity.expires = claims->expires;
   identity.max_token_age = record.max_token_age;
-  switch (check_binding(*claims, binding.salt, user_key_blob)) {
+  identity.key = grant.proof_key;
+  identity.binding = binding;
+  switch (check_binding(*claims, binding.salt, keys.of(grant.proof_key).blob)) {
     case Binding::kForeign:
       return unusable_token(record, "it is bound to a key that is not ours");
     case Binding::kBound:
       identity.bound = true;
-      identity.salt = binding.salt;
+      if (!claims->nonce.empty()) identity.salt = binding.salt;
       break;
     case Binding::kNone:
       break;
   }
   identity.token = std::move(grant.token);
+  identity.refresh_token = std::move(grant.refresh_token);
+  identity.provider = std::move(grant.provider);
+  identity.record = record;
   return identity;
+}
+
+Result<Identity, Refusal> accept_refreshed(const LoginRecord& record, TokenGrant grant,
+                                           const Identity& before, const UserKeys& keys, int64_t wall_time) {
+  auto fresh = accept_token(record, std::move(grant), before.binding, keys, wall_time);
+  if (!fresh) return fresh;
+  if (fresh->subject != before.subject) {
+    return unusable_token(record,
+                          "a refresh gave one for another subject, \"" + printable(fresh->subject) + "\"");
+  }
+  // without rotation the old one stays good (RFC 6749 section 6)
+  if (fresh->refresh_token.empty()) fresh->refresh_token = before.refresh_token.clone();
+  if (!fresh->bound && !before.salt.empty()) {
+    const Secret& original = before.original_token.empty() ? before.token : before.original_token;
+    fresh->original_token = original.clone();
+    fresh->salt = before.salt;
+    fresh->bound = true;
+  }
+  return fresh;
 }
 
 }  // namespace qf

@@ -6,10 +6,19 @@
 
 namespace qf {
 
+Result<UserKeys> UserKeys::make() {
+  auto ed25519 = SigningKey::generate(KeyType::kEd25519);
+  if (!ed25519) return ed25519.error();
+  auto p256 = SigningKey::generate(KeyType::kEcdsaP256);
+  if (!p256) return p256.error();
+  std::string first = ed25519->ssh_public_blob(), second = p256->ssh_public_blob();
+  return UserKeys{{std::move(*ed25519), std::move(first)}, {std::move(*p256), std::move(second)}};
+}
+
 Result<Keys> make_keys(const std::string& ssh_folder) {
   auto subject = SigningKey::generate(KeyType::kEd25519);
   if (!subject) return subject.error();
-  auto user = SigningKey::generate(KeyType::kEd25519);
+  auto user = UserKeys::make();
   if (!user) return user.error();
   std::string path = ssh_folder + "/subject";
   Secret file = subject->openssh_private_key_file("qufabric");
@@ -18,8 +27,7 @@ Result<Keys> make_keys(const std::string& ssh_folder) {
   WireReader whole(blob);
   (void)whole.string();  // "ssh-ed25519"
   std::string public_half(whole.string());
-  std::string user_blob = user->ssh_public_blob();
-  return Keys{std::move(*user), std::move(user_blob), std::move(public_half), std::move(path)};
+  return Keys{std::move(*user), std::move(public_half), std::move(path)};
 }
 
 }  // namespace qf

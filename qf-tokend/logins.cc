@@ -14,17 +14,18 @@ namespace qf {
 class Logins::Active final : public FlowListener {
  public:
   Active(Logins& logins, LoginRecord record)
-      : logins_(logins), record_(std::move(record)), binding_(make_binding(logins_.user_key_blob_)) {}
+      : logins_(logins),
+        record_(std::move(record)),
+        binding_(make_binding(logins_.services_.user_keys().ed25519.blob)) {}
 
-  void start() {
-    auto flow = logins_.make_flow_(record_, binding_.nonce, *this);
-    if (!flow) return flow_done(flow.error());
-    flow_ = std::move(*flow);
+  void start(uint64_t client, Wish wish) {
+    if (wish.browser) opener_ = client;
+    flow_ = logins_.make_flow_(record_, {binding_.nonce, wish.browser, wish.refresh}, *this);
     flow_->start();
   }
   void join(uint64_t client) {
     clients_.push_back(client);
-    if (prompt_) logins_.observer_.login_progress(client, prompt_line());
+    if (prompt_) logins_.observer_.login_progress(client, prompt_line(false));
   }
   // True when nobody is left.
   bool leave(uint64_t client) {
@@ -35,26 +36,38 @@ class Logins::Active final : public FlowListener {
   void flow_prompt(const LoginPrompt& prompt) override {
     prompt_ = prompt;
     prompted_ = logins_.services_.now();
-    for (uint64_t client : clients_) logins_.observer_.login_progress(client, prompt_line());
+    // one of them opens the browser, or there would be as many windows as callers
+    for (uint64_t client : clients_) {
+      logins_.observer_.login_progress(client, prompt_line(opener_ == client && prompt.user_code.empty()));
+    }
   }
   void flow_notice(const std::string& message) override {
     log_info(record_.name + ": " + message);
-    std::string line = JsonWriter().set("event", "notice").set("message", message).text();
-    for (uint64_t client : clients_) logins_.observer_.login_progress(client, line);
+    tell_all(JsonWriter().set("event", "notice").set("message", message).text());
   }
-  void flow_done(Result<TokenGrant, Refusal> result) override { result_ = std::move(result); }
+  std::optional<Refusal> flow_done(Result<TokenGrant, Refusal> result) override {
+    if (!result) {
+      result_ = result.error();
+      return std::nullopt;
+    }
+    FlowServices& services = logins_.services_;
+    result_ = accept_token(record_, std::move(*result), binding_, services.user_keys(), services.wall_time());
+    if (!*result_) return result_->error();
+    if (prompt_) tell_all(JsonWriter().set("event", "approved").set("issuer", record_.name).text());
+    return std::nullopt;
+  }
 
   [[nodiscard]] bool ended() const { return result_.has_value(); }
-  [[nodiscard]] TokenFlow* flow() const { return flow_.get(); }
+  [[nodiscard]] TokenFlow& flow() const { return *flow_; }
   [[nodiscard]] const std::vector<uint64_t>& clients() const { return clients_; }
   // Once, after the end.
-  Result<Identity, Refusal> take_identity(int64_t wall_time) {
-    if (!*result_) return result_->error();
-    return accept_token(record_, std::move(**result_), binding_, logins_.user_key_blob_, wall_time);
-  }
+  Result<Identity, Refusal> take_result() { return std::move(*result_); }
 
  private:
-  [[nodiscard]] std::string prompt_line() const {
+  void tell_all(const std::string& line) {
+    for (uint64_t client : clients_) logins_.observer_.login_progress(client, line);
+  }
+  [[nodiscard]] std::string prompt_line(bool open) const {
     auto gone = std::chrono::floor<std::chrono::seconds>(logins_.services_.now() - prompted_).count();
     JsonWriter line;
     line.set("event", "prompt").set("issuer", record_.name);
@@ -62,7 +75,8 @@ class Logins::Active final : public FlowListener {
     if (!prompt_->verification_uri_complete.empty()) {
       line.set("verification_uri_complete", prompt_->verification_uri_complete);
     }
-    line.set("user_code", prompt_->user_code);
+    if (!prompt_->user_code.empty()) line.set("user_code", prompt_->user_code);
+    if (open) line.set("open", true);
     line.set("expires_in", std::max<int64_t>(0, prompt_->expires_in - gone));
     return line.text();
   }
@@ -72,27 +86,25 @@ class Logins::Active final : public FlowListener {
   BindingRequest binding_;
   std::unique_ptr<TokenFlow> flow_;
   std::vector<uint64_t> clients_;
+  std::optional<uint64_t> opener_;  // the client that opens the browser
   std::optional<LoginPrompt> prompt_;
   Deadline prompted_;
-  std::optional<Result<TokenGrant, Refusal>> result_;
+  std::optional<Result<Identity, Refusal>> result_;
 };
 
-Logins::Logins(MakeFlow make_flow, FlowServices& services, LoginObserver& observer, std::string user_key_blob)
-    : make_flow_(std::move(make_flow)),
-      services_(services),
-      observer_(observer),
-      user_key_blob_(std::move(user_key_blob)) {}
+Logins::Logins(MakeFlow make_flow, FlowServices& services, LoginObserver& observer)
+    : make_flow_(std::move(make_flow)), services_(services), observer_(observer) {}
 
 Logins::~Logins() = default;
 
-void Logins::join(const LoginRecord& record, uint64_t client) {
+void Logins::join(const LoginRecord& record, uint64_t client, Wish wish) {
   auto [it, is_new] = active_.try_emplace(record.name);
   if (is_new) {
     log_info("login at issuer " + record.name + " begins");
     it->second = std::make_unique<Active>(*this, record);
   }
   it->second->join(client);
-  if (is_new) it->second->start();
+  if (is_new) it->second->start(client, wish);
 }
 
 void Logins::leave(uint64_t client) {
@@ -116,7 +128,7 @@ std::vector<std::string> Logins::issuers() const {
 
 void Logins::add(std::vector<pollfd>& polled) const {
   for (const auto& [name, active] : active_) {
-    if (active->flow() != nullptr) active->flow()->add(polled);
+    if (!active->ended()) active->flow().add(polled);
   }
 }
 
@@ -124,27 +136,27 @@ Deadline Logins::deadline() const {
   Deadline soonest = Deadline::max();
   for (const auto& [name, active] : active_) {
     if (active->ended()) return Deadline::min();
-    soonest = std::min(soonest, active->flow()->deadline());
+    soonest = std::min(soonest, active->flow().deadline());
   }
   return soonest;
 }
 
-void Logins::handle(const std::vector<pollfd>& polled, int64_t wall_time) {
+void Logins::handle(const std::vector<pollfd>& polled) {
   for (const auto& [name, active] : active_) {
-    if (!active->ended()) active->flow()->event(polled);
+    if (!active->ended()) active->flow().event(polled);
   }
-  settle(wall_time);
+  settle();
 }
 
 // The observer may join and cancel logins, so each one is taken out before it is told.
-void Logins::settle(int64_t wall_time) {
+void Logins::settle() {
   for (;;) {
     auto ended =
         std::find_if(active_.begin(), active_.end(), [](const auto& entry) { return entry.second->ended(); });
     if (ended == active_.end()) return;
     auto node = active_.extract(ended);
     Active& active = *node.mapped();
-    auto identity = active.take_identity(wall_time);
+    auto identity = active.take_result();
     if (identity) {
       observer_.login_succeeded(std::move(*identity), active.clients());
     } else {

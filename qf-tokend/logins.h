@@ -27,17 +27,22 @@ class LoginObserver {
 
 class Logins {
  public:
-  // What this issuer's entry asks for; "unsupported" where we do not have that flow.
-  using MakeFlow = std::function<Result<std::unique_ptr<TokenFlow>, Refusal>(
-      const LoginRecord& record, const std::string& nonce, FlowListener& listener)>;
+  // The flow that this issuer's entry asks for.
+  using MakeFlow = std::function<std::unique_ptr<TokenFlow>(const LoginRecord& record, FlowRequest request,
+                                                            FlowListener& listener)>;
 
-  Logins(MakeFlow make_flow, FlowServices& services, LoginObserver& observer, std::string user_key_blob);
+  Logins(MakeFlow make_flow, FlowServices& services, LoginObserver& observer);
   ~Logins();
   Logins(const Logins&) = delete;
   Logins& operator=(const Logins&) = delete;
 
+  // How a client wants the login, if it is the one that begins it.
+  struct Wish {
+    bool browser = false;  // it can open one for the person
+    bool refresh = false;  // see FlowRequest
+  };
   // The client waits for a login at this issuer, one that is going on or a new one.
-  void join(const LoginRecord& record, uint64_t client);
+  void join(const LoginRecord& record, uint64_t client, Wish wish);
   void leave(uint64_t client);
   void cancel(const std::string& issuer_name, const Refusal& refusal);
   [[nodiscard]] bool going_on(const std::string& issuer_name) const { return active_.contains(issuer_name); }
@@ -46,18 +51,17 @@ class Logins {
 
   void add(std::vector<pollfd>& polled) const;
   [[nodiscard]] Deadline deadline() const;
-  // Runs the flows, then tells the observer of those that have ended. `wall_time`: seconds since the epoch.
-  void handle(const std::vector<pollfd>& polled, int64_t wall_time);
+  // Runs the flows, then tells the observer of those that have ended.
+  void handle(const std::vector<pollfd>& polled);
 
  private:
   class Active;
   using ActiveMap = std::map<std::string, std::unique_ptr<Active>>;
-  void settle(int64_t wall_time);
+  void settle();
 
   MakeFlow make_flow_;
   FlowServices& services_;
   LoginObserver& observer_;
-  std::string user_key_blob_;
   ActiveMap active_;  // by issuer name
 };
 

@@ -63,6 +63,14 @@ Fault read_integer(const cJSON* object, const char* key, std::optional<int64_t>&
   return std::nullopt;
 }
 
+Fault read_flag(const cJSON* object, const char* key, bool& out) {
+  if (json_member(object, key) == nullptr) return std::nullopt;
+  auto flag = json_bool(object, key);
+  if (!flag) return malformed(std::string("\"") + key + "\" must be true or false");
+  out = *flag;
+  return std::nullopt;
+}
+
 Fault read_ssh_process(const cJSON* object, bool required, Request& request) {
   std::optional<int64_t> pid;
   if (auto fault = read_integer(object, "pid", pid)) return fault;
@@ -107,12 +115,9 @@ Fault read_members(const cJSON* object, const OperationRule& rule, Request& requ
   if (auto fault = read_text(object, "audience", kMostIssuerBytes, request.audience)) return fault;
   if (auto fault = read_text(object, "nonce", kMostNonceBytes, request.nonce)) return fault;
   if (rule.nonce && request.nonce.empty()) return malformed("\"nonce\" is missing");
-  if (json_member(object, "interactive") != nullptr) {
-    auto interactive = json_bool(object, "interactive");
-    if (!interactive) return malformed("\"interactive\" must be true or false");
-    request.interactive = *interactive;
-  }
-  return std::nullopt;
+  if (auto fault = read_flag(object, "interactive", request.interactive)) return fault;
+  if (auto fault = read_flag(object, "browser", request.browser)) return fault;
+  return read_flag(object, "renew", request.renew);
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ struct Request {
   int64_t pid = 0;        // of the ssh that asks; 0: not given
   std::string start;      // its start time, field 22 of /proc/PID/stat
   bool interactive = false;
+  bool browser = false;  // the client can open a browser for the person
+  bool renew = false;    // log in anew, whatever is cached
   std::string issuer;    // a name; for the machine issuer the iss; empty: not given
   std::string audience;  // machine issuer
   std::string nonce;     // machine issuer

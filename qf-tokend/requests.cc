@@ -10,6 +10,12 @@
 
 namespace qf {
 
+namespace {
+
+const Refusal kLoggedOut = {"cancelled", "the login was cancelled by a logout", ""};
+
+}  // namespace
+
 void TokenService::request(uint64_t client, const Request& request) {
   switch (request.operation) {
     case Operation::kMatch:
@@ -40,6 +46,7 @@ void TokenService::request(uint64_t client, const Request& request) {
 
 void TokenService::refuse(uint64_t client, const Refusal& refusal) {
   waiting_.erase(client);
+  refreshing_.erase(client);
   server_->answer(client, refusal_line(refusal));
 }
 
@@ -63,9 +70,12 @@ void TokenService::detected(uint64_t client, const Request& request) {
 
 // Writes the certificate file of this host when a token is at hand, and notes which ssh will load it.
 bool TokenService::renew_certificate(const Request& request, const PeerRecord& peer) {
-  auto record = choose_issuer("", &peer);
+  auto record = choose_issuer(request, &peer);
   const Identity* identity = record ? cached(record->name) : nullptr;
+  // without waiting: the connection itself will, should this not be done by then
+  if (record && identity == nullptr) static_cast<void>(refresh(*record));
   if (identity == nullptr) return false;
+  refresh_ahead(*record);
   int64_t wall = time_now().wall;
   auto certificate = mint_certificate(*identity, peer, keys_, wall);
   if (!certificate) {
@@ -91,16 +101,38 @@ void TokenService::confirm(uint64_t client, const Request& request) {
 void TokenService::credential(uint64_t client, const Request& request) {
   auto peer = find_peer(request);
   if (!peer) return refuse(client, peer.error());
-  auto record = choose_issuer(request.issuer, &*peer);
+  auto record = choose_issuer(request, &*peer);
   if (!record) return refuse(client, record.error());
-  if (const Identity* identity = cached(record->name)) return answer_credential(client, request, *identity);
-  wait_for_login(client, request, *record);
+  serve(client, request, *record);
+}
+
+void TokenService::serve(uint64_t client, const Request& request, const LoginRecord& record) {
+  const Identity* identity = request.renew ? nullptr : cached(record.name);
+  if (identity != nullptr) {
+    refresh_ahead(record);
+    return answer(client, request, *identity);
+  }
+  if (!request.renew && refresh(record)) {
+    refreshing_.insert_or_assign(client, Refreshing{record.name, request});
+    return;
+  }
+  if (request.operation == Operation::kShow) {
+    return refuse(client,
+                  {"login_required", "no token of issuer " + record.name + " is cached", hint_to_log_in()});
+  }
+  wait_for_login(client, request, record);
 }
 
 void TokenService::wait_for_login(uint64_t client, const Request& request, const LoginRecord& record) {
   if (!request.interactive && needs_person(record.flow)) return refuse(client, login_required(record));
   waiting_.insert_or_assign(client, request);
-  logins_.join(record, client);
+  logins_.join(record, client, {request.browser, ttl() > 0});
+}
+
+void TokenService::answer(uint64_t client, const Request& request, const Identity& identity) {
+  if (request.operation == Operation::kCredential) return answer_credential(client, request, identity);
+  if (request.operation == Operation::kShow) return answer_show(client, identity);
+  answer_login(client, identity);
 }
 
 void TokenService::answer_credential(uint64_t client, const Request& request, const Identity& identity) {
@@ -131,10 +163,9 @@ Refusal TokenService::login_required(const LoginRecord& record) {
 }
 
 void TokenService::login(uint64_t client, const Request& request) {
-  auto record = choose_issuer(request.issuer, nullptr);
+  auto record = choose_issuer(request, nullptr);
   if (!record) return refuse(client, record.error());
-  if (const Identity* identity = cached(record->name)) return answer_login(client, *identity);
-  wait_for_login(client, request, *record);
+  serve(client, request, *record);
 }
 
 void TokenService::answer_login(uint64_t client, const Identity& identity) {
@@ -147,41 +178,66 @@ void TokenService::answer_login(uint64_t client, const Identity& identity) {
 }
 
 void TokenService::show(uint64_t client, const Request& request) {
-  auto record = choose_issuer(request.issuer, nullptr);
+  Request asked = request;
+  asked.interactive = true;  // who looks at a token means the one that a person's ssh would use
+  auto record = choose_issuer(asked, nullptr);
   if (!record) return refuse(client, record.error());
-  const Identity* identity = cached(record->name);
-  if (identity == nullptr) {
-    return refuse(client,
-                  {"login_required", "no token of issuer " + record->name + " is cached", hint_to_log_in()});
-  }
-  std::string line = JsonWriter().set("ok", true).set("token", identity->token.reveal()).text();
+  serve(client, request, *record);
+}
+
+void TokenService::answer_show(uint64_t client, const Identity& identity) {
+  std::string line = JsonWriter().set("ok", true).set("token", identity.token.reveal()).text();
   server_->answer(client, line);
   wipe(line);
 }
 
-JsonPtr TokenService::issuer_status(const std::string& name) {
+TokenService::Readiness TokenService::readiness(const std::string& issuer_name, const PeersDb& db) {
+  Readiness out;
+  out.usable = cached(issuer_name) != nullptr;
+  out.refreshable =
+      refreshes_.going_on(issuer_name) || tokens_.refreshable(issuer_name, time_now(), ttl()) != nullptr;
+  auto record = db.find_issuer(issuer_name);
+  out.prompt = !out.usable && !out.refreshable && (!record || needs_person(record->flow));
+  return out;
+}
+
+JsonPtr TokenService::issuer_status(const std::string& name, const PeersDb& db) {
+  Readiness ready = readiness(name, db);
   JsonWriter out;
   out.set("name", name);
-  const Identity* identity = cached(name);
-  out.set("state", identity != nullptr ? "cached" : logins_.going_on(name) ? "logging_in" : "none");
-  if (identity != nullptr) {
-    out.set("issuer", identity->issuer).set("subject", identity->subject).set("expires", identity->expires);
-    out.set("ttl_left", tokens_.seconds_left(name, time_now(), ttl())).set("bound", identity->bound);
+  out.set("state", ready.usable             ? "cached"
+                   : ready.refreshable      ? "refreshable"
+                   : logins_.going_on(name) ? "logging_in"
+                                            : "none");
+  out.set("prompt", ready.prompt);
+  const Identity* kept = tokens_.kept(name);
+  if (kept != nullptr && (ready.usable || ready.refreshable)) {
+    out.set("issuer", kept->issuer).set("subject", kept->subject).set("expires", kept->expires);
+    out.set("ttl_left", tokens_.seconds_left(name, time_now(), ttl())).set("bound", kept->bound);
+    out.set("refresh", !kept->refresh_token.empty());
   }
   return out.take();
 }
 
-void TokenService::status(uint64_t client, const Request&) {
+void TokenService::status(uint64_t client, const Request& request) {
   auto db = peers();
   if (!db) return refuse(client, db.error());
   auto meta = (*db)->meta();
   if (!meta) return refuse(client, {"config", meta.error().text(), "run qf-up apply again"});
+  if (!request.issuer.empty()) {
+    if (auto record = choose_issuer(request, nullptr); !record) return refuse(client, record.error());
+  }
   JsonPtr issuers(::cJSON_CreateArray());
   for (const auto& name : meta->issuers) {
-    ::cJSON_AddItemToArray(issuers.get(), issuer_status(name).release());
+    if (!request.issuer.empty() && name != request.issuer) continue;
+    ::cJSON_AddItemToArray(issuers.get(), issuer_status(name, **db).release());
   }
+  // the issuer that a person's ssh to a peer that takes them all would use
+  std::string next = request.issuer;
+  if (next.empty() && !meta->issuers.empty()) next = preferred_issuer(meta->issuers, **db, true);
   JsonWriter answer;
   answer.set("ok", true).set("pid", static_cast<int64_t>(::getpid())).set("ttl", ttl());
+  answer.set("prompt", next.empty() || readiness(next, **db).prompt);
   answer.set("issuers", std::move(issuers));
   server_->answer(client, answer.text());
 }
@@ -190,17 +246,35 @@ void TokenService::status(uint64_t client, const Request&) {
 // forgettable too. A name that neither knows is a mistake.
 void TokenService::logout(uint64_t client, const Request& request) {
   if (!request.issuer.empty() && !knows(request.issuer)) {
-    if (auto record = choose_issuer(request.issuer, nullptr); !record) return refuse(client, record.error());
-  }
-  const Refusal cancelled = {"cancelled", "the login was cancelled by a logout", ""};
-  for (const auto& name : request.issuer.empty() ? tokens_.issuers() : std::vector{request.issuer}) {
-    forget(name);
-    log_info("logged out from issuer " + name);
+    if (auto record = choose_issuer(request, nullptr); !record) return refuse(client, record.error());
   }
   for (const auto& name : request.issuer.empty() ? logins_.issuers() : std::vector{request.issuer}) {
-    logins_.cancel(name, cancelled);
+    logins_.cancel(name, kLoggedOut);
   }
-  server_->answer(client, JsonWriter().set("ok", true).text());
+  log_out(client, request.issuer.empty() ? tokens_.issuers() : std::vector{request.issuer});
+}
+
+void TokenService::log_out(uint64_t client, const std::vector<std::string>& issuer_names) {
+  struct Left {
+    size_t answers = 0;
+    bool all_revoked = true;
+  };
+  auto left = std::make_shared<Left>();
+  for (const auto& name : issuer_names) {
+    const Identity* kept = tokens_.kept(name);
+    if (kept == nullptr) continue;
+    log_info("logged out from issuer " + name);
+    if (Revocations::possible(*kept)) {
+      ++left->answers;
+      revocations_.start(*kept, [this, client, left](bool revoked) {
+        left->all_revoked = left->all_revoked && revoked;
+        if (--left->answers > 0) return;
+        server_->answer(client, JsonWriter().set("ok", true).set("revoked", left->all_revoked).text());
+      });
+    }
+    forget(name, kLoggedOut);
+  }
+  if (left->answers == 0) server_->answer(client, JsonWriter().set("ok", true).text());
 }
 
 bool TokenService::knows(const std::string& issuer_name) const {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/startup.h"
 
-#include <cjson/cJSON.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,8 +13,10 @@
 #include <cstdlib>
 #include <thread>
 
+#include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/secret.h"
+#include "qf-tokend/wiped_memory.h"
 
 namespace qf {
 
@@ -39,16 +39,13 @@ constexpr auto kLockRetry = std::chrono::milliseconds(50);
   ::_exit(WIFEXITED(status) ? WEXITSTATUS(status) : kExitSystem);
 }
 
-void wipe_and_free(void* memory) {
-  if (memory == nullptr) return;
-  ::explicit_bzero(memory, ::malloc_usable_size(memory));
-  std::free(memory);
-}
-
 }  // namespace
 
 Background Background::begin(bool foreground) {
-  if (foreground) return Background(Fd());
+  if (foreground) {
+    keep_private_keys_locked();
+    return Background(Fd());
+  }
   auto ends = make_pipe();
   if (!ends) die(kExitSystem, ends.error().text());
   pid_t pid = ::fork();
@@ -58,6 +55,7 @@ Background Background::begin(bool foreground) {
     follow(pid, std::move(ends->first));
   }
   ::setsid();
+  keep_private_keys_locked();
   return Background(std::move(ends->second));
 }
 
@@ -109,6 +107,7 @@ ServerLimits client_limits(rlim_t descriptors) {
 
 ServerLimits harden_process() {
   make_undumpable();
+  wipe_all_memory();
   ::umask(077);
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;
@@ -121,8 +120,6 @@ ServerLimits harden_process() {
       files.rlim_cur = had;
     }
   }
-  cJSON_Hooks hooks = {std::malloc, wipe_and_free};
-  ::cJSON_InitHooks(&hooks);
   return client_limits(files.rlim_cur);
 }
 

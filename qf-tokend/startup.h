@@ -18,7 +18,8 @@ namespace qf {
 // Splits off a background process; the first process stays until ready(), passing on exit code and messages.
 class Background {
  public:
-  // In the foreground nothing is split off. Otherwise the first process never returns from here.
+  // In the foreground nothing is split off. Otherwise the first process never returns from here. Private keys
+  // made from here on are in locked memory.
   static Background begin(bool foreground);
   // The daemon listens: detaches it from the terminal and lets the first process exit with 0.
   void ready();
@@ -40,7 +41,7 @@ class Background {
 [[nodiscard]] Activation take_activation();
 
 // Many clients, and no trace of tokens: raises the limit of descriptors, masks SIGPIPE, sets the umask,
-// wipes memory of JSON values as it is freed, keeps other processes of the user out (dumpable off).
+// wipes memory as it is freed, keeps other processes of the user out (dumpable off).
 // Returns what the descriptors suffice for.
 ServerLimits harden_process();
 // For so many descriptors; the machine's own clients share them.

@@ -6,27 +6,78 @@
 
 namespace qf {
 
+namespace {
+
+constexpr int64_t kRefreshShare = 4;  // with less than one of so many parts of its life left, it is refreshed
+
+}  // namespace
+
 void TokenCache::put(Identity identity, CacheTime now) {
   std::string name = identity.issuer_name;
   entries_.insert_or_assign(name, Entry{std::move(identity), now.steady});
 }
 
-int64_t TokenCache::left(const Entry& entry, CacheTime now, int64_t ttl) {
+void TokenCache::renew(Identity identity, CacheTime now) {
+  auto found = entries_.find(identity.issuer_name);
+  if (found == entries_.end()) return;
+  found->second.identity = std::move(identity);
+  found->second.refresh_ahead = now.steady + kRefreshPause;
+}
+
+void TokenCache::refresh_failed(const std::string& issuer_name, bool for_good, CacheTime now) {
+  auto found = entries_.find(issuer_name);
+  if (found == entries_.end()) return;
+  if (for_good) found->second.identity.refresh_token = Secret();
+  found->second.refresh_again = now.steady + kRefreshPause;
+}
+
+const TokenCache::Entry* TokenCache::entry(const std::string& issuer_name) const {
+  auto found = entries_.find(issuer_name);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+int64_t TokenCache::login_left(const Entry& entry, CacheTime now, int64_t ttl) {
   using std::chrono::seconds;
-  int64_t of_ttl = ttl - std::chrono::floor<seconds>(now.steady - entry.logged_in).count();
+  return std::max<int64_t>(0, ttl - std::chrono::floor<seconds>(now.steady - entry.logged_in).count());
+}
+
+int64_t TokenCache::usable_left(const Entry& entry, CacheTime now, int64_t ttl) {
   int64_t of_token = entry.identity.good_until() - kLeastTokenLife - now.wall;
-  return std::max<int64_t>(0, std::min(of_ttl, of_token));
+  return std::max<int64_t>(0, std::min(login_left(entry, now, ttl), of_token));
+}
+
+int64_t TokenCache::left(const Entry& entry, CacheTime now, int64_t ttl) {
+  return entry.identity.refresh_token.empty() ? usable_left(entry, now, ttl) : login_left(entry, now, ttl);
 }
 
 const Identity* TokenCache::find(const std::string& issuer_name, CacheTime now, int64_t ttl) const {
-  auto it = entries_.find(issuer_name);
-  if (it == entries_.end() || left(it->second, now, ttl) == 0) return nullptr;
-  return &it->second.identity;
+  const Entry* found = entry(issuer_name);
+  return found == nullptr || usable_left(*found, now, ttl) == 0 ? nullptr : &found->identity;
+}
+
+const Identity* TokenCache::refreshable(const std::string& issuer_name, CacheTime now, int64_t ttl) const {
+  const Entry* found = entry(issuer_name);
+  if (found == nullptr || found->identity.refresh_token.empty()) return nullptr;
+  if (login_left(*found, now, ttl) == 0 || now.steady < found->refresh_again) return nullptr;
+  return &found->identity;
+}
+
+bool TokenCache::grows_old(const std::string& issuer_name, CacheTime now, int64_t ttl) const {
+  const Entry* found = entry(issuer_name);
+  if (found == nullptr || now.steady < found->refresh_ahead) return false;
+  int64_t life = found->identity.good_until() - found->identity.issued_at;
+  int64_t rest = found->identity.good_until() - kLeastTokenLife - now.wall;
+  return usable_left(*found, now, ttl) > 0 && rest < life / kRefreshShare;
+}
+
+const Identity* TokenCache::kept(const std::string& issuer_name) const {
+  const Entry* found = entry(issuer_name);
+  return found == nullptr ? nullptr : &found->identity;
 }
 
 int64_t TokenCache::seconds_left(const std::string& issuer_name, CacheTime now, int64_t ttl) const {
-  auto it = entries_.find(issuer_name);
-  return it == entries_.end() ? 0 : left(it->second, now, ttl);
+  const Entry* found = entry(issuer_name);
+  return found == nullptr ? 0 : left(*found, now, ttl);
 }
 
 std::vector<std::string> TokenCache::issuers() const {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tokens that are kept, one per issuer. A login is good for the TTL, and never longer than its token is
-// taken by the peers. A TTL of 0 keeps nothing.
+// The logins that are kept, one per issuer. A login is good for the TTL; its token for as long as the peers
+// take it, and then it can be refreshed where the provider gave a refresh token. A TTL of 0 keeps nothing.
 #pragma once
 
 #include <map>
@@ -20,12 +20,28 @@ struct CacheTime {
 
 class TokenCache {
  public:
+  // From one refresh to the next, unless one that succeeded is needed again before.
+  static constexpr auto kRefreshPause = std::chrono::seconds(30);
+
   void put(Identity identity, CacheTime now);
-  // Nothing when there is none or it is no longer good. `ttl` in seconds, as it is now.
+  // What a refresh brought: the login is as old as it was. Dropped when the login is gone meanwhile.
+  void renew(Identity identity, CacheTime now);
+  // A refresh failed: `for_good` when the provider will give nothing for this refresh token any more.
+  void refresh_failed(const std::string& issuer_name, bool for_good, CacheTime now);
+
+  // The login, while its token is usable; `ttl` in seconds, as it is now.
   [[nodiscard]] const Identity* find(const std::string& issuer_name, CacheTime now, int64_t ttl) const;
-  // Seconds that find() will go on answering; 0 when it does not.
+  // The login, usable or not, when a refresh could make it usable again: it is within the TTL, has a refresh
+  // token, and the last try did not fail just now.
+  [[nodiscard]] const Identity* refreshable(const std::string& issuer_name, CacheTime now, int64_t ttl) const;
+  // It is still usable, but less than a quarter of its usable life is left, and the last refresh was not just
+  // now: a provider may give tokens that are old already.
+  [[nodiscard]] bool grows_old(const std::string& issuer_name, CacheTime now, int64_t ttl) const;
+  // The login as it is kept, whatever its state.
+  [[nodiscard]] const Identity* kept(const std::string& issuer_name) const;
+  // Seconds that no new login will be needed, as far as we know.
   [[nodiscard]] int64_t seconds_left(const std::string& issuer_name, CacheTime now, int64_t ttl) const;
-  // Drops what is no longer good and names its issuers.
+  // Drops what is of no use any more and names its issuers.
   std::vector<std::string> expire(CacheTime now, int64_t ttl);
   bool drop(const std::string& issuer_name) { return entries_.erase(issuer_name) != 0; }
   [[nodiscard]] std::vector<std::string> issuers() const;
@@ -37,7 +53,13 @@ class TokenCache {
   struct Entry {
     Identity identity;
     Deadline logged_in;
+    // when it may be refreshed again: because it must, because it grows old
+    Deadline refresh_again = Deadline::min();
+    Deadline refresh_ahead = Deadline::min();
   };
+  [[nodiscard]] const Entry* entry(const std::string& issuer_name) const;
+  static int64_t login_left(const Entry& entry, CacheTime now, int64_t ttl);
+  static int64_t usable_left(const Entry& entry, CacheTime now, int64_t ttl);
   static int64_t left(const Entry& entry, CacheTime now, int64_t ttl);
   std::map<std::string, Entry> entries_;
 };

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/token_commands.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstdlib>
 
 #include "libqf/base64.h"
+#include "libqf/browser.h"
 #include "libqf/json.h"
 #include "libqf/log.h"
+#include "libqf/login_screen.h"
 #include "libqf/peers_db.h"
 #include "libqf/secret.h"
-#include "libqf/terminal.h"
 #include "libqf/text.h"
 #include "libqf/tokend_client.h"
 
@@ -57,31 +61,41 @@ Result<JsonPtr> ask(TokendClient& daemon, const JsonWriter& request) {
   return daemon.receive(Clock::now() + kAnswerTime);
 }
 
-std::string describe_seconds(int64_t seconds) {
-  if (seconds < 120) return std::to_string(seconds) + " s";
-  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
-  return std::to_string(seconds / 3600) + " h";
+volatile std::sig_atomic_t interrupted = 0;
+
+// While a login is waited for, Ctrl-C only wakes us, so that the terminal is left tidy.
+void watch_for_interrupt() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  ::sigaction(SIGINT, &action, nullptr);
 }
 
-void show_prompt(const Terminal& terminal, const JsonPtr& event) {
-  auto get = [&](const char* key) { return printable(text_of(event, key)); };
-  std::string text = "to log in at " + get("issuer") + ", open\n    " + get("verification_uri") +
-                     "\nand enter the code\n    " + get("user_code");
-  std::string complete = get("verification_uri_complete");
-  if (!complete.empty()) text += "\nor open\n    " + complete;
-  terminal.show(text + "\nthe code is good for " +
-                describe_seconds(json_integer(event.get(), "expires_in").value_or(0)) + "; Ctrl-C gives up");
+// Ends as an interrupted program does: by the signal, so that a script stops too.
+[[noreturn]] void end_interrupted() {
+  ::signal(SIGINT, SIG_DFL);
+  ::raise(SIGINT);
+  std::_Exit(128 + SIGINT);
 }
 
 // Shows what comes on the way; the final answer. The daemon bounds how long a login may take.
 Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
+  LoginScreen screen(terminal, "");
+  watch_for_interrupt();
   for (;;) {
-    auto line = daemon.receive(Deadline::max());
-    if (!line) return line;
-    std::string event = text_of(*line, "event");
-    if (event.empty()) return line;
-    if (event == "prompt") show_prompt(terminal, *line);
-    if (event == "notice") terminal.show(printable(text_of(*line, "message")));
+    if (!daemon.has_line()) {
+      struct pollfd polled = {daemon.fd(), POLLIN, 0};
+      int n = ::poll(&polled, 1, poll_timeout(screen.next_tick()));
+      if (interrupted != 0) {
+        screen.clear();
+        terminal.show("the login was given up");
+        end_interrupted();
+      }
+      if (n == 0) screen.tick();
+      if (n <= 0) continue;
+    }
+    auto line = daemon.receive(Clock::now() + kAnswerTime);
+    if (!line || text_of(*line, "event").empty()) return line;
+    screen.show(line->get());
   }
 }
 
@@ -98,27 +112,29 @@ std::string issuer_line(const cJSON* issuer) {
   std::string name = json_string(issuer, "name").value_or("");
   std::string state = json_string(issuer, "state").value_or("");
   if (state == "logging_in") return name + ": a login is going on";
-  if (state != "cached") return name + ": no token";
+  bool prompt = json_bool(issuer, "prompt").value_or(true);
+  if (state != "cached" && state != "refreshable") {
+    return name + (prompt ? ": no token" : ": no token yet; the next connection gets one without asking");
+  }
   bool bound = json_bool(issuer, "bound").value_or(false);
   return name + ": " + json_string(issuer, "subject").value_or("") + ", good for " +
          describe_seconds(json_integer(issuer, "ttl_left").value_or(0)) +
+         (state == "refreshable" ? ", to be refreshed by the next connection" : "") +
          (bound ? ", bound to this login's key" : ", a bearer token");
 }
 
-// Exit 0 when a token of some issuer is at hand.
+// Exit 0 when the next connection would not prompt.
 int print_status(const JsonPtr& answer, bool json) {
-  bool cached = false;
   std::string text = "qf-tokend: process " + std::to_string(json_integer(answer.get(), "pid").value_or(0));
   int64_t ttl = json_integer(answer.get(), "ttl").value_or(0);
   text += ttl == 0 ? ", tokens are not kept" : ", keeps tokens for " + describe_seconds(ttl);
   const cJSON* issuer = nullptr;
   cJSON_ArrayForEach(issuer, json_member(answer.get(), "issuers")) {
-    cached = cached || json_string(issuer, "state") == "cached";
     text += "\n" + printable(issuer_line(issuer));
   }
   int printed = print(json ? json_text(answer.get()) : text);
   if (printed != kExitOk) return printed;
-  return cached ? kExitOk : kExitNegative;
+  return json_bool(answer.get(), "prompt").value_or(true) ? kExitNegative : kExitOk;
 }
 
 // Payload of a compact JWS, for reading; qf-token judges nothing.
@@ -140,7 +156,7 @@ int logout_from_nothing(const Folders& folders, const std::string& issuer) {
 
 }  // namespace
 
-int token_login(const Folders& folders, const std::string& issuer) {
+int token_login(const Folders& folders, const std::string& issuer, bool renew) {
   auto daemon = TokendClient::connect_or_start(folders);
   if (!daemon) return trouble(daemon.error(), "look at the messages above");
   auto status = ask(*daemon, request_for("status", ""));
@@ -154,7 +170,7 @@ int token_login(const Folders& folders, const std::string& issuer) {
   }
   Terminal terminal = Terminal::find();
   auto request = request_for("login", issuer);
-  request.set("interactive", terminal.present());
+  request.set("interactive", terminal.present()).set("browser", can_open_browser()).set("renew", renew);
   if (auto sent = daemon->send(request.text()); !sent) return trouble(sent.error(), "try again");
   auto answer = follow_login(*daemon, terminal);
   if (!answer) return trouble(answer.error(), "the login was not finished: run qf-token login again");
@@ -187,7 +203,7 @@ int token_show(const Folders& folders, const std::string& issuer, bool claims) {
   return printed;
 }
 
-int token_status(const Folders& folders, bool json) {
+int token_status(const Folders& folders, const std::string& issuer, bool json) {
   auto daemon = TokendClient::connect(folders);
   if (!daemon && daemon.error().kind == ErrorKind::kNotFound) {
     if (json) {
@@ -198,7 +214,7 @@ int token_status(const Folders& folders, bool json) {
     return kExitNegative;
   }
   if (!daemon) return trouble(daemon.error(), "");
-  auto answer = ask(*daemon, request_for("status", ""));
+  auto answer = ask(*daemon, request_for("status", issuer));
   if (!answer) return trouble(answer.error(), "run qf-token stop, then log in again");
   if (!succeeded(*answer)) return negative(*answer);
   return print_status(*answer, json);
@@ -210,7 +226,12 @@ int token_logout(const Folders& folders, const std::string& issuer) {
   if (!daemon) return trouble(daemon.error(), "");
   auto answer = ask(*daemon, request_for("logout", issuer));
   if (!answer) return trouble(answer.error(), "run qf-token stop: that forgets everything too");
-  return succeeded(*answer) ? kExitOk : negative(*answer);
+  if (!succeeded(*answer)) return negative(*answer);
+  if (json_bool(answer->get(), "revoked") == false) {
+    say("logged out here, but the provider could not be told to revoke the login",
+        "its refresh token is forgotten; end the session at the provider itself when that is not enough");
+  }
+  return kExitOk;
 }
 
 int token_stop(const Folders& folders) {

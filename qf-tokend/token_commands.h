@@ -9,9 +9,9 @@
 
 namespace qf {
 
-int token_login(const Folders& folders, const std::string& issuer);
+int token_login(const Folders& folders, const std::string& issuer, bool renew);
 int token_show(const Folders& folders, const std::string& issuer, bool claims);
-int token_status(const Folders& folders, bool json);
+int token_status(const Folders& folders, const std::string& issuer, bool json);
 int token_logout(const Folders& folders, const std::string& issuer);
 int token_stop(const Folders& folders);
 

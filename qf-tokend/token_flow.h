@@ -8,27 +8,33 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "libqf/http.h"
 #include "libqf/peers_db.h"
 #include "libqf/secret.h"
+#include "qf-tokend/discovery.h"
+#include "qf-tokend/keys.h"
 #include "qf-tokend/protocol.h"
 
 namespace qf {
 
-// What a person needs to log in with a browser, maybe on another device.
+// What a person needs to log in with a browser: of another device with the code, of this machine without.
 struct LoginPrompt {
-  std::string verification_uri;
+  std::string verification_uri;  // without a code: the authorization request (RFC 6749 section 4.1.1)
   std::string verification_uri_complete;  // empty: none
-  std::string user_code;
-  int64_t expires_in = 0;  // seconds
+  std::string user_code;                  // empty: the browser must be this machine's
+  int64_t expires_in = 0;                 // seconds
 };
 
 // What the issuer handed out.
 struct TokenGrant {
   Secret token;  // compact JWS: the id_token, or the access token where the issuer's entry wants that
+  Secret refresh_token{};                 // empty: none
+  Discovery provider{};                   // whose token endpoint gave it; empty for other sources
+  KeyType proof_key = KeyType::kEd25519;  // the user key that DPoP proved possession of
 };
 
 class FlowListener {
@@ -36,8 +42,9 @@ class FlowListener {
   virtual ~FlowListener() = default;
   virtual void flow_prompt(const LoginPrompt& prompt) = 0;
   virtual void flow_notice(const std::string& message) = 0;
-  // Refusal codes: "access_denied", "expired", "provider", "unsupported".
-  virtual void flow_done(Result<TokenGrant, Refusal> result) = 0;
+  // Refusal codes: "access_denied", "expired", "provider", "unsupported". Returns why the token is of no
+  // use, for flows that have somebody to tell; the flow is not destroyed before it has returned.
+  virtual std::optional<Refusal> flow_done(Result<TokenGrant, Refusal> result) = 0;
 };
 
 // The world as flows see it; tests have their own.
@@ -45,8 +52,17 @@ class FlowServices {
  public:
   virtual ~FlowServices() = default;
   [[nodiscard]] virtual Deadline now() = 0;
+  [[nodiscard]] virtual int64_t wall_time() = 0;  // seconds since the epoch
+  [[nodiscard]] virtual const UserKeys& user_keys() = 0;
   virtual HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) = 0;
   virtual void cancel_fetch(HttpClient::Id id) = 0;
+};
+
+// What a login asks for.
+struct FlowRequest {
+  std::string nonce;     // binds the token to the user key
+  bool browser = false;  // whoever asks can open a browser for the person
+  bool refresh = false;  // the login is kept, so a refresh token is of use
 };
 
 class TokenFlow {
@@ -58,10 +74,5 @@ class TokenFlow {
   virtual void add(std::vector<pollfd>&) const {}
   virtual void event(const std::vector<pollfd>& polled) = 0;
 };
-
-// Whether logging in this way takes a person at a terminal.
-[[nodiscard]] constexpr bool needs_person(LoginFlow kind) {
-  return kind == LoginFlow::kAuto || kind == LoginFlow::kBrowser || kind == LoginFlow::kDevice;
-}
 
 }  // namespace qf

@@ -8,40 +8,22 @@
 
 #include "libqf/log.h"
 #include "libqf/text.h"
-#include "qf-tokend/device_flow.h"
+#include "qf-tokend/command_flow.h"
 #include "qf-tokend/machine_flow.h"
+#include "qf-tokend/provider_flow.h"
 
 namespace qf {
-
-namespace {
-
-const char* flow_name(LoginFlow flow) {
-  switch (flow) {
-    case LoginFlow::kAuto:
-      return "auto";
-    case LoginFlow::kBrowser:
-      return "browser";
-    case LoginFlow::kDevice:
-      return "device";
-    case LoginFlow::kFile:
-      return "file";
-    case LoginFlow::kCommand:
-      return "command";
-    case LoginFlow::kMachine:
-      return "machine";
-  }
-  std::abort();
-}
-
-}  // namespace
 
 TokenService::TokenService(TokenServiceOptions options, Keys keys)
     : options_(std::move(options)),
       keys_(std::move(keys)),
       certificates_(options_.ssh_folder),
-      logins_([this](const LoginRecord& record, const std::string& nonce,
-                     FlowListener& listener) { return make_flow(record, nonce, listener); },
-              *this, *this, keys_.user_blob) {}
+      refreshes_(*this, [this](const std::string& name,
+                               RefreshResult result) { refreshed(name, std::move(result)); }),
+      revocations_(*this),
+      logins_([this](const LoginRecord& record, FlowRequest request,
+                     FlowListener& listener) { return make_flow(record, std::move(request), listener); },
+              *this, *this) {}
 
 // Not even root: what root may do to this process it can do without asking, and root's own ssh has root's
 // own daemon.
@@ -53,6 +35,7 @@ std::optional<Refusal> TokenService::admit(const ucred& who) {
 
 void TokenService::gone(uint64_t client) {
   waiting_.erase(client);
+  refreshing_.erase(client);
   logins_.leave(client);
 }
 
@@ -75,7 +58,9 @@ Deadline TokenService::deadline() {
 
 void TokenService::handle(const std::vector<pollfd>& polled) {
   http_.handle(polled);
-  logins_.handle(polled, time_now().wall);
+  refreshes_.settle();
+  revocations_.settle();
+  logins_.handle(polled);
   expire();
 }
 
@@ -83,18 +68,19 @@ void TokenService::expire() {
   CacheTime at = time_now();
   if (!tokens_.empty()) {
     for (const auto& name : tokens_.expire(at, ttl())) {
-      log_info("the token of issuer " + name + " has run out");
+      log_info("the login at issuer " + name + " has run out");
       forget(name);
     }
   }
   certificates_.remove_expired(at.wall);
 }
 
-void TokenService::forget(const std::string& issuer_name) {
+void TokenService::forget(const std::string& issuer_name, const std::optional<Refusal>& refusal) {
   tokens_.drop(issuer_name);
   certificates_.remove_of(issuer_name);
   // an ssh whose certificate file is gone must not take the direct path
   notes_.clear();
+  end_refresh(issuer_name, refusal);
 }
 
 // The database is replaced by rename when a new fabric document is applied: looked at anew for each request.
@@ -131,30 +117,53 @@ TokenService::Answer<PeerRecord> TokenService::find_peer(const Request& request)
   return std::move(*peer);
 }
 
-TokenService::Answer<LoginRecord> TokenService::choose_issuer(const std::string& named,
+TokenService::Answer<LoginRecord> TokenService::choose_issuer(const Request& request,
                                                               const PeerRecord* peer) {
   auto db = peers();
   if (!db) return db.error();
   auto meta = (*db)->meta();
   if (!meta) return Refusal{"config", meta.error().text(), "run qf-up apply again"};
-  const auto& names = peer != nullptr && !peer->issuers.empty() ? peer->issuers : meta->issuers;
+  std::vector<std::string> names = meta->issuers;
+  if (peer != nullptr && !peer->issuers.empty()) {
+    // a peer may take tokens of an issuer at which nobody logs in here
+    names = peer->issuers;
+    std::erase_if(names, [&](const std::string& name) {
+      return std::find(meta->issuers.begin(), meta->issuers.end(), name) == meta->issuers.end();
+    });
+  }
+  std::string who = peer == nullptr ? "the fabric document" : "peer " + peer->name;
   if (names.empty()) {
-    return Refusal{"no_issuer", "the fabric document names no issuer",
+    return Refusal{"no_issuer", who + " names no issuer to log in at",
                    "the admin of the fabric must add one"};
   }
-  std::string name = named;
+  std::string name = request.issuer;
   if (name.empty()) {
-    auto with_token =
-        std::find_if(names.begin(), names.end(), [&](const auto& n) { return cached(n) != nullptr; });
-    name = with_token == names.end() ? names.front() : *with_token;
+    name = preferred_issuer(names, **db, request.interactive);
   } else if (std::find(names.begin(), names.end(), name) == names.end()) {
-    std::string who = peer == nullptr ? "the fabric document" : "peer " + peer->name;
     return Refusal{"no_issuer", who + " knows no issuer \"" + name + "\"",
                    "its issuers: " + join(names, ", ")};
   }
   auto record = (*db)->find_issuer(name);
   if (!record) return Refusal{"no_issuer", "there is no issuer \"" + name + "\"", "run qf-up apply again"};
   return std::move(*record);
+}
+
+std::string TokenService::preferred_issuer(const std::vector<std::string>& names, const PeersDb& db,
+                                           bool interactive) {
+  auto first = [&](auto wanted) { return std::find_if(names.begin(), names.end(), wanted); };
+  auto found = first([&](const auto& name) { return cached(name) != nullptr; });
+  if (found != names.end()) return *found;
+  found = first([&](const auto& name) {
+    return refreshes_.going_on(name) || tokens_.refreshable(name, time_now(), ttl()) != nullptr;
+  });
+  if (found != names.end()) return *found;
+  if (!interactive) {
+    found = first([&](const auto& name) {
+      auto record = db.find_issuer(name);
+      return record && !needs_person(record->flow);
+    });
+  }
+  return found == names.end() ? names.front() : *found;
 }
 
 const Identity* TokenService::cached(const std::string& issuer_name) {
@@ -177,26 +186,74 @@ HttpClient::Id TokenService::fetch(HttpRequest request, HttpClient::Callback cal
   return http_.start(std::move(request), std::move(callback));
 }
 
-TokenService::Answer<std::unique_ptr<TokenFlow>> TokenService::make_flow(const LoginRecord& record,
-                                                                         const std::string& nonce,
-                                                                         FlowListener& listener) {
+std::unique_ptr<TokenFlow> TokenService::make_flow(const LoginRecord& record, FlowRequest request,
+                                                   FlowListener& listener) {
   FlowServices& services = *this;
   switch (record.flow) {
     case LoginFlow::kAuto:
-    case LoginFlow::kDevice:
-      return std::unique_ptr<TokenFlow>(std::make_unique<DeviceFlow>(record, nonce, services, listener));
-    case LoginFlow::kMachine:
-      return std::unique_ptr<TokenFlow>(
-          std::make_unique<MachineFlow>(record, nonce, options_.machine_sockets, services, listener));
     case LoginFlow::kBrowser:
+    case LoginFlow::kDevice:
+      return std::make_unique<ProviderFlow>(record, std::move(request), services, listener);
     case LoginFlow::kFile:
     case LoginFlow::kCommand:
-      break;
+      return std::make_unique<CommandFlow>(record, std::move(request), services, listener);
+    case LoginFlow::kMachine:
+      return std::make_unique<MachineFlow>(record, std::move(request.nonce), options_.machine_sockets,
+                                           services, listener);
   }
-  return Refusal{"unsupported",
-                 "issuer " + record.name + ": the flow \"" + flow_name(record.flow) +
-                     "\" is not supported by this version",
-                 "the flows device, machine and auto are"};
+  std::abort();
+}
+
+bool TokenService::refresh(const LoginRecord& record) {
+  if (refreshes_.going_on(record.name)) return true;
+  const Identity* identity = tokens_.refreshable(record.name, time_now(), ttl());
+  if (identity == nullptr) return false;
+  refreshes_.start(record, *identity);
+  return true;
+}
+
+void TokenService::refresh_ahead(const LoginRecord& record) {
+  if (tokens_.grows_old(record.name, time_now(), ttl())) static_cast<void>(refresh(record));
+}
+
+void TokenService::refreshed(const std::string& issuer_name, RefreshResult result) {
+  std::string failure;
+  if (result) {
+    log_info("the token of issuer " + issuer_name + " was refreshed" +
+             ((*result).original_token.empty() ? "" : ", the first one proves its binding"));
+    tokens_.renew(std::move(*result), time_now());
+  } else {
+    failure = "the login at issuer " + issuer_name + " could not be renewed: " + result.error().why;
+    log_warning(failure + (result.error().for_good ? "" : "; it is tried again later"));
+    tokens_.refresh_failed(issuer_name, result.error().for_good, time_now());
+  }
+  for (auto& [client, request] : take_refreshing(issuer_name)) {
+    if (!failure.empty() && cached(issuer_name) == nullptr) {
+      server_->progress(client, JsonWriter().set("event", "notice").set("message", failure).text());
+    }
+    this->request(client, request);
+  }
+}
+
+std::vector<std::pair<uint64_t, Request>> TokenService::take_refreshing(const std::string& issuer_name) {
+  std::vector<std::pair<uint64_t, Request>> taken;
+  std::erase_if(refreshing_, [&](auto& entry) {
+    if (entry.second.issuer_name != issuer_name) return false;
+    taken.emplace_back(entry.first, std::move(entry.second.request));
+    return true;
+  });
+  return taken;
+}
+
+void TokenService::end_refresh(const std::string& issuer_name, const std::optional<Refusal>& refusal) {
+  refreshes_.cancel(issuer_name);
+  for (auto& [client, request] : take_refreshing(issuer_name)) {
+    if (refusal) {
+      refuse(client, *refusal);
+    } else {
+      this->request(client, request);
+    }
+  }
 }
 
 void TokenService::login_progress(uint64_t client, const std::string& line) {
@@ -207,14 +264,11 @@ void TokenService::login_succeeded(Identity identity, const std::vector<uint64_t
   log_info("login at issuer " + identity.issuer_name + " as " + identity.subject +
            " succeeded, the token is " + (identity.bound ? "bound to our key" : "a bearer token"));
   if (ttl() > 0) tokens_.put(identity.clone(), time_now());
+  end_refresh(identity.issuer_name, std::nullopt);
   for (uint64_t client : clients) {
     auto request = waiting_.extract(client);
     if (!request) continue;
-    if (request.mapped().operation == Operation::kCredential) {
-      answer_credential(client, request.mapped(), identity);
-    } else {
-      answer_login(client, identity);
-    }
+    answer(client, request.mapped(), identity);
   }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What qf-tokend knows and does: answers the requests of the user's programs (requests.cc, one function an
-// operation) out of the caches, and runs logins. Runs as the user; no request ever waits for the network but
-// those that need a login.
+// operation) out of the caches, and runs logins and refreshes. Runs as the user; no request ever waits for
+// the network but logout and those for which no usable token is cached.
 #pragma once
 
 #include <sys/types.h>
@@ -19,6 +19,8 @@
 #include "qf-tokend/detection_cache.h"
 #include "qf-tokend/keys.h"
 #include "qf-tokend/logins.h"
+#include "qf-tokend/refresh.h"
+#include "qf-tokend/revocation.h"
 #include "qf-tokend/server.h"
 #include "qf-tokend/token_cache.h"
 
@@ -62,8 +64,12 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   void status(uint64_t client, const Request& request);
   void logout(uint64_t client, const Request& request);
   void stop(uint64_t client, const Request& request);
+  // Answers out of the cache, or waits for a refresh, or for a login.
+  void serve(uint64_t client, const Request& request, const LoginRecord& record);
+  void answer(uint64_t client, const Request& request, const Identity& identity);
   void answer_credential(uint64_t client, const Request& request, const Identity& identity);
   void answer_login(uint64_t client, const Identity& identity);
+  void answer_show(uint64_t client, const Identity& identity);
   void wait_for_login(uint64_t client, const Request& request, const LoginRecord& record);
   void refuse(uint64_t client, const Refusal& refusal);
   bool renew_certificate(const Request& request, const PeerRecord& peer);
@@ -71,17 +77,37 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   [[nodiscard]] std::string hint_to_log_in();
   // Whether a token of the issuer is kept or a login at it goes on.
   [[nodiscard]] bool knows(const std::string& issuer_name) const;
-  JsonPtr issuer_status(const std::string& name);
+  // Forgets them; the client is answered when their providers have revoked what they can.
+  void log_out(uint64_t client, const std::vector<std::string>& issuer_names);
+  // What a connection that asks now would find.
+  struct Readiness {
+    bool usable = false;       // a token is cached
+    bool refreshable = false;  // one can be got silently
+    bool prompt = false;       // a person has to log in
+  };
+  Readiness readiness(const std::string& issuer_name, const PeersDb& db);
+  JsonPtr issuer_status(const std::string& name, const PeersDb& db);
 
   // token_service.cc
   Answer<const PeersDb*> peers();
   Answer<PeerRecord> find_peer(const Request& request);
-  // The issuer to use: the one named, else one with a cached token, else the first that `peer` takes.
-  Answer<LoginRecord> choose_issuer(const std::string& named, const PeerRecord* peer);
+  // The issuer to use: the one named, else one with a cached token, else one whose token can be refreshed,
+  // else, where nobody can be asked, one that needs nobody, else the first that `peer` takes.
+  Answer<LoginRecord> choose_issuer(const Request& request, const PeerRecord* peer);
+  std::string preferred_issuer(const std::vector<std::string>& names, const PeersDb& db, bool interactive);
   [[nodiscard]] const Identity* cached(const std::string& issuer_name);
+  // Starts one when there is something to refresh; whether one goes on.
+  bool refresh(const LoginRecord& record);
+  // While the cached token still serves, so that the next connection finds a fresh one.
+  void refresh_ahead(const LoginRecord& record);
+  void refreshed(const std::string& issuer_name, RefreshResult result);
+  // Ends one that goes on; who waits for it is refused, or asks again.
+  void end_refresh(const std::string& issuer_name, const std::optional<Refusal>& refusal);
+  // The requests that wait for a refresh at this issuer, which no longer do.
+  std::vector<std::pair<uint64_t, Request>> take_refreshing(const std::string& issuer_name);
   [[nodiscard]] int64_t ttl();
   [[nodiscard]] static CacheTime time_now();
-  void forget(const std::string& issuer_name);
+  void forget(const std::string& issuer_name, const std::optional<Refusal>& refusal = std::nullopt);
   void expire();
 
   void login_progress(uint64_t client, const std::string& line) override;
@@ -89,10 +115,12 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   void login_failed(const std::string& issuer_name, const Refusal& refusal,
                     const std::vector<uint64_t>& clients) override;
   [[nodiscard]] Deadline now() override { return Clock::now(); }
+  [[nodiscard]] int64_t wall_time() override { return time_now().wall; }
+  [[nodiscard]] const UserKeys& user_keys() override { return keys_.user; }
   HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) override;
   void cancel_fetch(HttpClient::Id id) override { http_.cancel(id); }
-  Answer<std::unique_ptr<TokenFlow>> make_flow(const LoginRecord& record, const std::string& nonce,
-                                               FlowListener& listener);
+  std::unique_ptr<TokenFlow> make_flow(const LoginRecord& record, FlowRequest request,
+                                       FlowListener& listener);
 
   TokenServiceOptions options_;
   Keys keys_;
@@ -103,8 +131,16 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   DetectionCache detections_;
   SshNotes notes_;
   CertificateFiles certificates_;
-  std::map<uint64_t, Request> waiting_;  // requests that wait for a login, by client
-  Logins logins_;                        // last: its flows use http_
+  struct Refreshing {
+    std::string issuer_name;
+    Request request;
+  };
+  std::map<uint64_t, Request> waiting_;        // requests that wait for a login, by client
+  std::map<uint64_t, Refreshing> refreshing_;  // requests that wait for a refresh
+  // Last: they use http_.
+  Refreshes refreshes_;
+  Revocations revocations_;
+  Logins logins_;
 };
 
 }  // namespace qf

@@ -10,7 +10,7 @@ namespace {
 
 LoginRecord login_record(const IssuerEntry& issuer) {
   const IssuerRecord& rules = issuer.rules;
-  LoginRecord record;
+  LoginRecord record = issuer.client;
   record.name = rules.name;
   record.issuer = rules.issuer;
   record.audiences = rules.audiences;
@@ -19,9 +19,6 @@ LoginRecord login_record(const IssuerEntry& issuer) {
   record.ca_file = rules.ca_file;
   record.max_token_age = rules.max_token_age;
   record.clock_skew = rules.clock_skew;
-  record.client_id = issuer.client_id;
-  record.scopes = issuer.scopes;
-  record.flow = issuer.flow;
   record.access_token = rules.access_token;
   return record;
 }

@@ -70,7 +70,7 @@ void read_peer_group(DocumentReader& reader, const std::string& name, const cJSO
 }
 
 void read_head(ObjectReader& object, Document& document) {
-  static_cast<void>(object.integer("format", Need::kRequired, kDatabaseFormat, kDatabaseFormat));
+  static_cast<void>(object.integer("format", Need::kRequired, kDocumentFormat, kDocumentFormat));
   document.serial =
       static_cast<uint64_t>(object.integer("serial", Need::kRequired, 0, kMostSerial).value_or(0));
   if (auto domain = object.text("domain", Need::kRequired)) {

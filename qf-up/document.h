@@ -16,15 +16,14 @@
 
 namespace qf {
 
+inline constexpr int64_t kDocumentFormat = 1;
 inline constexpr size_t kMostDocumentBytes = size_t{1} << 30;
 
 struct IssuerEntry {
   IssuerRecord rules;
   bool has_client =
-      false;  // "client": how a person or machine logs in; without it only servers use the issuer
-  std::string client_id;
-  std::vector<std::string> scopes;
-  LoginFlow flow = LoginFlow::kAuto;
+      false;           // "client": how a person or machine logs in; without it only servers use the issuer
+  LoginRecord client;  // what "client" says; the rest of it is in `rules`
 };
 
 struct PeerEntry {

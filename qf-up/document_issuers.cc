@@ -95,44 +95,96 @@ void read_claims(DocumentReader& reader, ObjectReader& object, IssuerRecord& rul
   rules.accept_bearer = object.boolean("accept_bearer", false);
 }
 
-void read_flow(ObjectReader& object, IssuerEntry& issuer) {
+constexpr size_t kMostCommandArguments = 64;
+
+LoginFlow read_flow(ObjectReader& object) {
   static const std::map<std::string, LoginFlow> kFlows = {
       {"auto", LoginFlow::kAuto},       {"device", LoginFlow::kDevice}, {"machine", LoginFlow::kMachine},
       {"browser", LoginFlow::kBrowser}, {"file", LoginFlow::kFile},     {"command", LoginFlow::kCommand}};
   auto word =
-      object.word("flow", Need::kOptional, {"auto", "device", "machine", "browser", "file", "command"});
-  issuer.flow = kFlows.at(word.value_or("auto"));
-  bool here = issuer.flow == LoginFlow::kAuto || issuer.flow == LoginFlow::kDevice ||
-              issuer.flow == LoginFlow::kMachine;
-  if (!here) object.fault("flow", quoted(*word) + " is " + kNotYet);
+      object.word("flow", Need::kOptional, {"auto", "browser", "device", "file", "command", "machine"});
+  return kFlows.at(word.value_or("auto"));
+}
+
+// A member that is for another flow would be silently without effect.
+void only_for(ObjectReader& object, const char* key, const char* flows, bool right_flow) {
+  if (object.has(key) && !right_flow) object.fault(key, std::string("belongs to the flow ") + flows);
+}
+
+void read_scopes(ObjectReader& object, LoginRecord& client, bool id_token) {
+  client.scopes = object.texts("scopes", Need::kOptional);
+  if (client.scopes.empty()) client.scopes = {"openid"};
+  bool openid = false;
+  for (const auto& scope : client.scopes) {
+    openid = openid || scope == "openid";
+    if (!is_token_word(scope)) object.fault("scopes", quoted(scope) + " is not a scope");
+  }
+  if (!openid && id_token) object.fault("scopes", "without \"openid\" the issuer gives no id_token");
+}
+
+void read_file(ObjectReader& object, LoginRecord& client) {
+  bool wanted = client.flow == LoginFlow::kFile;
+  only_for(object, "file", "\"file\"", wanted);
+  client.file = object.text("file", wanted ? Need::kRequired : Need::kOptional).value_or("");
+  if (wanted && !client.file.empty() && !client.file.starts_with('/') && !client.file.starts_with("~/"))
+    object.fault("file", "must be an absolute path or begin with \"~/\"");
+}
+
+void read_command(DocumentReader& reader, ObjectReader& object, LoginRecord& client) {
+  bool wanted = client.flow == LoginFlow::kCommand;
+  only_for(object, "command", "\"command\"", wanted);
+  object.list("command", wanted ? Need::kRequired : Need::kOptional,
+              [&](const cJSON* value, const Place& place) {
+                if (auto argument = read_text(value, place, reader.faults))
+                  client.command.push_back(*argument);
+              });
+  if (!wanted) return;
+  if (object.is_empty("command")) object.fault("command", "must not be empty");
+  if (client.command.size() > kMostCommandArguments)
+    object.fault("command", "has more than " + std::to_string(kMostCommandArguments) + " arguments");
+  if (!client.command.empty() && !client.command.front().starts_with('/'))
+    object.fault("command", "the program must be an absolute path, not " + quoted(client.command.front()));
+}
+
+// What only an OAuth client has.
+void read_oauth(ObjectReader& object, LoginRecord& client) {
+  constexpr int64_t kMostPort = 65535;
+  bool oauth = needs_person(client.flow);
+  bool browser = client.flow == LoginFlow::kAuto || client.flow == LoginFlow::kBrowser;
+  for (const char* key : {"client_secret", "resource"})
+    only_for(object, key, "\"auto\", \"browser\" or \"device\"", oauth);
+  only_for(object, "redirect_port", "\"auto\" or \"browser\"", browser);
+  client.client_secret = object.text("client_secret", Need::kOptional);
+  client.resource = object.text("resource", Need::kOptional);
+  if (client.resource) {
+    if (auto fault = uri_fault(*client.resource))
+      object.fault("resource", quoted(*client.resource) + " " + *fault);
+  }
+  client.redirect_port =
+      static_cast<uint32_t>(object.integer("redirect_port", Need::kOptional, 1, kMostPort).value_or(0));
 }
 
 void read_client(DocumentReader& reader, const cJSON* value, const Place& place, IssuerEntry& issuer) {
   ObjectReader object(value, place, reader.faults);
   issuer.has_client = true;
-  read_flow(object, issuer);
-  bool machine = issuer.flow == LoginFlow::kMachine;
-  issuer.client_id = object.text("client_id", machine ? Need::kOptional : Need::kRequired).value_or("");
-  issuer.scopes = object.texts("scopes", Need::kOptional);
-  if (issuer.scopes.empty()) issuer.scopes = {"openid"};
-  bool openid = false;
-  for (const auto& scope : issuer.scopes) {
-    openid = openid || scope == "openid";
-    if (!is_token_word(scope)) object.fault("scopes", quoted(scope) + " is not a scope");
-  }
-  if (!openid && !machine) object.fault("scopes", "without \"openid\" the issuer gives no id_token");
-  auto token = object.word("token", Need::kOptional, {"id_token", "access_token"});
-  if (token == "access_token") object.fault("token", "\"access_token\" is " + std::string(kNotYet));
-  for (const char* key : {"client_secret", "redirect_port", "resource", "file", "command"})
-    object.not_yet(key);
+  LoginRecord& client = issuer.client;
+  client.flow = read_flow(object);
+  bool oauth = needs_person(client.flow);
+  client.client_id = object.text("client_id", oauth ? Need::kRequired : Need::kOptional).value_or("");
+  issuer.rules.access_token =
+      object.word("token", Need::kOptional, {"id_token", "access_token"}) == "access_token";
+  read_scopes(object, client, oauth && !issuer.rules.access_token);
+  read_file(object, client);
+  read_command(reader, object, client);
+  read_oauth(object, client);
   object.finish();
 }
 
 // Which addresses are good depends on who fetches what from the issuer.
 void check_issuer_address(ObjectReader& object, const IssuerEntry& issuer) {
   if (issuer.rules.issuer.empty()) return;
-  bool machine = issuer.has_client && issuer.flow == LoginFlow::kMachine;
-  bool fetched = !issuer.rules.jwks || (issuer.has_client && !machine);
+  bool machine = issuer.has_client && issuer.client.flow == LoginFlow::kMachine;
+  bool fetched = !issuer.rules.jwks || (issuer.has_client && needs_person(issuer.client.flow));
   auto fault = fetched && !machine ? issuer_url_fault(issuer.rules.issuer) : uri_fault(issuer.rules.issuer);
   if (fault) object.fault("issuer", quoted(issuer.rules.issuer) + " " + *fault);
   if (machine && !issuer.rules.jwks && !issuer.rules.jwks_uri)

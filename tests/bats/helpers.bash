@@ -288,6 +288,10 @@ fabric_write() {
     } | '"$filters" >"$QF/config/fabric.new" && mv "$QF/config/fabric.new" "$QF/config/fabric.json"
 }
 
+# A filter: the server takes tokens of the provider alone. Otherwise who cannot be asked gets one of the machine issuer.
+PROVIDER_ALONE='.peers[0].issuers = ["corp"]'
+export PROVIDER_ALONE
+
 # fabric_apply [JQ-FILTER…]: a new document in force while the server runs.
 fabric_apply() {
   fabric_write "$@" && instance qf-up apply $FOLDERS >>"$QF/qf-up.log" 2>&1 || { tail "$QF/qf-up.log" >&2; return 1; }

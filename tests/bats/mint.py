@@ -14,6 +14,7 @@ CHANGES is a JSON object:
   bound       false: a bearer token        binding   false: the certificate leaves the salt out
   peer, fingerprints, principals, critical (name to text), after, before (seconds from now)
   forged      true: signed with another user key than the one it names
+  stolen      a certificate's file, as a hostile peer sees it: its token and its binding, signed by a key of the thief's
 """
 import base64
 import hashlib
@@ -111,6 +112,32 @@ def make_token(folder, changes, nonce=None):
     return token
 
 
+def stolen_extensions(path):
+    with open(path) as file:
+        rest = base64.b64decode(file.read().split()[1])
+
+    def take(count):
+        nonlocal rest
+        taken, rest = rest[:count], rest[count:]
+        return taken
+
+    def take_string():
+        return take(struct.unpack(">I", take(4))[0])
+
+    for _ in ("type", "nonce", "subject key"):
+        take_string()
+    take(8 + 4)  # serial, kind
+    take_string(), take_string()  # key id, principals
+    take(8 + 8)  # validity
+    take_string()  # critical options
+    rest = take_string()
+    extensions = {}
+    while rest:
+        name = take_string().decode()
+        extensions[name] = take_string()
+    return extensions
+
+
 def make_credential(folder, name, changes):
     path = f"{folder}/{name}"
     for old in (path, f"{path}.pub", f"{path}-cert.pub"):
@@ -129,7 +156,11 @@ def make_credential(folder, name, changes):
     critical = {"peer@qufabric": string(changes["peer"]) + b"".join(string(f) for f in changes["fingerprints"])}
     critical.update({option: string(value) for option, value in changes.get("critical", {}).items()})
     extensions = {"jwt@qufabric": string(token)}
-    if changes.get("bound", True) and changes.get("binding", True):
+    if "stolen" in changes:
+        extensions = stolen_extensions(changes["stolen"])
+        if not changes.get("binding", True):
+            del extensions["binding@qufabric"]
+    elif changes.get("bound", True) and changes.get("binding", True):
         extensions["binding@qufabric"] = string(salt) + string("")
     pairs = lambda options: b"".join(string(o) + string(options[o]) for o in sorted(options))
     body = (string(CERTIFICATE) + string(os.urandom(32)) + string(subject) + struct.pack(">QI", 7, 1)

@@ -39,7 +39,8 @@ ask_in_background() {
   PID=$!
 }
 LOGIN='{"version":1,"op":"login","interactive":true}'
-CREDENTIAL='{"version":1,"op":"credential","peer":"server","host":"server","interactive":true}'
+# at the issuer that a person would log in at: without one, who cannot be asked gets a token of the machine issuer
+CREDENTIAL='{"version":1,"op":"credential","peer":"server","host":"server","issuer":"corp","interactive":true}'
 
 # log_in [LOGIN]: a whole login at the provider, over the protocol; prints the final answer.
 log_in() {

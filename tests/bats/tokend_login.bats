@@ -168,7 +168,7 @@ gone_without_trace() { [ -z "$(descendants "$1")" ]; }
 }
 
 @test "nobody at a terminal: qf-token login fails at once and says why" {
-  run -1 --separate-stderr as_client setsid "$BIN/qf-token" login $PLACES
+  run -1 --separate-stderr as_client setsid "$BIN/qf-token" login --issuer corp $PLACES
   [[ $stderr == *"takes a person at a terminal"*"hint: "* ]]
   [ "$(hits /device/auth)" = 0 ]
 }

@@ -19,6 +19,22 @@ teardown_file() { fabric_end; }
   [[ $output == *'"ok":true'* ]]
 }
 
+@test "the example of a whole login with socat works as it is printed there" {
+  local example
+  example=$(awk '/^[.].. credential-example-begin/ { on = 1; next } /^[.].. credential-example-end/ { on = 0 } on && !/^[.]/' \
+    "$TOP/man/qf-tokend-protocol.7" | sed 's/\\e/\\/g')
+  [ -n "$example" ]
+  cd "$(home_of "$CLIENT")"
+  as_client socket="$SOCKET" peer=server sh -c "$example" >"$QF/key" 2>"$QF/said" 3>&- 4>&- &
+  local pid=$!
+  approve "$QF/said"
+  wait "$pid"
+  [ "$(cat "$QF/key")" = "$RUNTIME/ssh/subject" ]
+  run -0 ssh-keygen -L -f server-cert.pub
+  [[ $output == *'Key ID: "corp alice"'* ]]
+  ask '{"version":1,"op":"logout"}' >/dev/null
+}
+
 @test "several requests on one connection are answered in order" {
   run -0 ask '{"version":1,"op":"status"}' '{"op":"bogus"}' '{"op":"match","peer":"server","host":"server"}'
   [ "$(jq -sc 'map(.error // .ok)' <<<"$output")" = '[true,"unknown_op",true]' ]

@@ -18,6 +18,15 @@ setup() {
   [[ $output == *": good; serial "* ]]
 }
 
+@test "the examples for workload identities are good" {
+  local example
+  for example in github gitlab kubernetes; do
+    run "$bin/qf-up" check "$conf/examples/$example.json"
+    echo "$output"
+    [ "$status" -eq 0 ]
+  done
+}
+
 @test "a dangling reference is named with its JSON path" {
   jq '.policies[2].destinations[0] = "dbs"' "$conf/fabric.example.json" >bad.json
   run "$bin/qf-up" check bad.json

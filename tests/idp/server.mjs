@@ -103,7 +103,7 @@ class MemoryAdapter {
 function liveRefreshTokens() {
   const now = Date.now() / 1000;
   const live = ([key, value]) => key.startsWith('RefreshToken/') && !value.consumed && value.exp > now;
-  return [...records].filter(live).length;
+  return [...records].filter(live).map(([key]) => key.slice(key.indexOf('/') + 1));
 }
 
 const RESOURCE = 'https://peers.fabric.example';
@@ -374,7 +374,8 @@ async function testInterface(request, response) {
   }
   Object.assign(knobs, changes);
   response.setHeader('content-type', 'application/json');
-  response.end(JSON.stringify({ ...knobs, hits, live_refresh_tokens: liveRefreshTokens() }));
+  const tokens = liveRefreshTokens();
+  response.end(JSON.stringify({ ...knobs, hits, live_refresh_tokens: tokens.length, refresh_tokens: tokens }));
 }
 
 let provider;

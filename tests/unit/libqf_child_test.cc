@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 
 #include "libqf/text.h"
 
@@ -60,6 +62,37 @@ TEST(Child, DetachedOnesKeepNothingOfOurs) {
   ASSERT_GE(lines.size(), 3U);
   EXPECT_EQ(lines[0].find("/proc/self/fd/" + std::to_string(stray.get())), std::string::npos) << text;
   EXPECT_EQ(lines[1], lines[2]) << "leader of its own session";
+}
+
+TEST(Child, VariablesOfItsOwnReplaceOurs) {
+  ::setenv("QF_TEST", "ours", 1);
+  ::setenv("QF_TEST_2", "kept", 1);
+  auto out = make_pipe();
+  ASSERT_TRUE(out);
+  SpawnOptions options;
+  options.stdout_fd = out->second.get();
+  options.environment = {"QF_TEST=its=own", "QF_NEW="};
+  auto child = Child::spawn({"/usr/bin/env"}, options);
+  ASSERT_TRUE(child) << child.error().text();
+  out->second.reset();
+  std::string text;
+  char buffer[4096];
+  for (ssize_t n = 1; n > 0; text.append(buffer, static_cast<size_t>(std::max<ssize_t>(n, 0)))) {
+    n = ::read(out->first.get(), buffer, sizeof buffer);
+  }
+  ASSERT_TRUE(child->wait(soon()));
+  auto lines = split(text, '\n');
+  auto count = [&](std::string_view start) {
+    return std::count_if(lines.begin(), lines.end(),
+                         [&](const auto& line) { return line.starts_with(start); });
+  };
+  EXPECT_EQ(count("QF_TEST="), 1);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "QF_TEST=its=own"), 1);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "QF_TEST_2=kept"), 1);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), "QF_NEW="), 1);
+  EXPECT_EQ(count("PATH="), 1) << "all the rest is inherited";
+  EXPECT_STREQ(::getenv("QF_TEST"), "ours");
+  EXPECT_EQ(::getenv("QF_NEW"), nullptr);
 }
 
 TEST(Child, AMissingProgramIsAnErrorOfSpawn) {

@@ -114,11 +114,31 @@ TEST(PeersDb, RecordsAreGolden) {
             "00000000"
             "00000000"
             "00000000"
-            "00");
+            "00"          // access_token
+            "00"          // client_secret
+            "00000000"    // redirect_port
+            "00"          // resource
+            "00000000"    // file
+            "00000000");  // command
+  login.access_token = true;
+  login.client_secret = "s";
+  login.redirect_port = 8080;
+  login.resource = "r";
+  login.file = "~/t";
+  login.command = {"/c", "-a"};
+  EXPECT_EQ(hex(encode(login)).substr(78),
+            "01"
+            "010000000173"
+            "00001f90"
+            "010000000172"
+            "000000037e2f74"
+            "00000002"
+            "000000022f63"
+            "000000022d61");
   PeersMeta meta;
   meta.serial = 1;
   EXPECT_EQ(hex(encode(meta)),
-            "00000001"
+            "00000002"
             "0000000000000001"
             "00000000"
             "00000000"

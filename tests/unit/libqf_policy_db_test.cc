@@ -122,7 +122,7 @@ TEST(PolicyDb, PortRangesIncludeBothEnds) {
   EXPECT_FALSE(range.covers(19) || range.covers(31));
 }
 
-// Both sides of an upgrade read this: a change of a record needs a new kDatabaseFormat.
+// Both sides of an upgrade read this: a change of a record needs a new format.
 TEST(PolicyDb, RecordsAreGolden) {
   PolicyRecord record = policy("dba");
   record.protocol = PolicyProtocol::kTcp;

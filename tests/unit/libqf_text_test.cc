@@ -29,6 +29,15 @@ TEST(Text, Trim) {
   EXPECT_EQ(trim(""), "");
 }
 
+TEST(Text, VisibleAscii) {
+  EXPECT_TRUE(is_visible_ascii(""));
+  EXPECT_TRUE(is_visible_ascii("!aZ09~"));
+  for (std::string_view text : {" ", "a b", "a\n", "\t", "\x1f", "\x7f", "\x80", "\xff", "\xc3\xa4"}) {
+    EXPECT_FALSE(is_visible_ascii(text)) << text;
+  }
+  EXPECT_FALSE(is_visible_ascii(std::string_view("a\0b", 3)));
+}
+
 TEST(Text, ParseNumber) {
   EXPECT_EQ(parse_number("0", 10), 0U);
   EXPECT_EQ(parse_number("007", 10), 7U);

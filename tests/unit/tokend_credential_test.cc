@@ -64,7 +64,7 @@ TEST_F(CredentialTest, WhatThePeerReads) {
   EXPECT_EQ(credential.token, "h.p.s");
   EXPECT_EQ(credential.binding_salt, std::string(32, 's'));
   EXPECT_EQ(credential.subject_key, keys_->subject_key);
-  EXPECT_EQ(credential.user_key, keys_->user_blob);
+  EXPECT_EQ(credential.user_key, keys_->user.ed25519.blob);
   EXPECT_TRUE(credential.principals.empty());
   EXPECT_EQ(credential.peer_fingerprints.size(), 2U) << "the doubled key must not count twice";
   EXPECT_TRUE(std::is_sorted(credential.peer_fingerprints.begin(), credential.peer_fingerprints.end()));
@@ -84,6 +84,18 @@ TEST_F(CredentialTest, ASubjectCannotForgeTheKeyId) {
 TEST_F(CredentialTest, BearerTokensCarryNoBinding) {
   identity_.salt.clear();
   EXPECT_TRUE(minted().binding_salt.empty());
+}
+
+TEST_F(CredentialTest, ATokenThatTheP256KeyProvedIsSignedWithIt) {
+  identity_.key = KeyType::kEcdsaP256;
+  EXPECT_EQ(minted().user_key, keys_->user.p256.blob);
+}
+
+TEST_F(CredentialTest, TheOriginalTokenGoesAlong) {
+  EXPECT_EQ(minted().original_token, "");
+  identity_.original_token = Secret("o.p.s");
+  EXPECT_EQ(minted().original_token, "o.p.s");
+  EXPECT_EQ(minted().binding_salt, std::string(32, 's'));
 }
 
 TEST_F(CredentialTest, APeerWithoutHostKeys) {

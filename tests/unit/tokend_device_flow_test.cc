@@ -6,22 +6,18 @@
 namespace qf {
 namespace {
 
-constexpr const char* kDiscovery =
-    R"({"issuer":"https://idp.example","token_endpoint":"https://idp.example/token",
-    "device_authorization_endpoint":"https://idp.example/device/auth"})";
-constexpr const char* kAuthorization = R"({"device_code":"dc","user_code":"ABCD-EFGH","expires_in":100,
+constexpr const char* kDeviceAuthorization = R"({"device_code":"dc","user_code":"ABCD-EFGH","expires_in":100,
     "verification_uri":"https://idp.example/device","interval":3})";
 
-class Flow : public ::testing::Test {
+class DeviceFlowTest : public ::testing::Test {
  protected:
   void make(LoginRecord record = corp()) {
-    flow_ = std::make_unique<DeviceFlow>(std::move(record), "qf1.nonce", services_, listener_);
+    flow_ = std::make_unique<DeviceFlow>(std::move(record), provider_, request_, services_, listener_);
   }
   // Up to the prompt.
-  void prompt(const std::string& authorization = kAuthorization) {
+  void prompt(const std::string& authorization = kDeviceAuthorization) {
     make();
     flow_->start();
-    services_.answer(200, kDiscovery);
     services_.answer(200, authorization);
   }
   void wake() { flow_->event({}); }
@@ -36,20 +32,19 @@ class Flow : public ::testing::Test {
     services_.answer(status, body);
   }
 
+  Discovery provider_ = corp_provider();
+  FlowRequest request_{"qf1.nonce"};
   FakeServices services_;
   FakeListener listener_;
   std::unique_ptr<DeviceFlow> flow_;
 };
 
-TEST_F(Flow, WholeLogin) {
+TEST_F(DeviceFlowTest, WholeLogin) {
   make();
   flow_->start();
-  EXPECT_EQ(services_.asked().url, "https://idp.example/.well-known/openid-configuration");
-  EXPECT_FALSE(services_.asked().form);
-  services_.answer(200, kDiscovery);
   EXPECT_EQ(services_.asked().url, "https://idp.example/device/auth");
-  EXPECT_EQ(services_.asked().form, "client_id=qufabric-cli&scope=openid%20groups&nonce=qf1.nonce");
-  services_.answer(200, kAuthorization);
+  EXPECT_EQ(services_.asked().form, "scope=openid%20groups&nonce=qf1.nonce&client_id=qufabric-cli");
+  services_.answer(200, kDeviceAuthorization);
   ASSERT_EQ(listener_.prompts.size(), 1U);
   EXPECT_EQ(listener_.prompts[0].user_code, "ABCD-EFGH");
   EXPECT_EQ(listener_.prompts[0].expires_in, 100);
@@ -71,22 +66,21 @@ TEST_F(Flow, WholeLogin) {
   EXPECT_EQ(flow_->deadline(), Deadline::max());
 }
 
-TEST_F(Flow, OpenidIsAlwaysAskedFor) {
+TEST_F(DeviceFlowTest, OpenidIsAlwaysAskedFor) {
   auto record = corp();
   record.scopes = {"groups"};
   make(record);
   flow_->start();
-  services_.answer(200, kDiscovery);
   EXPECT_NE(services_.asked().form->find("scope=openid%20groups"), std::string::npos);
 }
 
-TEST_F(Flow, MissingIntervalIsFiveSeconds) {
+TEST_F(DeviceFlowTest, MissingIntervalIsFiveSeconds) {
   prompt(
       R"({"device_code":"dc","user_code":"A","expires_in":100,"verification_uri":"https://idp.example/d"})");
   EXPECT_EQ(seconds_to_poll(), 5);
 }
 
-TEST_F(Flow, SlowDownAddsFiveSecondsForGood) {
+TEST_F(DeviceFlowTest, SlowDownAddsFiveSecondsForGood) {
   prompt();
   poll_answer(400, R"({"error":"slow_down"})");
   EXPECT_EQ(seconds_to_poll(), 8);
@@ -96,7 +90,7 @@ TEST_F(Flow, SlowDownAddsFiveSecondsForGood) {
   EXPECT_EQ(seconds_to_poll(), 13);
 }
 
-TEST_F(Flow, ACodeIsShortAndCanBeTyped) {
+TEST_F(DeviceFlowTest, ACodeIsShortAndCanBeTyped) {
   for (const std::string code : {"", "AB CD", "AB\\nhint: run this", "\\u00c4BCD", "A\\u001b[2J",
                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG"}) {
     listener_ = {};
@@ -108,7 +102,7 @@ TEST_F(Flow, ACodeIsShortAndCanBeTyped) {
   }
 }
 
-TEST_F(Flow, TheAddressToOpenIsAscii) {
+TEST_F(DeviceFlowTest, TheAddressToOpenIsAscii) {
   for (const std::string url :
        {"https://idp.ex\\u0430mple/d", "https://idp.example/a b", "https://idp.example/\\n"}) {
     listener_ = {};
@@ -118,17 +112,16 @@ TEST_F(Flow, TheAddressToOpenIsAscii) {
   }
 }
 
-TEST_F(Flow, AClientThatTheProviderDoesNotKnowNamesTheDocumentsKey) {
+TEST_F(DeviceFlowTest, AClientThatTheProviderDoesNotKnowNamesTheDocumentsKey) {
   make();
   flow_->start();
-  services_.answer(200, kDiscovery);
   services_.answer(401, R"({"error":"invalid_client"})");
   ASSERT_TRUE(listener_.refusal);
   EXPECT_NE(listener_.refusal->hint.find("\"client_id\""), std::string::npos);
   EXPECT_NE(listener_.refusal->hint.find("qufabric-cli"), std::string::npos);
 }
 
-TEST_F(Flow, Denied) {
+TEST_F(DeviceFlowTest, Denied) {
   prompt();
   poll_answer(400, R"({"error":"access_denied"})");
   ASSERT_TRUE(listener_.refusal);
@@ -137,14 +130,14 @@ TEST_F(Flow, Denied) {
   EXPECT_NE(listener_.refusal->hint, "");
 }
 
-TEST_F(Flow, ExpiredAsTheProviderSays) {
+TEST_F(DeviceFlowTest, ExpiredAsTheProviderSays) {
   prompt();
   poll_answer(400, R"({"error":"expired_token"})");
   ASSERT_TRUE(listener_.refusal);
   EXPECT_EQ(listener_.refusal->code, "expired");
 }
 
-TEST_F(Flow, ExpiresByItself) {
+TEST_F(DeviceFlowTest, ExpiresByItself) {
   prompt();
   for (int polls = 0; listener_.ends == 0; ++polls) {
     ASSERT_LT(polls, 40);
@@ -155,7 +148,7 @@ TEST_F(Flow, ExpiresByItself) {
   EXPECT_EQ(listener_.refusal->code, "expired");
 }
 
-TEST_F(Flow, ProviderTroubleIsWaitedOutWithGrowingPauses) {
+TEST_F(DeviceFlowTest, ProviderTroubleIsWaitedOutWithGrowingPauses) {
   prompt();
   poll_answer(503, "");
   EXPECT_EQ(seconds_to_poll(), 6);
@@ -173,7 +166,7 @@ TEST_F(Flow, ProviderTroubleIsWaitedOutWithGrowingPauses) {
   EXPECT_EQ(listener_.token, "a.b.c");
 }
 
-TEST_F(Flow, RetryAfterIsHeeded) {
+TEST_F(DeviceFlowTest, RetryAfterIsHeeded) {
   prompt();
   services_.pass(3);
   wake();
@@ -184,7 +177,7 @@ TEST_F(Flow, RetryAfterIsHeeded) {
   EXPECT_EQ(seconds_to_poll(), 20);
 }
 
-TEST_F(Flow, DeadProviderEndsWithTheCode) {
+TEST_F(DeviceFlowTest, DeadProviderEndsWithTheCode) {
   prompt();
   int polls = 0;
   for (; listener_.ends == 0; ++polls) {
@@ -196,7 +189,7 @@ TEST_F(Flow, DeadProviderEndsWithTheCode) {
   EXPECT_EQ(listener_.refusal->code, "expired");
 }
 
-TEST_F(Flow, OtherErrorsEndTheLogin) {
+TEST_F(DeviceFlowTest, OtherErrorsEndTheLogin) {
   for (const auto& [status, body] :
        {std::pair(400L, R"({"error":"invalid_grant"})"), std::pair(400L, ""), std::pair(403L, "no"),
         std::pair(200L, "no JSON"), std::pair(200L, "{}"), std::pair(200L, R"({"id_token":7})")}) {
@@ -209,29 +202,21 @@ TEST_F(Flow, OtherErrorsEndTheLogin) {
   }
 }
 
-TEST_F(Flow, MissingIdTokenIsNamed) {
+TEST_F(DeviceFlowTest, MissingIdTokenIsNamed) {
   prompt();
   poll_answer(200, R"({"access_token":"x"})");
   EXPECT_NE(listener_.refusal->message.find("\"id_token\""), std::string::npos);
   EXPECT_NE(listener_.refusal->hint.find("openid"), std::string::npos);
 }
 
-TEST_F(Flow, TokenOfMoreThan16KiB) {
+TEST_F(DeviceFlowTest, TokenOfMoreThan16KiB) {
   prompt();
   poll_answer(200, R"({"id_token":")" + std::string(16385, 'x') + "\"}");
   ASSERT_TRUE(listener_.refusal);
   EXPECT_NE(listener_.refusal->message.find("16384"), std::string::npos);
 }
 
-TEST_F(Flow, ProviderWithoutDeviceLogin) {
-  make();
-  flow_->start();
-  services_.answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://idp.example/token"})");
-  ASSERT_TRUE(listener_.refusal);
-  EXPECT_NE(listener_.refusal->message.find("\"device_authorization_endpoint\""), std::string::npos);
-}
-
-TEST_F(Flow, ProviderDown) {
+TEST_F(DeviceFlowTest, ProviderDown) {
   make();
   flow_->start();
   services_.answer(Error{ErrorKind::kSystem, 0, "cannot reach idp.example: Connection refused"});
@@ -240,7 +225,65 @@ TEST_F(Flow, ProviderDown) {
   EXPECT_FALSE(listener_.refusal->hint.empty());
 }
 
-TEST_F(Flow, CancelledInEveryState) {
+TEST_F(DeviceFlowTest, RefreshTokensAreAskedForOnlyWhereTheyAreKept) {
+  auto record = corp();
+  record.scopes = {"openid", "offline_access"};
+  make(record);
+  flow_->start();
+  EXPECT_EQ(services_.asked().form, "scope=openid&nonce=qf1.nonce&client_id=qufabric-cli");
+  request_.refresh = true;
+  make(record);
+  services_.sent.clear();
+  flow_->start();
+  EXPECT_EQ(services_.asked().form, "scope=openid%20offline_access&nonce=qf1.nonce&client_id=qufabric-cli");
+  services_.answer(200, kDeviceAuthorization);
+  poll_answer(200, R"({"id_token":"a.b.c","refresh_token":"r"})");
+  EXPECT_EQ(listener_.refresh_token, "r");
+  EXPECT_EQ(listener_.token_endpoint, "https://idp.example/token") << "or nothing could be refreshed";
+}
+
+TEST_F(DeviceFlowTest, AccessTokenWithResourceAndProof) {
+  auto record = corp();
+  record.scopes = {"groups"};
+  record.access_token = true;
+  record.resource = "https://fabric.example";
+  provider_.dpop_algorithms = {"ES256"};
+  make(record);
+  flow_->start();
+  EXPECT_EQ(services_.asked().form,
+            "scope=groups&resource=https%3A%2F%2Ffabric.example&client_id=qufabric-cli")
+      << "no openid, so no nonce";
+  EXPECT_EQ(services_.header("DPoP"), "") << "proofs belong to the token endpoint";
+  services_.answer(200, kDeviceAuthorization);
+  services_.pass(3);
+  wake();
+  EXPECT_EQ(services_.asked().form,
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=dc&resource="
+            "https%3A%2F%2Ffabric.example&client_id=qufabric-cli");
+  EXPECT_NE(services_.header("DPoP"), "");
+  services_.answer(200, R"({"id_token":"i.d.t","access_token":"a.b.c","token_type":"DPoP"})");
+  EXPECT_EQ(listener_.token, "a.b.c");
+  EXPECT_EQ(listener_.proof_key, KeyType::kEcdsaP256);
+}
+
+// A DPoP nonce is asked for by an error that must not count as an answer to the poll.
+TEST_F(DeviceFlowTest, ANonceForTheProofIsNoEndOfPolling) {
+  auto record = corp();
+  record.access_token = true;
+  provider_.dpop_algorithms = {"EdDSA"};
+  make(record);
+  flow_->start();
+  services_.answer(200, kDeviceAuthorization);
+  services_.pass(3);
+  wake();
+  services_.answer(400, R"({"error":"use_dpop_nonce"})", "n1");
+  ASSERT_EQ(services_.sent.size(), 1U) << "asked again at once";
+  services_.answer(400, R"({"error":"authorization_pending"})", "n1");
+  EXPECT_EQ(listener_.ends, 0);
+  EXPECT_EQ(seconds_to_poll(), 3);
+}
+
+TEST_F(DeviceFlowTest, CancelledInEveryState) {
   make();
   flow_->start();
   flow_.reset();
@@ -256,7 +299,7 @@ TEST_F(Flow, CancelledInEveryState) {
   EXPECT_EQ(listener_.ends, 0);
 }
 
-TEST_F(Flow, DeviceAuthorizationsThatAreWrong) {
+TEST_F(DeviceFlowTest, DeviceAuthorizationsThatAreWrong) {
   const std::pair<const char*, const char*> cases[] = {
       {R"({"user_code":"A","verification_uri":"https://i/d"})", "\"device_code\""},
       {R"({"device_code":"d","verification_uri":"https://i/d"})", "\"user_code\""},
@@ -279,7 +322,7 @@ TEST_F(Flow, DeviceAuthorizationsThatAreWrong) {
   }
 }
 
-TEST_F(Flow, NumbersFromTheProviderAreBounded) {
+TEST_F(DeviceFlowTest, NumbersFromTheProviderAreBounded) {
   HttpAnswer answer;
   answer.status = 200;
   answer.body =

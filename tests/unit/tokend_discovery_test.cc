@@ -35,6 +35,52 @@ TEST(Discovery, Good) {
   EXPECT_EQ(found->device_authorization_endpoint, "https://idp.example/d");
 }
 
+TEST(Discovery, EverythingThatWeUse) {
+  auto found = read_discovery(corp(), answer(200, R"({"issuer":"https://idp.example",
+      "token_endpoint":"https://idp.example/token","authorization_endpoint":"https://idp.example/a",
+      "revocation_endpoint":"https://idp.example/r","jwks_uri":"https://idp.example/k",
+      "dpop_signing_alg_values_supported":["ES256","EdDSA"],
+      "code_challenge_methods_supported":["plain","S256"],
+      "token_endpoint_auth_methods_supported":["client_secret_post","none"],
+      "authorization_response_iss_parameter_supported":true})"));
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_EQ(found->authorization_endpoint, "https://idp.example/a");
+  EXPECT_EQ(found->revocation_endpoint, "https://idp.example/r");
+  EXPECT_EQ(found->jwks_uri, "https://idp.example/k");
+  EXPECT_EQ(found->dpop_algorithms, (std::vector<std::string>{"ES256", "EdDSA"}));
+  EXPECT_TRUE(found->pkce);
+  EXPECT_TRUE(found->secret_in_form);
+  EXPECT_TRUE(found->names_issuer);
+}
+
+// RFC 8414 section 2: what holds where a provider says nothing.
+TEST(Discovery, WhatIsLeftOut) {
+  auto found = read_discovery(
+      corp(), answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->authorization_endpoint + found->revocation_endpoint + found->jwks_uri, "");
+  EXPECT_TRUE(found->dpop_algorithms.empty());
+  EXPECT_TRUE(found->pkce);
+  EXPECT_FALSE(found->secret_in_form);
+  EXPECT_FALSE(found->names_issuer);
+}
+
+TEST(Discovery, Abilities) {
+  auto with = [](const std::string& member) {
+    auto found = read_discovery(corp(), answer(200, R"({"issuer":"https://idp.example",)"
+                                                    R"("token_endpoint":"https://i/t",)" +
+                                                        member + "}"));
+    EXPECT_TRUE(found) << member;
+    return found ? *found : Discovery{};
+  };
+  EXPECT_FALSE(with(R"("code_challenge_methods_supported":["plain"])").pkce);
+  EXPECT_FALSE(with(R"("code_challenge_methods_supported":[])").pkce);
+  const char* key = R"("token_endpoint_auth_methods_supported":)";
+  EXPECT_FALSE(with(key + std::string(R"(["client_secret_basic","client_secret_post"])")).secret_in_form);
+  EXPECT_FALSE(with(key + std::string(R"(["private_key_jwt"])")).secret_in_form);
+  EXPECT_FALSE(with(R"("authorization_response_iss_parameter_supported":"true")").names_issuer);
+}
+
 TEST(Discovery, WithoutDeviceLogin) {
   auto found = read_discovery(
       corp(), answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
@@ -60,7 +106,27 @@ TEST(Discovery, Lies) {
       "device_authorization_endpoint":"ftp://i/d"})")
                 .find("\"device_authorization_endpoint\""),
             std::string::npos);
+  for (const char* field : {"authorization_endpoint", "revocation_endpoint", "jwks_uri"}) {
+    for (const char* url : {"\"http://i/x\"", "\"\"", "7", "\"https://u@i/x\"", "\"https://i/a b\"",
+                            R"("https://idp.ex\u0430mple/x")"}) {
+      EXPECT_NE(failure(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t",")" +
+                                 std::string(field) + "\":" + url + "}")
+                    .find("\"" + std::string(field) + "\""),
+                std::string::npos)
+          << field << " " << url;
+    }
+  }
+  for (const char* field : {"dpop_signing_alg_values_supported", "code_challenge_methods_supported",
+                            "token_endpoint_auth_methods_supported"}) {
+    EXPECT_NE(failure(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t",")" +
+                               std::string(field) + R"(":"S256"})")
+                  .find("\"" + std::string(field) + "\""),
+              std::string::npos);
+  }
+  EXPECT_NE(failure(200, "[]").find("\"issuer\""), std::string::npos);
   EXPECT_NE(failure(200, "<html>").find("not JSON"), std::string::npos);
+  EXPECT_NE(failure(200, "{\"a\x7f\":1,\"a\x7f\":2}").find("\"a?\""), std::string::npos)
+      << "DEL is legal in JSON";
   EXPECT_NE(failure(404, "").find("HTTP status 404"), std::string::npos);
 }
 

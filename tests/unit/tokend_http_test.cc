@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <mutex>
 #include <thread>
 
 #include "libqf/address.h"
@@ -41,7 +42,7 @@ TEST(Http, Forms) {
 
 TEST(Http, Lifetimes) {
   auto of = [](const char* control, const char* age, const char* expires, const char* date) {
-    return http_lifetime({control, age, expires, date, ""});
+    return http_lifetime({control, age, expires, date, "", ""});
   };
   EXPECT_EQ(of("", "", "", ""), std::nullopt);
   EXPECT_EQ(of("public, max-age=300", "", "", ""), 300);
@@ -75,6 +76,11 @@ class MiniServer {
   MiniServer(const MiniServer&) = delete;
   MiniServer& operator=(const MiniServer&) = delete;
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/x"; }
+  // What the last connection has sent first; of use once it was answered.
+  [[nodiscard]] std::string last_request() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return last_request_;
+  }
 
  private:
   void serve() {
@@ -83,7 +89,12 @@ class MiniServer {
       Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!fd) return;
       char request[4096];
-      if (::recv(fd.get(), request, sizeof request, 0) <= 0) continue;
+      ssize_t n = ::recv(fd.get(), request, sizeof request, 0);
+      if (n <= 0) continue;
+      {
+        std::lock_guard<std::mutex> lock(mutex_);
+        last_request_.assign(request, static_cast<size_t>(n));
+      }
       ::send(fd.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
       if (keep_open_) open.push_back(std::move(fd));
     }
@@ -92,6 +103,8 @@ class MiniServer {
   bool keep_open_;
   Fd listener_;
   uint16_t port_ = 0;
+  std::mutex mutex_;
+  std::string last_request_;
   std::thread thread_;
 };
 
@@ -113,6 +126,18 @@ TEST(Http, Get) {
   EXPECT_EQ(answer->lifetime, 60);
   EXPECT_EQ(answer->retry_after, 7);
   EXPECT_EQ(answer->date, 1767225600);
+}
+
+TEST(Http, TheNonceForProofsIsRead) {
+  MiniServer server(
+      "HTTP/1.1 400 No\r\ndpop-nonce:  eyJ7S_zG.eyJH0-Z  \r\nX-DPoP-Nonce: x\r\nContent-Length: 0\r\n\r\n");
+  auto answer = http_get(server.url(), "");
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->dpop_nonce, "eyJ7S_zG.eyJH0-Z");
+  MiniServer other("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  answer = http_get(other.url(), "");
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->dpop_nonce, "");
 }
 
 TEST(Http, ErrorStatusIsAnAnswer) {
@@ -198,6 +223,25 @@ TEST_F(Async, ManyAtOnceAndNoneWaitsForASlowOne) {
   EXPECT_FALSE(failed);
   run([&] { return failed.has_value(); });
   EXPECT_EQ(failed, ErrorKind::kTimeout);
+}
+
+TEST_F(Async, HeadersOfARequestAreSent) {
+  MiniServer server("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+  int answers = 0;
+  client_.start({server.url(), "", "a=b", {}, {"Authorization: Basic eDp5", "DPoP: a.b.c"}},
+                [&](auto) { ++answers; });
+  run([&] { return answers == 1; });
+  std::string request = server.last_request();
+  EXPECT_TRUE(request.starts_with("POST /x HTTP/1.1\r\n")) << request;
+  for (const char* line :
+       {"\r\nAuthorization: Basic eDp5\r\n", "\r\nDPoP: a.b.c\r\n", "\r\nAccept: application/json\r\n",
+        "\r\nContent-Type: application/x-www-form-urlencoded\r\n"}) {
+    EXPECT_NE(request.find(line), std::string::npos) << line << request;
+  }
+  client_.start({server.url(), "", std::nullopt, {}, {}}, [&](auto) { ++answers; });
+  run([&] { return answers == 2; });
+  EXPECT_TRUE(server.last_request().starts_with("GET /x HTTP/1.1\r\n"));
+  EXPECT_EQ(server.last_request().find("Authorization"), std::string::npos) << "of one request only";
 }
 
 TEST_F(Async, CancelledOnesAreNeverAnswered) {

@@ -56,6 +56,16 @@ TEST(Protocol, EveryOperation) {
   EXPECT_EQ(good(R"({"op":"jwks"})").operation, Operation::kJwks);
 }
 
+TEST(Protocol, HowALoginIsWanted) {
+  Request plain = good(R"({"op":"login"})");
+  EXPECT_FALSE(plain.browser);
+  EXPECT_FALSE(plain.renew);
+  Request login = good(R"({"op":"login","issuer":"corp","browser":true,"renew":true})");
+  EXPECT_TRUE(login.browser);
+  EXPECT_TRUE(login.renew);
+  EXPECT_TRUE(good(R"({"op":"credential","peer":"a","host":"a","browser":true})").browser);
+}
+
 TEST(Protocol, UnknownMembersAreIgnored) {
   EXPECT_EQ(good(R"({"op":"status","later":[1,{"x":null}]})").operation, Operation::kStatus);
 }
@@ -94,6 +104,9 @@ TEST(Protocol, WrongMembersAreNamed) {
       {R"({"op":"detected","peer":"a","host":"a"})", "\"detection\""},
       {R"({"op":"detected","peer":"a","host":"a","detection":"maybe"})", "\"detection\""},
       {R"({"op":"credential","peer":"a","host":"a","interactive":1})", "\"interactive\""},
+      {R"({"op":"credential","peer":"a","host":"a","browser":"yes"})", "\"browser\""},
+      {R"({"op":"login","browser":0})", "\"browser\""},
+      {R"({"op":"login","renew":null})", "\"renew\""},
       {R"({"op":"login","issuer":["corp"]})", "\"issuer\""},
       {R"({"op":"issue"})", "\"nonce\""},
   };

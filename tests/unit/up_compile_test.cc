@@ -49,6 +49,32 @@ TEST(UpCompile, PeersDatabase) {
   EXPECT_EQ(record<LoginRecord>(records, "i:hosts").jwks, test::kJwks);
 }
 
+// Everything that "client" says reaches qf-tokend, with what the rest of the entry says of the issuer.
+TEST(UpCompile, LoginRecord) {
+  auto login_of = [](const std::string& members) {
+    return record<LoginRecord>(
+        compile_peers(good_document(test::sample_with(R"("flow": "device")", members)), {}), "i:corp");
+  };
+  auto login = login_of(R"("flow": "browser", "client_secret": "s", "redirect_port": 8080,
+                           "resource": "https://fabric.example")");
+  EXPECT_EQ(login.name, "corp");
+  EXPECT_EQ(login.issuer, "https://idp.example/");
+  EXPECT_EQ(login.audiences, std::vector<std::string>{"qufabric-cli"});
+  EXPECT_EQ(login.jwks_uri, "https://idp.example/jwks");
+  EXPECT_EQ(login.clock_skew, 30U);
+  EXPECT_EQ(login.scopes, (std::vector<std::string>{"openid", "groups"}));
+  EXPECT_EQ(login.flow, LoginFlow::kBrowser);
+  EXPECT_EQ(login.client_secret, "s");
+  EXPECT_EQ(login.redirect_port, 8080U);
+  EXPECT_EQ(login.resource, "https://fabric.example");
+  EXPECT_FALSE(login.access_token);
+  EXPECT_EQ(login_of(R"("flow": "file", "file": "~/t")").file, "~/t");
+  EXPECT_EQ(login_of(R"("flow": "command", "command": ["/c", "-a"])").command,
+            (std::vector<std::string>{"/c", "-a"}));
+  auto text = test::sample_with(R"("token": "id_token")", R"("token": "access_token")");
+  EXPECT_TRUE(record<LoginRecord>(compile_peers(good_document(text), {}), "i:corp").access_token);
+}
+
 // Golden bytes: another program of another version reads these.
 TEST(UpCompile, PeerRecordBytes) {
   Records records = compile_peers(good_document(R"({"format":1,"serial":1,"domain":"f.example","peers":[

@@ -28,8 +28,11 @@ TEST(UpDocument, ReadsEverything) {
   EXPECT_EQ(corp.rules.required_claims.at("mfa"), "true");
   EXPECT_EQ(corp.rules.email_domains, std::vector<std::string>{"example.com"});
   EXPECT_FALSE(corp.rules.members_all);
-  EXPECT_EQ(corp.flow, LoginFlow::kDevice);
-  EXPECT_EQ(document.issuers[1].flow, LoginFlow::kMachine);
+  EXPECT_EQ(corp.client.flow, LoginFlow::kDevice);
+  EXPECT_EQ(corp.client.client_id, "qufabric-cli");
+  EXPECT_EQ(corp.client.scopes, (std::vector<std::string>{"openid", "groups"}));
+  EXPECT_FALSE(corp.rules.access_token);
+  EXPECT_EQ(document.issuers[1].client.flow, LoginFlow::kMachine);
   EXPECT_TRUE(document.issuers[1].rules.members_all);
   ASSERT_EQ(document.peers.size(), 2U);
   EXPECT_EQ(document.peers[0].record.addresses, (std::vector<std::string>{"100.119.230.104", "fd00::68"}));
@@ -53,8 +56,75 @@ TEST(UpDocument, DefaultsAndTheSmallestDocument) {
   EXPECT_EQ(other.issuers[0].rules.max_token_age, 600U);
   EXPECT_EQ(other.issuers[0].rules.clock_skew, 60U);
   EXPECT_EQ(other.issuers[0].rules.user_id_claim, "sub");
-  EXPECT_EQ(other.issuers[0].flow, LoginFlow::kAuto);
-  EXPECT_EQ(other.issuers[0].scopes, std::vector<std::string>{"openid"});
+  const LoginRecord& client = other.issuers[0].client;
+  EXPECT_EQ(client.flow, LoginFlow::kAuto);
+  EXPECT_EQ(client.scopes, std::vector<std::string>{"openid"});
+  EXPECT_EQ(client.client_secret, std::nullopt);
+  EXPECT_EQ(client.resource, std::nullopt);
+  EXPECT_EQ(client.redirect_port, 0U);
+  EXPECT_EQ(client.file, "");
+  EXPECT_TRUE(client.command.empty());
+  EXPECT_FALSE(other.issuers[0].rules.access_token);
+}
+
+// The entry of corp's client, with its flow replaced by more.
+Document with_client(const std::string& members) {
+  return good_document(sample_with(R"("flow": "device")", members));
+}
+
+TEST(UpDocument, ABrowserClient) {
+  Document document = with_client(R"("flow": "browser", "client_secret": "s&cret", "redirect_port": 65535,
+      "resource": "https://fabric.example/api")");
+  const LoginRecord& client = document.issuers[0].client;
+  EXPECT_EQ(client.flow, LoginFlow::kBrowser);
+  EXPECT_EQ(client.client_secret, "s&cret");
+  EXPECT_EQ(client.redirect_port, 65535U);
+  EXPECT_EQ(client.resource, "https://fabric.example/api");
+}
+
+TEST(UpDocument, AFileClient) {
+  for (const char* file : {"/var/run/secrets/tokens/ssh", "~/.token"}) {
+    const std::string members = R"("flow": "file", "file": ")" + std::string(file) + "\"";
+    EXPECT_EQ(with_client(members).issuers[0].client.file, file);
+    // no OAuth client, so no id
+    auto text = sample_with(R"("client_id": "qufabric-cli", )", "");
+    text.replace(text.find(R"("flow": "device")"), 16, members);
+    EXPECT_EQ(good_document(text).issuers[0].client.flow, LoginFlow::kFile);
+  }
+}
+
+TEST(UpDocument, ACommandClient) {
+  Document document =
+      with_client(R"("flow": "command", "command": ["/usr/bin/get-token", "-a", "-a", "$HOME"])");
+  EXPECT_EQ(document.issuers[0].client.flow, LoginFlow::kCommand);
+  EXPECT_EQ(document.issuers[0].client.command,
+            (std::vector<std::string>{"/usr/bin/get-token", "-a", "-a", "$HOME"}))
+      << "an argument may come twice";
+}
+
+TEST(UpDocument, ACommandHasSixtyFourArgumentsAtMost) {
+  auto command = [](size_t count) {
+    std::string text = R"("flow": "command", "command": ["/c")";
+    for (size_t i = 1; i < count; ++i) text += R"(, "x")";
+    return text + "]";
+  };
+  EXPECT_EQ(with_client(command(64)).issuers[0].client.command.size(), 64U);
+  EXPECT_EQ(faults_of(sample_with(R"("flow": "device")", command(65))),
+            std::vector<std::string>{"$.issuers[0].client.command: has more than 64 arguments"});
+}
+
+TEST(UpDocument, AnAccessTokenNeedsNoOpenid) {
+  auto text = sample_with(R"("token": "id_token")", R"("token": "access_token")");
+  EXPECT_TRUE(good_document(text).issuers[0].rules.access_token);
+  text.replace(text.find(R"("openid", )"), 10, "");
+  EXPECT_EQ(good_document(text).issuers[0].client.scopes, std::vector<std::string>{"groups"});
+}
+
+// Nobody fetches anything of an issuer whose keys stand in the document and whose tokens come from elsewhere.
+TEST(UpDocument, AnIssuerNobodyFetchesFromNeedsNoAddress) {
+  const char* from = R"({ "flow": "machine" })";
+  good_document(sample_with(from, R"({ "flow": "file", "file": "/t" })"));
+  good_document(sample_with(from, R"({ "flow": "command", "command": ["/c"] })"));
 }
 
 struct BadCase {
@@ -150,25 +220,61 @@ INSTANTIATE_TEST_SUITE_P(
     Clients, UpBadDocument,
     testing::Values(
         BadCase{"\"client_id\": \"qufabric-cli\", ", "", "$.issuers[0].client.client_id: missing"},
-        BadCase{"\"flow\": \"device\"", "\"flow\": \"browser\"",
-                "$.issuers[0].client.flow: \"browser\" is not supported by this version yet"},
-        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\"",
-                "$.issuers[0].client.flow: \"file\" is not supported by this version yet"},
-        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\"",
-                "$.issuers[0].client.flow: \"command\" is not supported by this version yet"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\"", "$.issuers[0].client.file: missing"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\"", "$.issuers[0].client.command: missing"},
         BadCase{"\"flow\": \"device\"", "\"flow\": \"none\"",
-                "$.issuers[0].client.flow: must be one of \"auto\", \"device\", \"machine\", \"browser\", "
-                "\"file\", \"command\", not \"none\""},
-        BadCase{"\"token\": \"id_token\"", "\"token\": \"access_token\"",
-                "$.issuers[0].client.token: \"access_token\" is not supported by this version yet"},
-        BadCase{"\"token\": \"id_token\"", "\"client_secret\": \"s\"",
-                "$.issuers[0].client.client_secret: not supported by this version yet"},
-        BadCase{"\"token\": \"id_token\"", "\"redirect_port\": 1",
-                "$.issuers[0].client.redirect_port: not supported by this version yet"},
-        BadCase{"\"token\": \"id_token\"", "\"resource\": \"r\"",
-                "$.issuers[0].client.resource: not supported by this version yet"},
-        BadCase{"\"token\": \"id_token\"", "\"command\": [\"x\"]",
-                "$.issuers[0].client.command: not supported by this version yet"},
+                "$.issuers[0].client.flow: must be one of \"auto\", \"browser\", \"device\", \"file\", "
+                "\"command\", \"machine\", not \"none\""},
+        BadCase{"\"token\": \"id_token\"", "\"token\": \"refresh_token\"",
+                "$.issuers[0].client.token: must be one of \"id_token\", \"access_token\", not "
+                "\"refresh_token\""},
+        BadCase{"\"token\": \"id_token\"", "\"file\": \"/t\"",
+                "$.issuers[0].client.file: belongs to the flow \"file\""},
+        BadCase{"\"token\": \"id_token\"", "\"command\": [\"/x\"]",
+                "$.issuers[0].client.command: belongs to the flow \"command\""},
+        BadCase{"\"token\": \"id_token\"", "\"redirect_port\": 8080",
+                "$.issuers[0].client.redirect_port: belongs to the flow \"auto\" or \"browser\""},
+        BadCase{"\"token\": \"id_token\"", "\"client_secret\": \"\"",
+                "$.issuers[0].client.client_secret: must not be empty"},
+        BadCase{"\"token\": \"id_token\"", "\"client_secret\": 7",
+                "$.issuers[0].client.client_secret: expected a string, found a number"},
+        BadCase{"\"token\": \"id_token\"", "\"resource\": \"fabric\"",
+                "$.issuers[0].client.resource: \"fabric\" not an address or a name such as "
+                "\"qufabric-machine:host\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"browser\", \"redirect_port\": 0",
+                "$.issuers[0].client.redirect_port: must be a whole number from 1 to 65535"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"browser\", \"redirect_port\": 65536",
+                "$.issuers[0].client.redirect_port: must be a whole number from 1 to 65535"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"auto\", \"redirect_port\": \"80\"",
+                "$.issuers[0].client.redirect_port: expected a number, found a string"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\", \"file\": \"token\"",
+                "$.issuers[0].client.file: must be an absolute path or begin with \"~/\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\", \"file\": \"~root/token\"",
+                "$.issuers[0].client.file: must be an absolute path or begin with \"~/\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\", \"file\": \"\"",
+                "$.issuers[0].client.file: must not be empty"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\", \"file\": \"/t\", \"command\": [\"/c\"]",
+                "$.issuers[0].client.command: belongs to the flow \"command\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": []",
+                "$.issuers[0].client.command: must not be empty"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": \"/c\"",
+                "$.issuers[0].client.command: expected a list, found a string"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"get-token\"]",
+                "$.issuers[0].client.command: the program must be an absolute path, not \"get-token\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"/c\", 7]",
+                "$.issuers[0].client.command[1]: expected a string, found a number"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"/c\", \"\"]",
+                "$.issuers[0].client.command[1]: must not be empty"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"/c\"], \"file\": \"/t\"",
+                "$.issuers[0].client.file: belongs to the flow \"file\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"file\", \"file\": \"/t\", \"client_secret\": \"s\"",
+                "$.issuers[0].client.client_secret: belongs to the flow \"auto\", \"browser\" or \"device\""},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"/c\"], \"resource\": \"a:b\"",
+                "$.issuers[0].client.resource: belongs to the flow \"auto\", \"browser\" or \"device\""},
+        BadCase{"{ \"flow\": \"machine\" }", "{ \"flow\": \"machine\", \"redirect_port\": 80 }",
+                "$.issuers[1].client.redirect_port: belongs to the flow \"auto\" or \"browser\""},
+        BadCase{"{ \"flow\": \"machine\" }", "{ \"flow\": \"browser\", \"client_id\": \"c\" }",
+                "$.issuers[1].issuer: \"qufabric-machine:ci\" must be an https address"},
         BadCase{"[\"openid\", \"groups\"]", "[\"groups\"]",
                 "$.issuers[0].client.scopes: without \"openid\" the issuer gives no id_token"},
         BadCase{"{ \"flow\": \"machine\" }", "{ \"flow\": \"auto\", \"client_id\": \"c\" }",
@@ -277,6 +383,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadCase{"\"client_id\": \"qufabric-cli\"", "\"client_id\": \"a\\nb\"",
                 "$.issuers[0].client.client_id: has the control character U+000A"},
+        BadCase{"\"token\": \"id_token\"", "\"client_secret\": \"a\\nb\"",
+                "$.issuers[0].client.client_secret: has the control character U+000A"},
+        BadCase{"\"flow\": \"device\"", "\"flow\": \"command\", \"command\": [\"/c\", \"a\\nb\"]",
+                "$.issuers[0].client.command[1]: has the control character U+000A"},
         BadCase{"\"openid\", \"groups\"", "\"openid\", \"gr\\u001boups\"",
                 "$.issuers[0].client.scopes[1]: has the control character U+001B"},
         BadCase{"[\"qufabric-cli\"]", "[\"qufabric-cli\\u007f\"]",

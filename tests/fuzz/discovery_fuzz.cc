@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// fuzz-group: tokend
+//
+// A provider's discovery document. Aborts when one is accepted whose endpoints we would not use, or that
+// could lead a person's browser to something that is no web page, or when a refusal does not name the issuer.
+#include <cstdint>
+#include <cstdlib>
+
+#include "libqf/text.h"
+#include "qf-tokend/discovery.h"
+#include "qf-tokend/provider_flow.h"
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+qf::LoginRecord corp() {
+  qf::LoginRecord record;
+  record.name = "corp";
+  record.issuer = "https://idp.example";
+  record.client_id = "c";
+  return record;
+}
+
+void check_refusal(const qf::Refusal& refusal) {
+  require(refusal.code == "provider" || refusal.code == "unsupported");
+  require(refusal.message.starts_with("issuer corp (https://idp.example): "));
+  for (char c : refusal.message) require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+}
+
+void check_endpoint(const std::string& url) {
+  require(qf::is_visible_ascii(url));
+  require(static_cast<bool>(qf::check_url(url)));
+  require(qf::url_host(url) != "?");
+}
+
+void check_choice(const qf::Discovery& found, qf::LoginFlow flow, bool browser) {
+  auto record = corp();
+  record.flow = flow;
+  auto chosen = qf::choose_flow(record, found, browser);
+  if (!chosen) return check_refusal(chosen.error());
+  const std::string& needed = *chosen == qf::PersonFlow::kBrowser ? found.authorization_endpoint
+                                                                  : found.device_authorization_endpoint;
+  require(!needed.empty());
+  require(*chosen == qf::PersonFlow::kDevice || found.pkce);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size == 0) return 0;
+  qf::HttpAnswer answer;
+  answer.status = data[0] == '!' ? 500 : 200;
+  answer.body.assign(reinterpret_cast<const char*>(data), size);
+  auto found = qf::read_discovery(corp(), qf::Result<qf::HttpAnswer>(answer));
+  if (!found) {
+    check_refusal(found.error());
+    return 0;
+  }
+  require(answer.status == 200);
+  check_endpoint(found->token_endpoint);
+  for (const auto* url : {&found->authorization_endpoint, &found->device_authorization_endpoint,
+                          &found->revocation_endpoint, &found->jwks_uri}) {
+    if (!url->empty()) check_endpoint(*url);
+  }
+  for (auto flow : {qf::LoginFlow::kAuto, qf::LoginFlow::kBrowser, qf::LoginFlow::kDevice}) {
+    for (bool browser : {true, false}) check_choice(*found, flow, browser);
+  }
+  return 0;
+}
