@@ -62,9 +62,10 @@ class Table:
         print(f"  {figure}: {ratio:.2f}" + ("" if reach is None else f" (reach {reach:.2f})"), flush=True)
 
     def add_limit(self, figure, value, base, unit, limit, note=""):
+        """Without a base there is nothing to compare with, only the note."""
         ok = value <= limit
         ratio = f"{value / base:.2f}" if base else "-"
-        self.rows.append((figure, f"{value:.3g} {unit}", f"{base:.3g} {unit}{note}", ratio,
+        self.rows.append((figure, f"{value:.3g} {unit}", note if base is None else f"{base:.3g} {unit}{note}", ratio,
                           f"<= {limit:g} {unit}", "yes" if ok else "NO"))
         print(f"  {figure}: {value:.3g} {unit} (reach {limit:g} {unit})", flush=True)
 
