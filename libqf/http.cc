@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libqf/http.h"
 
+#include <openssl/x509_vfy.h>
+
 #include <algorithm>
 #include <array>
 
@@ -86,6 +88,7 @@ class HttpTransfer {
   static size_t on_header(char* bytes, size_t one, size_t count, void* self);
   void set_limits();
   [[nodiscard]] Error failure(CURLcode code) const;
+  [[nodiscard]] std::string certificate_hint(const std::string& host) const;
 
   HttpRequest request_;
   HttpClient::Callback callback_;
@@ -167,6 +170,21 @@ Status HttpTransfer::prepare() {
   return Done{};
 }
 
+// What is wrong with a certificate that was refused.
+std::string HttpTransfer::certificate_hint(const std::string& host) const {
+  long fault = X509_V_OK;
+  ::curl_easy_getinfo(easy_.get(), CURLINFO_SSL_VERIFYRESULT, &fault);
+  if (fault == X509_V_ERR_CERT_HAS_EXPIRED || fault == X509_V_ERR_CERT_NOT_YET_VALID) {
+    return "its certificate is not valid at this time: look at its dates, and at the clock of this machine";
+  }
+  // libcurl looks at the name first, and then has no verdict on the chain yet
+  if (fault == X509_V_OK || fault == X509_V_ERR_UNSPECIFIED) return "its certificate is for another host than " + host;
+  const std::string& file = request_.ca_file;
+  return "its certificate is of no authority that is trusted " +
+         (file.empty() ? "on this machine; \"ca_file\" of the issuer can name another one"
+                       : "by \"ca_file\" of the issuer (" + file + ")");
+}
+
 Error HttpTransfer::failure(CURLcode code) const {
   std::string host = url_host(request_.url);
   if (too_long_) {
@@ -185,10 +203,7 @@ Error HttpTransfer::failure(CURLcode code) const {
   if (code == CURLE_SSL_CACERT_BADFILE) {
     error.hint = "\"ca_file\" of the issuer names " + file + ", which must be there, readable, and PEM";
   } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
-    error.hint = "its certificate is of no authority that is trusted " +
-                 (file.empty() ? "on this machine; \"ca_file\" of the issuer can name another one"
-                               : "by \"ca_file\" of the issuer (" + file + ")") +
-                 ", or not for " + host;
+    error.hint = certificate_hint(host);
   }
   return error;
 }

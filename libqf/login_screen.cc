@@ -14,7 +14,7 @@ namespace qf {
 namespace {
 
 constexpr int kQuietZone = 2;           // modules; the standard wants 4, readers take 2
-constexpr int kRowsOfText = 8;          // that should stay visible above a QR code
+constexpr int kRowsOfText = 5;          // that should stay visible beside a QR code
 constexpr size_t kMostCodeBytes = 512;  // of a text that still gives a code that a phone can read
 
 struct FreeCode {

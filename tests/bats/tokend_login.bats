@@ -190,28 +190,6 @@ gone_without_trace() { [ -z "$(descendants "$1")" ]; }
   done
 }
 
-@test "https: trusted by the system's authorities or by the issuer's ca_file, else named" {
-  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "$QF/tls.key" -out "$QF/tls.pem" -subj /CN=127.0.0.1 \
-    -addext subjectAltName=IP:127.0.0.1
-  ISSUER_URL=$(TLS_CERT=$QF/tls.pem TLS_KEY=$QF/tls.key "$IDP/start" "$QF/tls-idp")
-  note_process "$(cat "$QF/tls-idp/pid")"
-  fabric_write '.issuers |= reverse'
-  apply 3600
-  run -0 ask "$LOGIN"
-  [ "$(jq -r .error <<<"$output")" = provider ]
-  [[ $output == *"cannot reach ${ISSUER_URL#https://}"*certificate* ]]
-  [[ $(jq -r .hint <<<"$output") == *"no authority that is trusted on this machine"*'"ca_file"'* ]]
-  fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/none.pem\""
-  apply 3600
-  run -0 ask "$LOGIN"
-  [[ $(jq -r .hint <<<"$output") == *'"ca_file" of the issuer names '"$QF/none.pem"* ]]
-  fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/tls.pem\""
-  apply 3600
-  export CA_FILE=$QF/tls.pem
-  run -0 log_in
-  [ "$(jq .ok <<<"$output")" = true ]
-}
-
 @test "the log names logins and failures, and never a token or a code" {
   run -0 log_in
   local code token
