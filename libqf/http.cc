@@ -178,7 +178,8 @@ std::string HttpTransfer::certificate_hint(const std::string& host) const {
     return "its certificate is not valid at this time: look at its dates, and at the clock of this machine";
   }
   // libcurl looks at the name first, and then has no verdict on the chain yet
-  if (fault == X509_V_OK || fault == X509_V_ERR_UNSPECIFIED) return "its certificate is for another host than " + host;
+  if (fault == X509_V_OK || fault == X509_V_ERR_UNSPECIFIED)
+    return "its certificate is for another host than " + host;
   const std::string& file = request_.ca_file;
   return "its certificate is of no authority that is trusted " +
          (file.empty() ? "on this machine; \"ca_file\" of the issuer can name another one"

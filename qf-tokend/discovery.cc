@@ -5,6 +5,7 @@
 
 #include "libqf/json.h"
 #include "libqf/log.h"
+#include "libqf/text.h"
 
 namespace qf {
 

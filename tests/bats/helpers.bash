@@ -289,8 +289,7 @@ fabric_write() {
 }
 
 # A filter: the server takes tokens of the provider alone. Otherwise who cannot be asked gets one of the machine issuer.
-PROVIDER_ALONE='.peers[0].issuers = ["corp"]'
-export PROVIDER_ALONE
+provider_alone() { echo '.peers[0].issuers = ["corp"]'; }
 
 # fabric_apply [JQ-FILTER…]: a new document in force while the server runs.
 fabric_apply() {

@@ -92,7 +92,7 @@ ends_with() {
 }
 
 @test "field note 16: without a terminal it fails at once and names qf-token login" {
-  with_provider "$PROVIDER_ALONE"
+  with_provider "$(provider_alone)"
   run -255 as_client setsid -w timeout 60 ssh -F "$CONF" -l "$TARGET" server true </dev/null
   [[ $output == *"there is no terminal to ask at"* ]]
   [[ $output == *"hint: run: qf-token login"* ]]
@@ -105,7 +105,7 @@ unheard() {
 }
 
 @test "with ControlPersist and no terminal the reason comes through ssh itself" {
-  with_provider "$PROVIDER_ALONE"
+  with_provider "$(provider_alone)"
   # in the tunnel, where the client has the peer's identification line already
   unheard
   [[ $stderr == *"Received disconnect"*"qf-proxy: server wants a login, nobody is logged in"*"hint: run: qf-token login"* ]]

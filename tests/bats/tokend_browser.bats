@@ -7,8 +7,10 @@ load tokend_helpers
 
 BROWSER_LOGIN='{"version":1,"op":"login","interactive":true,"browser":true}'
 
-setup() { tokend_begin 3600 '.issuers[0].client.flow = "auto"' && daemon_start; }
-teardown() { fabric_end; }
+setup_file() { tokend_file_begin 3600 '.issuers[0].client.flow = "auto"'; }
+teardown_file() { fabric_end; }
+setup() { tokend_fresh 3600 && daemon_start; }
+teardown() { tokend_test_end; }
 
 # login_begins [REQUEST]: sets PID and URL, where the person has to go.
 login_begins() {
@@ -247,7 +249,7 @@ browser_script() {
   until_true 60 says "$QF/tokend.log" 'nobody waits for it'
 }
 
-# in_namespace COMMAND…: in a network of its own, which has 127.0.0.2 and ::1 and no 127.0.0.1; sets PID
+# A network of its own, which has 127.0.0.2 and ::1 and no 127.0.0.1; sets NAMESPACE, for in_namespace COMMAND….
 namespace_begin() {
   background "$QF/namespace.log" unshare --net -- sh -c \
     'ip link set lo up; ip address flush dev lo scope host; ip address add 127.0.0.2/32 dev lo; ip address add ::1/128 dev lo || :
@@ -266,6 +268,7 @@ in_namespace() { nsenter --net="/proc/$NAMESPACE/ns/net" "$@"; }
   fabric_write '.issuers |= reverse' '.issuers[0].client.flow = "browser"' && apply 3600
   as_words "$CLIENT"
   background "$QF/tokend.log" nsenter --net="/proc/$NAMESPACE/ns/net" "${AS[@]}" "$BIN/qf-tokend" --foreground $PLACES
+  DAEMON=$PID
   until_true 60 status_of_daemon
   login_begins
   [[ $(parameter redirect_uri) =~ ^'http://[::1]:'[0-9]+/callback$ ]]

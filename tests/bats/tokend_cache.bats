@@ -6,8 +6,10 @@
 
 load tokend_helpers
 
-setup() { tokend_begin 3600 && daemon_start; }
-teardown() { fabric_end; }
+setup_file() { tokend_file_begin 3600; }
+teardown_file() { fabric_end; }
+setup() { tokend_fresh 3600 && daemon_start; }
+teardown() { tokend_test_end; }
 
 MATCH='{"version":1,"op":"match","peer":"server","host":"server","pid":4711,"start":"99"}'
 DETECTED='{"version":1,"op":"detected","peer":"server","host":"server","detection":"jwt","pid":4711,"start":"99"}'

@@ -25,7 +25,7 @@ dpop_document() {
   fabric_write '.issuers |= reverse' ".issuers[0] |= (.audiences = [\"$RESOURCE\"] |
     .client += {token: \"access_token\", resource: \"$RESOURCE\"})" "$@"
 }
-claims() { ask '{"version":1,"op":"show","issuer":"corp"}' | jq -r .token | cut -d. -f2 | tr _- /+ | { cat; echo ==; } | base64 -d 2>/dev/null; }
+claims() { token show --issuer corp --claims; }
 bound() { [ "$(ask_status | jq '.issuers[0].bound')" = true ] && [ "$(claims | jq -r '.cnf.jkt | length')" = 43 ]; }
 
 @test "the device flow gives an access token that is bound to our key, and the peer takes it" {

@@ -15,7 +15,30 @@ tokend_begin() {
   SOCKET=$RUNTIME/tokend.sock
   export PLACES RUNTIME SOCKET
 }
-apply() { "$BIN/qf-up" apply $FOLDERS --self client --ssh-jwt-cache-ttl "$1" >&2; }
+apply() {
+  touch "$QF/applied"
+  "$BIN/qf-up" apply $FOLDERS --self client --ssh-jwt-cache-ttl "$1" >&2
+}
+
+# One fabric and one provider for all tests of a file, and a daemon for each:
+#   setup_file()    { tokend_file_begin 3600; }
+#   setup()         { tokend_fresh 3600 && daemon_start; }
+#   teardown()      { tokend_test_end; }
+#   teardown_file() { fabric_end; }
+tokend_file_begin() { tokend_begin "$@" && cp "$QF/config/fabric.json" "$QF/first.json" && rm "$QF/applied"; }
+# tokend_fresh TTL: everything as tokend_file_begin has left it, whatever the test before has changed.
+tokend_fresh() {
+  rm -f "$QF/tokend.log"
+  if ! knob '{"reset":true}' >/dev/null; then "$IDP/start" "$QF/idp" "${ISSUER_URL##*:}" && note_process "$(<"$QF/idp/pid")" || return; fi
+  [ -e "$QF/applied" ] || return 0
+  local serial=$(($(<"$QF/serial") + 1))
+  echo "$serial" >"$QF/serial"
+  jq --argjson serial "$serial" '.serial = $serial' "$QF/first.json" >"$QF/config/fabric.json" && apply "$1" && rm "$QF/applied"
+}
+tokend_test_end() {
+  [ -n "${BATS_TEST_COMPLETED:-}" ] || show_logs
+  end_process "${DAEMON:-0}"
+}
 
 # daemon_start [OPTION…]: sets DAEMON to the pid of qf-tokend itself.
 daemon_start() {

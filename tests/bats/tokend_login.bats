@@ -5,8 +5,10 @@
 
 load tokend_helpers
 
-setup() { tokend_begin 3600 && daemon_start; }
-teardown() { fabric_end; }
+setup_file() { tokend_file_begin 3600; }
+teardown_file() { fabric_end; }
+setup() { tokend_fresh 3600 && daemon_start; }
+teardown() { tokend_test_end; }
 
 @test "a login gives the token of the person who approved it, bound to our key" {
   run -0 log_in bob

@@ -4,8 +4,10 @@
 
 load tokend_helpers
 
-setup() { tokend_begin 3600 && daemon_start; }
-teardown() { fabric_end; }
+setup_file() { tokend_file_begin 3600; }
+teardown_file() { fabric_end; }
+setup() { tokend_fresh 3600 && daemon_start; }
+teardown() { tokend_test_end; }
 
 QUIET=${CREDENTIAL/true/false} # nobody can be asked
 quiet() { ask "$QUIET" | tail -n 1; } # there may be a notice before

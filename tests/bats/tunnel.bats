@@ -5,7 +5,7 @@
 load helpers
 
 setup_file() {
-  fabric_begin && provider_start && fabric_write '.issuers |= reverse' "$PROVIDER_ALONE" && server_start --enable-ssh-sftp --ssh-jwt-cache-ttl=0
+  fabric_begin && provider_start && fabric_write '.issuers |= reverse' "$(provider_alone)" && server_start --enable-ssh-sftp --ssh-jwt-cache-ttl=0
 }
 teardown_file() { fabric_end; }
 
