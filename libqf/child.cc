@@ -193,27 +193,47 @@ std::string describe_exit(int wait_status) {
   return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
 }
 
-Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
+Result<ChildPipes> ChildPipes::make() {
   auto null = open_file("/dev/null", O_RDONLY);
   auto out = make_pipe();
   auto err = make_pipe();
   if (!null) return null.error();
   if (!out) return out.error();
   if (!err) return err.error();
-  auto child = Child::spawn(arguments, {null->get(), out->second.get(), err->second.get(), 0});
+  return ChildPipes{std::move(*null), std::move(*out), std::move(*err)};
+}
+
+SpawnOptions ChildPipes::options() const {
+  SpawnOptions options;
+  options.stdin_fd = null.get();
+  options.stdout_fd = out.second.get();
+  options.stderr_fd = err.second.get();
+  return options;
+}
+
+void ChildPipes::started() {
+  null.reset();
+  out.second.reset();
+  err.second.reset();
+}
+
+Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  auto child = Child::spawn(arguments, pipes->options());
   if (!child) return child.error();
-  out->second.reset();
-  err->second.reset();
+  pipes->started();
+  Fd &out = pipes->out.first, &err = pipes->err.first;
   ChildOutput result;
-  while (out->first || err->first) {
+  while (out || err) {
     // poll(2) ignores the negative descriptor of a stream that has ended
-    struct pollfd polled[2] = {{out->first.get(), POLLIN, 0}, {err->first.get(), POLLIN, 0}};
+    struct pollfd polled[2] = {{out.get(), POLLIN, 0}, {err.get(), POLLIN, 0}};
     int n = ::poll(polled, 2, poll_timeout(deadline));
     if (n == 0) return timeout_error(arguments[0] + " did not end in time");
     if (n < 0 && errno != EINTR) return system_error("poll");
     if (n < 0) continue;
-    if (polled[0].revents != 0 && !collect(out->first.get(), result.out, limit)) out->first.reset();
-    if (polled[1].revents != 0 && !collect(err->first.get(), result.err, limit)) err->first.reset();
+    if (polled[0].revents != 0 && !collect(out.get(), result.out, limit)) out.reset();
+    if (polled[1].revents != 0 && !collect(err.get(), result.err, limit)) err.reset();
   }
   auto status = child->wait(deadline);
   if (!status) return status.error();

@@ -65,6 +65,18 @@ class Child {
 // "exited with status 3", "killed by signal 9 (Killed)"
 [[nodiscard]] std::string describe_exit(int wait_status);
 
+// What a program is started with whose output is read: stdin from /dev/null, a pipe for each of the others.
+struct ChildPipes {
+  Fd null;
+  FdPair out, err;
+
+  [[nodiscard]] static Result<ChildPipes> make();
+  // With the ends for the child set.
+  [[nodiscard]] SpawnOptions options() const;
+  // The child has its ends: ours are closed, so that reading comes to an end.
+  void started();
+};
+
 struct ChildOutput {
   int status = 0;  // of waitpid(2)
   std::string out;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/command_flow.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,19 +69,12 @@ void CommandFlow::start() {
 }
 
 Status CommandFlow::spawn(const std::vector<std::string>& arguments) {
-  auto null = open_file("/dev/null", O_RDONLY);
-  auto out = make_pipe();
-  auto err = make_pipe();
-  if (!null) return null.error();
-  if (!out) return out.error();
-  if (!err) return err.error();
-  for (int fd : {out->first.get(), err->first.get()}) {
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  for (int fd : {pipes->out.first.get(), pipes->err.first.get()}) {
     if (auto set = set_nonblocking(fd, true); !set) return set;
   }
-  SpawnOptions options;
-  options.stdin_fd = null->get();
-  options.stdout_fd = out->second.get();
-  options.stderr_fd = err->second.get();
+  SpawnOptions options = pipes->options();
   options.detached = true;  // a session of its own, so that all that it starts can be ended
   options.environment = {"QF_ISSUER=" + record_.issuer,
                          "QF_AUDIENCE=" + (record_.audiences.empty() ? "" : record_.audiences.front()),
@@ -90,8 +82,8 @@ Status CommandFlow::spawn(const std::vector<std::string>& arguments) {
   auto child = Child::spawn(arguments, options);
   if (!child) return child.error();
   child_ = std::move(*child);
-  out_ = std::move(out->first);
-  err_ = std::move(err->first);
+  out_ = std::move(pipes->out.first);
+  err_ = std::move(pipes->err.first);
   return Done{};
 }
 

@@ -14,7 +14,9 @@
 namespace qf {
 
 struct CacheTime {
-  Deadline steady;   // for the TTL: a change of the wall clock must not stretch it
+  // For the TTL: neither a change of the wall clock nor a laptop that sleeps must stretch it
+  // (CLOCK_BOOTTIME).
+  Deadline steady;
   int64_t wall = 0;  // for what is in the token, seconds since the epoch
 };
 

@@ -49,7 +49,7 @@ Deadline TokenService::deadline() {
   CacheTime at = time_now();
   // a second at least, so that what is due in this very second does not make the loop spin
   auto in = [&](int64_t seconds) {
-    soonest = std::min(soonest, at.steady + std::chrono::seconds(std::clamp<int64_t>(seconds, 1, 3600)));
+    soonest = std::min(soonest, Clock::now() + std::chrono::seconds(std::clamp<int64_t>(seconds, 1, 3600)));
   };
   if (!tokens_.empty()) in(tokens_.first_expiry(at, ttl()));
   if (auto first = certificates_.first_expiry()) in(*first - at.wall);
@@ -179,7 +179,10 @@ int64_t TokenService::ttl() {
 }
 
 CacheTime TokenService::time_now() {
-  return {Clock::now(), static_cast<int64_t>(::time(nullptr))};
+  struct timespec since_boot = {};
+  ::clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  Deadline steady(std::chrono::seconds(since_boot.tv_sec) + std::chrono::nanoseconds(since_boot.tv_nsec));
+  return {steady, static_cast<int64_t>(::time(nullptr))};
 }
 
 HttpClient::Id TokenService::fetch(HttpRequest request, HttpClient::Callback callback) {

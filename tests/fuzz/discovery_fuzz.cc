@@ -4,31 +4,13 @@
 // A provider's discovery document. Aborts when one is accepted whose endpoints we would not use, or that
 // could lead a person's browser to something that is no web page, or when a refusal does not name the issuer.
 #include <cstdint>
-#include <cstdlib>
 
 #include "libqf/text.h"
 #include "qf-tokend/discovery.h"
 #include "qf-tokend/provider_flow.h"
+#include "tests/fuzz/provider_answers.h"
 
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
-
-qf::LoginRecord corp() {
-  qf::LoginRecord record;
-  record.name = "corp";
-  record.issuer = "https://idp.example";
-  record.client_id = "c";
-  return record;
-}
-
-void check_refusal(const qf::Refusal& refusal) {
-  require(refusal.code == "provider" || refusal.code == "unsupported");
-  require(refusal.message.starts_with("issuer corp (https://idp.example): "));
-  for (char c : refusal.message) require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-}
 
 void check_endpoint(const std::string& url) {
   require(qf::is_visible_ascii(url));
@@ -40,7 +22,7 @@ void check_choice(const qf::Discovery& found, qf::LoginFlow flow, bool browser) 
   auto record = corp();
   record.flow = flow;
   auto chosen = qf::choose_flow(record, found, browser);
-  if (!chosen) return check_refusal(chosen.error());
+  if (!chosen) return check_refusal(chosen.error(), {"provider", "unsupported"});
   const std::string& needed = *chosen == qf::PersonFlow::kBrowser ? found.authorization_endpoint
                                                                   : found.device_authorization_endpoint;
   require(!needed.empty());
@@ -56,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   answer.body.assign(reinterpret_cast<const char*>(data), size);
   auto found = qf::read_discovery(corp(), qf::Result<qf::HttpAnswer>(answer));
   if (!found) {
-    check_refusal(found.error());
+    check_refusal(found.error(), {"provider", "unsupported"});
     return 0;
   }
   require(answer.status == 200);
