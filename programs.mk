@@ -37,7 +37,7 @@ $(eval $(call bundle,tokend-server,$(addprefix qf-tokend/, activation client_con
     wiped_memory)))
 $(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, detection_cache logins refresh requests revocation token_cache \
     token_service)))
-$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, browser_flow command_flow device_flow dpop machine_flow \
+$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, browser_flow command_flow connection_owner device_flow dpop machine_flow \
     oauth_client provider_flow redirect_listener)))
 $(eval $(call bundle,tokend-tokens,$(addprefix qf-tokend/, credential discovery identity issue_rate keys machine_issuer \
     machine_key)))

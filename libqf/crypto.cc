@@ -237,7 +237,7 @@ bool verify_ed25519(std::string_view public_key, std::string_view message, std::
 }
 
 void keep_private_keys_locked() {
-  constexpr size_t kArena = 64 * 1024;  // bytes
+  constexpr size_t kArena = 32 * 1024;  // bytes; a key takes some dozens
   constexpr size_t kLeast = 32;         // of one piece
   if (::CRYPTO_secure_malloc_initialized() == 0) must(::CRYPTO_secure_malloc_init(kArena, kLeast) != 0);
 }

@@ -27,7 +27,8 @@ struct FreeText {
   void operator()(char* text) const { ::curl_free(text); }
 };
 
-constexpr size_t kMostHeaderBytes = 4096;  // of one header that we keep
+constexpr size_t kMostHeaders = 256 * 1024;  // of all headers and trailers, which libcurl keeps, bytes
+constexpr size_t kMostHeaderBytes = 4096;    // of one header that we keep
 
 struct UrlParts {
   std::string scheme, host, port, user;
@@ -97,6 +98,7 @@ class HttpTransfer {
   std::array<char, CURL_ERROR_SIZE> reason_{};
   HttpHeaders answer_headers_;
   std::string body_;
+  size_t header_bytes_ = 0;
   bool too_long_ = false;
 };
 
@@ -111,7 +113,13 @@ size_t HttpTransfer::on_body(char* bytes, size_t one, size_t count, void* self) 
 }
 
 size_t HttpTransfer::on_header(char* bytes, size_t one, size_t count, void* self) {
-  auto& headers = static_cast<HttpTransfer*>(self)->answer_headers_;
+  auto* transfer = static_cast<HttpTransfer*>(self);
+  transfer->header_bytes_ += one * count;
+  if (transfer->header_bytes_ > kMostHeaders) {
+    transfer->too_long_ = true;
+    return 0;
+  }
+  auto& headers = transfer->answer_headers_;
   std::string_view line(bytes, one * count);
   if (line.starts_with("HTTP/")) headers = {};  // a new answer, after 100 Continue or a proxy's
   size_t colon = line.find(':');
@@ -132,6 +140,8 @@ size_t HttpTransfer::on_header(char* bytes, size_t one, size_t count, void* self
 void HttpTransfer::set_limits() {
   CURL* e = easy_.get();
   ::curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+  // names are looked up by a thread of libcurl's: do not wait for it when the transfer is given up
+  ::curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
   ::curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(request_.limits.connect_time.count()));
   ::curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, static_cast<long>(request_.limits.total_time.count()));
   ::curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
@@ -201,6 +211,8 @@ Error HttpTransfer::failure(CURLcode code) const {
                  code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE;
   Error error{no_http ? ErrorKind::kPeer : ErrorKind::kSystem, 0, "cannot reach " + host + ": " + reason};
   const std::string& file = request_.ca_file;
+  if (code == CURLE_SSL_CONNECT_ERROR)
+    error.hint = "does " + host + " speak TLS, and one that this machine knows?";
   if (code == CURLE_SSL_CACERT_BADFILE) {
     error.hint = "\"ca_file\" of the issuer names " + file + ", which must be there, readable, and PEM";
   } else if (code == CURLE_PEER_FAILED_VERIFICATION) {

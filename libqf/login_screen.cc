@@ -79,7 +79,8 @@ void LoginScreen::show(const cJSON* event) {
   if (kind == "approved") {
     clear();
     next_tick_ = Deadline::max();
-    return terminal_.show(name_ + "the login at " + text_member(event, "issuer") + " was approved");
+    return terminal_.show(name_ + "the login at " + text_member(event, "issuer") + " was approved, you are " +
+                          text_member(event, "subject"));
   }
   if (kind != "notice") return;
   clear();

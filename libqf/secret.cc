@@ -12,7 +12,19 @@
 #include <cstring>
 #include <utility>
 
+#include "libqf/log.h"
+
 namespace qf {
+
+namespace {
+
+void warn_unlocked() {
+  static bool said = false;
+  if (!std::exchange(said, true))
+    log_warning("memory for secrets cannot be locked (RLIMIT_MEMLOCK): they may be swapped out");
+}
+
+}  // namespace
 
 Secret::Secret(std::string_view bytes) {
   if (bytes.empty()) return;
@@ -21,7 +33,7 @@ Secret::Secret(std::string_view bytes) {
   void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) std::abort();
   // Both best effort: RLIMIT_MEMLOCK may be used up, and an old kernel may know no MADV_DONTDUMP.
-  (void)::mlock(memory, mapped);
+  if (::mlock(memory, mapped) != 0) warn_unlocked();
   (void)::madvise(memory, mapped, MADV_DONTDUMP);
   std::memcpy(memory, bytes.data(), bytes.size());
   data_ = static_cast<char*>(memory);

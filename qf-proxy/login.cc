@@ -30,7 +30,8 @@ Trouble refusal(const cJSON* answer, const LoginRequest& request, bool asked) {
   std::string code = get("error"), message = get("message"), hint = get("hint");
   if (code == "login_required" && !asked) {
     return {kExitNegative,
-            request.peer + " wants a login, nobody is logged in, and there is no terminal to ask at",
+            request.peer +
+                " wants a login, and there is no terminal to ask at: " + (message.empty() ? code : message),
             (hint.empty() ? "run: qf-token login" : hint) + ", then connect again"};
   }
   std::string why = message.empty() ? code : message;

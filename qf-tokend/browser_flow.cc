@@ -30,10 +30,13 @@ Refusal port_refusal(const LoginRecord& record, const Error& error) {
             ""};
   }
   std::string port = std::to_string(record.redirect_port);
+  std::string hint = "see who has it with: ss -ltnp 'sport = :" + port + "'; another login may be going on";
+  if (error.sys == EACCES)
+    hint = "ports below 1024 are root's: have the admin of the fabric choose another one";
   return {"config",
           "the login at " + describe_issuer(record) + " needs port " + port +
               " of 127.0.0.1 (\"redirect_port\"): " + error.text(),
-          "see who has it with: ss -ltnp 'sport = :" + port + "'; another login may be going on"};
+          hint};
 }
 
 }  // namespace

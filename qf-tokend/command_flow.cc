@@ -16,9 +16,13 @@ namespace qf {
 
 namespace {
 
+constexpr const char* kFileHint =
+    "\"file\" of the issuer's client must be a file with a token for you: is it there, and who renews it?";
+constexpr const char* kCommandHint = "run \"command\" of the issuer's client by hand to see what is wrong";
 constexpr size_t kMostPrinted = kMostTokenBytes + 1024;  // a token and white space around it, bytes
 constexpr size_t kMostComplaint = 4096;                  // of its standard error, bytes
-constexpr size_t kMostQuoted = 300;                      // of that in a message, bytes
+constexpr auto kReapTime = std::chrono::milliseconds(20);
+constexpr size_t kMostQuoted = 300;  // of that in a message, bytes
 // Reads the file $1; a folder is left to cat to complain of.
 constexpr const char* kReadFile =
     "if [ -e \"$1\" ] && ! [ -f \"$1\" ] && ! [ -d \"$1\" ]; then echo \": it is no regular file\" >&2; exit "
@@ -31,6 +35,14 @@ std::string last_line(std::string_view text) {
   size_t newline = text.rfind('\n');
   if (newline != std::string_view::npos) text.remove_prefix(newline + 1);
   return printable(text.substr(0, kMostQuoted));
+}
+
+// A killed process that waits for a dead file system does not end; nobody waits for it. It is reaped when the
+// next one is abandoned.
+void abandon(Child child) {
+  static auto& abandoned = *new std::vector<Child>;  // never destroyed: that would wait
+  abandoned.push_back(std::move(child));
+  std::erase_if(abandoned, [](Child& old) { return old.wait(Clock::now() + kReapTime) || old.status(); });
 }
 
 bool is_ready(const std::vector<pollfd>& polled, int fd) {
@@ -51,7 +63,12 @@ std::string CommandFlow::what() const {
 }
 
 Result<std::vector<std::string>> CommandFlow::arguments() const {
-  if (record_.flow == LoginFlow::kCommand) return record_.command;
+  if (record_.flow == LoginFlow::kCommand) {
+    // through a shell, which is executed at once: executing a program of a dead file system may take for ever
+    std::vector<std::string> out = {"/bin/sh", "-c", "exec \"$@\"", "sh"};
+    out.insert(out.end(), record_.command.begin(), record_.command.end());
+    return out;
+  }
   std::string path = record_.file;
   if (path.starts_with("~/")) {
     auto home = home_folder();
@@ -123,7 +140,8 @@ void CommandFlow::drain(Fd& pipe, std::string& into, size_t most) {
 }
 
 void CommandFlow::ended() {
-  auto status = child_->wait(Deadline::max());
+  auto status = child_->wait(Clock::now());
+  if (!status && status.error().kind == ErrorKind::kTimeout) return;
   // what it has left behind in the pipes; something that it started may still hold them
   if (out_) drain(out_, printed_, kMostPrinted);
   if (err_) drain(err_, complaint_, kMostComplaint);
@@ -146,7 +164,7 @@ std::string CommandFlow::complaint() const {
 
 void CommandFlow::failed(int status) {
   if (record_.flow == LoginFlow::kCommand) {
-    return fail(what() + " " + describe_exit(status) + complaint(), "run it by hand to see what is wrong");
+    return fail(what() + " " + describe_exit(status) + complaint());
   }
   std::string why = last_line(complaint_);
   // cat's words are "/bin/cat: FILE: REASON"
@@ -159,11 +177,13 @@ void CommandFlow::stop_command() {
   // its process group, which is its session's; the leader is not reaped before, so the number is still its
   // own
   if (!child_->status()) ::kill(-child_->pid(), SIGKILL);
+  abandon(std::move(*child_));
   child_.reset();
 }
 
-void CommandFlow::fail(const std::string& why, const std::string& hint) {
-  finish(Refusal{"provider", "issuer " + record_.name + ": " + why, hint});
+void CommandFlow::fail(const std::string& why) {
+  finish(Refusal{"provider", "issuer " + record_.name + ": " + why,
+                 record_.flow == LoginFlow::kFile ? kFileHint : kCommandHint});
 }
 
 void CommandFlow::finish(Result<TokenGrant, Refusal> result) {

@@ -37,7 +37,7 @@ class CommandFlow final : public TokenFlow {
   void failed(int wait_status);
   [[nodiscard]] std::string complaint() const;  // ": " and the last line of its standard error; may be empty
   void stop_command();
-  void fail(const std::string& what, const std::string& hint = "");
+  void fail(const std::string& what);
   void finish(Result<TokenGrant, Refusal> result);
   [[nodiscard]] std::string what() const;  // for messages
 

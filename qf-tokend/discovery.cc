@@ -11,6 +11,7 @@ namespace qf {
 
 namespace {
 
+constexpr size_t kMostUrlBytes = 2048;
 constexpr size_t kMostErrorText = 300;  // of what a provider says, bytes
 
 Refusal unusable_discovery(const LoginRecord& record, const std::string& what) {
@@ -29,7 +30,8 @@ std::optional<Refusal> read_endpoint(const LoginRecord& record, const cJSON* doc
   auto url = json_string(document, key);
   if (!url) return unusable_discovery(record, field + " is no string");
   // a name of other letters that looks like a known one would not be noticed (RFC 3986 has ASCII only)
-  if (!is_visible_ascii(*url)) return unusable_discovery(record, field + " is no URL");
+  if (!is_visible_ascii(*url) || url->size() > kMostUrlBytes)
+    return unusable_discovery(record, field + " is no URL");
   // RFC 6749 sections 3.1 and 3.2
   if (url->find('#') != std::string::npos) return unusable_discovery(record, field + " has a fragment");
   if (auto checked = check_url(*url); !checked)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "libqf/base64.h"
 #include "libqf/binding.h"
 #include "libqf/crypto.h"
 #include "libqf/jwt.h"
@@ -15,7 +16,17 @@ namespace qf {
 namespace {
 
 Refusal unusable_token(const LoginRecord& record, const std::string& what) {
-  return {"provider", describe_issuer(record) + ": the token that it gave: " + what, ""};
+  std::string hint;
+  if (record.access_token && !record.resource) {
+    hint =
+        "many providers give a JWT as access token only for a \"resource\", which the issuer's client does "
+        "not name";
+  } else if (!needs_person(record.flow) && record.flow != LoginFlow::kMachine) {
+    hint =
+        "look at what \"file\" or \"command\" of the issuer's client gives: qf-token login does not make it "
+        "new";
+  }
+  return {"provider", describe_issuer(record) + ": the token that it gave: " + what, hint};
 }
 
 // An id_token is made for the client that asked; other tokens for who will read them.
@@ -38,12 +49,27 @@ TokenRules rules_for(const LoginRecord& record) {
 Result<Claims, Refusal> read_claims(const LoginRecord& record, std::string_view token, int64_t wall_time) {
   auto header = parse_jws_header(token);
   if (!header) return unusable_token(record, header.error().text());
+  // nobody decodes the signature here, and somebody may print it
+  if (!base64url_decode(token.substr(token.rfind('.') + 1))) {
+    return unusable_token(record, "its signature is not base64url");
+  }
   auto payload = unverified_payload(token);
   if (!payload) return unusable_token(record, payload.error().text());
   auto claims = parse_claims(*payload);
   if (!claims) return unusable_token(record, claims.error().text());
   if (auto refusal = check_claims(*claims, *header, rules_for(record), wall_time)) {
     return unusable_token(record, refusal->text());
+  }
+  // what it was made for is not enough: the peers must take it too
+  bool theirs = record.audiences.empty() ||
+                std::any_of(claims->audience.begin(), claims->audience.end(), [&](const auto& audience) {
+                  return std::find(record.audiences.begin(), record.audiences.end(), audience) !=
+                         record.audiences.end();
+                });
+  if (!theirs) {
+    return unusable_token(record, "it is for " + qf::quoted(join(claims->audience, ", ")) +
+                                      ", and the peers take those for " +
+                                      qf::quoted(join(record.audiences, ", ")) + " (\"audiences\")");
   }
   return std::move(*claims);
 }
@@ -108,6 +134,12 @@ Result<Identity, Refusal> accept_token(const LoginRecord& record, TokenGrant gra
     case Binding::kNone:
       break;
   }
+  if (!needs_person(record.flow) && identity.good_until() <= wall_time + kLeastTokenLife) {
+    return unusable_token(record, "it is too old already: it was issued " +
+                                      std::to_string(wall_time - identity.issued_at) +
+                                      " s ago, and the peers take it for " +
+                                      std::to_string(identity.good_until() - identity.issued_at) + " s");
+  }
   identity.token = std::move(grant.token);
   identity.refresh_token = std::move(grant.refresh_token);
   identity.provider = std::move(grant.provider);
@@ -119,6 +151,7 @@ Result<Identity, Refusal> accept_refreshed(const LoginRecord& record, TokenGrant
                                            const Identity& before, const UserKeys& keys, int64_t wall_time) {
   auto fresh = accept_token(record, std::move(grant), before.binding, keys, wall_time);
   if (!fresh) return fresh;
+  if (fresh->issuer != before.issuer) return unusable_token(record, "a refresh gave one of another issuer");
   if (fresh->subject != before.subject) {
     return unusable_token(record,
                           "a refresh gave one for another subject, \"" + printable(fresh->subject) + "\"");

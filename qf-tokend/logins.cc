@@ -53,7 +53,12 @@ class Logins::Active final : public FlowListener {
     FlowServices& services = logins_.services_;
     result_ = accept_token(record_, std::move(*result), binding_, services.user_keys(), services.wall_time());
     if (!*result_) return result_->error();
-    if (prompt_) tell_all(JsonWriter().set("event", "approved").set("issuer", record_.name).text());
+    if (prompt_)
+      tell_all(JsonWriter()
+                   .set("event", "approved")
+                   .set("issuer", record_.name)
+                   .set("subject", (*result_)->subject)
+                   .text());
     return std::nullopt;
   }
 

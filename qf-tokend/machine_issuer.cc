@@ -88,8 +88,7 @@ MachineIssuer::MachineIssuer(MachineIssuerOptions options, SigningKey key)
 // Judged when the client connects: its process is still the one that connected.
 std::optional<Refusal> MachineIssuer::admit(const ucred& who) {
   auto refuse = [&](const std::string& why, const std::string& hint = "") {
-    log_warning("uid " + std::to_string(who.uid) + ", process " + std::to_string(who.pid) +
-                " is refused: " + why);
+    log_refusal(who, why);
     return Refusal{"refused", why, hint};
   };
   bool system = ::geteuid() == 0;
@@ -108,6 +107,15 @@ std::optional<Refusal> MachineIssuer::admit(const ucred& who) {
     }
   }
   return std::nullopt;
+}
+
+// Whoever is refused may come again at once: that must not fill the log.
+void MachineIssuer::log_refusal(const ucred& who, const std::string& why) {
+  auto often = refusals_.take(who.uid, Clock::now());
+  if (often && !often->log) return;
+  log_warning("uid " + std::to_string(who.uid) + ", process " + std::to_string(who.pid) +
+              " is refused: " + why +
+              (often ? " (" + std::to_string(often->refused) + " times since this was last said)" : ""));
 }
 
 void MachineIssuer::request(uint64_t client, const Request& request) {

@@ -43,11 +43,13 @@ class MachineIssuer final : public LineService {
 
  private:
   void issue(uint64_t client, const Request& request);
+  void log_refusal(const ucred& who, const std::string& why);
   [[nodiscard]] static Refusal too_often(uid_t uid, const IssueRate::TooOften& often);
   MachineIssuerOptions options_;
   SigningKey key_;
   std::string kid_;
   IssueRate rate_;
+  IssueRate refusals_;  // that are logged
   Server* server_ = nullptr;
 };
 

@@ -145,8 +145,14 @@ Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, std::st
                                        std::to_string(kMostTokenBytes) + " bytes");
   }
   if (auto refresh = json_string(json->get(), "refresh_token")) {
-    if (refresh->size() <= kMostRefreshToken) grant.refresh_token = Secret(*refresh);
+    bool refresh_fits = refresh->size() <= kMostRefreshToken;
+    if (refresh_fits) grant.refresh_token = Secret(*refresh);
     wipe(*refresh);
+    // going on with the one before would look like a theft to a provider that rotates them
+    if (!refresh_fits) {
+      return unusable_answer(record, "\"refresh_token\" of the token answer is longer than " +
+                                         std::to_string(kMostRefreshToken) + " bytes");
+    }
   }
   return grant;
 }

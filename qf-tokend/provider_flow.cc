@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/provider_flow.h"
 
+#include "libqf/log.h"
 #include "qf-tokend/browser_flow.h"
 #include "qf-tokend/device_flow.h"
 
@@ -35,6 +36,23 @@ Result<PersonFlow, Refusal> choose_flow(const LoginRecord& record, const Discove
                      "device");
 }
 
+std::optional<Refusal> check_mix_up(const LoginRecord& record, const Discovery& provider,
+                                    const std::vector<std::string>& other_issuers) {
+  for (const std::string* endpoint :
+       {&provider.authorization_endpoint, &provider.device_authorization_endpoint}) {
+    std::string host = url_host(*endpoint);
+    if (endpoint->empty() || host == url_host(record.issuer)) continue;
+    for (const auto& other : other_issuers) {
+      if (host != url_host(other)) continue;
+      return Refusal{"provider",
+                     describe_issuer(record) + ": its discovery document sends people to " + host +
+                         ", which is issuer " + printable(other),
+                     "one of the two is not what it seems: tell the admin of the fabric"};
+    }
+  }
+  return std::nullopt;
+}
+
 void ProviderFlow::start() {
   client_.get(discovery_url(record_.issuer), [this](Result<HttpAnswer>& answer) { discovered(answer); });
 }
@@ -42,6 +60,9 @@ void ProviderFlow::start() {
 void ProviderFlow::discovered(Result<HttpAnswer>& answer) {
   auto provider = read_discovery(record_, answer);
   if (!provider) return static_cast<void>(listener_.flow_done(provider.error()));
+  if (auto mix_up = check_mix_up(record_, *provider, request_.other_issuers)) {
+    return static_cast<void>(listener_.flow_done(*mix_up));
+  }
   auto kind = choose_flow(record_, *provider, request_.browser);
   if (!kind) return static_cast<void>(listener_.flow_done(kind.error()));
   if (*kind == PersonFlow::kBrowser) {

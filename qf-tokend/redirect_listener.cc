@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "libqf/text.h"
+#include "qf-tokend/connection_owner.h"
 
 namespace qf {
 
@@ -96,6 +98,7 @@ std::string escape_html(std::string_view text) {
 
 const char* reason_phrase(int status) {
   if (status == 200) return "OK";
+  if (status == 403) return "Forbidden";
   if (status == 404) return "Not Found";
   return status == 405 ? "Method Not Allowed" : "Bad Request";
 }
@@ -201,6 +204,12 @@ void RedirectListener::accept_connections(Deadline now) {
     Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd && errno != EAGAIN) accept_again_ = now + kAcceptPause;
     if (!fd) return;
+    // root may do anything here anyway, and stands for what forwards connections (ssh -L, WSL)
+    auto owner = connection_owner(fd.get());
+    if (!owner || (*owner != ::geteuid() && *owner != 0)) {
+      send_page(fd.get(), {403, "not yours", "this login belongs to another user of this machine"});
+      continue;
+    }
     // the oldest one goes: browsers open connections that they never use
     if (connections_.size() == kMostConnections) connections_.erase(connections_.begin());
     connections_.push_back({std::move(fd), "", now + kHeadTime});

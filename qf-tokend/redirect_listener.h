@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loopback end of a browser login (RFC 8252 section 7.3): a socket on 127.0.0.1, or [::1] where there is
 // no other, that takes one kind of HTTP request, the redirect that brings the authorization response, and
-// answers with a plain page. Any program of the machine can connect, so all of it is bounded, in bytes, in
-// connections and in time, and nothing is believed: the caller checks the state.
+// answers with a plain page. Only the user's own processes and root's get so far: the address of a login is
+// in the arguments of the browser, where others can read it. All of it is bounded, in bytes, in connections
+// and in time, and nothing is believed: the caller checks the state.
 #pragma once
 
 #include <poll.h>

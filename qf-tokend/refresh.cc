@@ -42,15 +42,8 @@ class Refreshes::Active {
       result_ = RefreshFailure{true, fresh.error().message};
       return;
     }
-    if (fresh->good_until() <= services_.wall_time() + kLeastTokenLife) {
-      result_ = RefreshFailure{true, "the refreshed token is too old already"};
-      return;
-    }
-    if (fresh->original_token.empty()) {
-      result_ = std::move(*fresh);
-      return;
-    }
     fresh_ = std::move(*fresh);
+    if (fresh_->original_token.empty()) return accept();
     check_original();
   }
 
@@ -67,6 +60,14 @@ class Refreshes::Active {
   void judge_original(const std::string& key_set) {
     if (key_is_gone(fresh_->original_token.reveal(), key_set)) {
       result_ = RefreshFailure{true, "the provider has dropped the key of the bound token"};
+    } else {
+      accept();
+    }
+  }
+  // Last of all: fetching the key set may have taken what was left of it.
+  void accept() {
+    if (fresh_->good_until() <= services_.wall_time() + kLeastTokenLife) {
+      result_ = RefreshFailure{true, "the refreshed token is too old already"};
     } else {
       result_ = std::move(*fresh_);
     }

@@ -117,8 +117,8 @@ void TokenService::serve(uint64_t client, const Request& request, const LoginRec
     return;
   }
   if (request.operation == Operation::kShow) {
-    return refuse(client,
-                  {"login_required", "no token of issuer " + record.name + " is cached", hint_to_log_in()});
+    return refuse(client, {"login_required", "no token of issuer " + record.name + " is cached",
+                           hint_to_log_in(record)});
   }
   wait_for_login(client, request, record);
 }
@@ -136,8 +136,12 @@ void TokenService::answer(uint64_t client, const Request& request, const Identit
 }
 
 void TokenService::answer_credential(uint64_t client, const Request& request, const Identity& identity) {
-  auto peer = find_peer(request);  // the login may have taken minutes: the database may be another one
+  // the login may have taken minutes: the database may be another one
+  auto peer = find_peer(request);
   if (!peer) return refuse(client, peer.error());
+  Request same = request;
+  same.issuer = identity.issuer_name;
+  if (auto record = choose_issuer(same, &*peer); !record) return refuse(client, record.error());
   auto certificate = mint_certificate(identity, *peer, keys_, time_now().wall);
   if (!certificate) return refuse(client, certificate.error());
   JsonWriter answer;
@@ -150,16 +154,25 @@ void TokenService::answer_credential(uint64_t client, const Request& request, co
 }
 
 // A login in advance is of no use while tokens are not kept.
-std::string TokenService::hint_to_log_in() {
-  if (ttl() > 0) return "run: qf-token login";
-  return "tokens are not kept (the TTL is 0); run: sudo qf-up apply --ssh-jwt-cache-ttl 3600, then qf-token "
-         "login";
+std::string TokenService::hint_to_log_in(const LoginRecord& record) {
+  auto db = peers();
+  auto meta = db ? (*db)->meta() : Result<PeersMeta>(not_found(""));
+  bool only_one = meta && meta->issuers.size() == 1;
+  std::string command = "qf-token login" + (only_one ? "" : " --issuer " + record.name);
+  if (ttl() > 0) return "run: " + command;
+  return "tokens are not kept (the TTL is 0); run: sudo qf-up apply --ssh-jwt-cache-ttl 3600, then " +
+         command;
 }
 
 Refusal TokenService::login_required(const LoginRecord& record) {
+  std::string failure = tokens_.failure(record.name);
+  if (!failure.empty()) {
+    return {"login_required", failure + "; to log in anew takes a person at a terminal",
+            "when the provider is well again, connect again, or " + hint_to_log_in(record)};
+  }
   return {"login_required",
           "no token of issuer " + record.name + " is cached, and to log in takes a person at a terminal",
-          hint_to_log_in()};
+          hint_to_log_in(record)};
 }
 
 void TokenService::login(uint64_t client, const Request& request) {

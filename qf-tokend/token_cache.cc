@@ -21,14 +21,36 @@ void TokenCache::renew(Identity identity, CacheTime now) {
   auto found = entries_.find(identity.issuer_name);
   if (found == entries_.end()) return;
   found->second.identity = std::move(identity);
+  found->second.failure.clear();
   found->second.refresh_ahead = now.steady + kRefreshPause;
 }
 
-void TokenCache::refresh_failed(const std::string& issuer_name, bool for_good, CacheTime now) {
+void TokenCache::refresh_failed(const std::string& issuer_name, bool for_good, const std::string& why,
+                                CacheTime now) {
   auto found = entries_.find(issuer_name);
   if (found == entries_.end()) return;
   if (for_good) found->second.identity.refresh_token = Secret();
+  found->second.failure = why;
   found->second.refresh_again = now.steady + kRefreshPause;
+}
+
+std::string TokenCache::failure(const std::string& issuer_name) const {
+  const Entry* found = entry(issuer_name);
+  return found == nullptr ? "" : found->failure;
+}
+
+bool TokenCache::reconcile(const LoginRecord& record) {
+  auto found = entries_.find(record.name);
+  if (found == entries_.end()) return false;
+  Identity& identity = found->second.identity;
+  const LoginRecord& before = identity.record;
+  bool same = before.issuer == record.issuer && before.client_id == record.client_id &&
+              before.audiences == record.audiences && before.access_token == record.access_token &&
+              before.resource == record.resource && before.flow == record.flow;
+  if (!same) return false;
+  identity.max_token_age = record.max_token_age;
+  identity.record = record;
+  return true;
 }
 
 const TokenCache::Entry* TokenCache::entry(const std::string& issuer_name) const {

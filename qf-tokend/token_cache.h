@@ -29,7 +29,13 @@ class TokenCache {
   // What a refresh brought: the login is as old as it was. Dropped when the login is gone meanwhile.
   void renew(Identity identity, CacheTime now);
   // A refresh failed: `for_good` when the provider will give nothing for this refresh token any more.
-  void refresh_failed(const std::string& issuer_name, bool for_good, CacheTime now);
+  void refresh_failed(const std::string& issuer_name, bool for_good, const std::string& why, CacheTime now);
+  // Why the last refresh of a login that is kept failed; empty: it did not.
+  [[nodiscard]] std::string failure(const std::string& issuer_name) const;
+
+  // Takes over what the document says of the issuer now; false when it is no longer the one, or not for the
+  // same client and audiences, that the login was made for.
+  bool reconcile(const LoginRecord& record);
 
   // The login, while its token is usable; `ttl` in seconds, as it is now.
   [[nodiscard]] const Identity* find(const std::string& issuer_name, CacheTime now, int64_t ttl) const;
@@ -58,6 +64,7 @@ class TokenCache {
     // when it may be refreshed again: because it must, because it grows old
     Deadline refresh_again = Deadline::min();
     Deadline refresh_ahead = Deadline::min();
+    std::string failure{};
   };
   [[nodiscard]] const Entry* entry(const std::string& issuer_name) const;
   static int64_t login_left(const Entry& entry, CacheTime now, int64_t ttl);

@@ -23,6 +23,7 @@ namespace qf {
 namespace {
 
 constexpr auto kAnswerTime = std::chrono::seconds(10);
+constexpr auto kRefreshTime = std::chrono::seconds(45);  // a refresh asks a provider up to three times
 
 JsonWriter request_for(const char* operation, const std::string& issuer) {
   JsonWriter request;
@@ -61,6 +62,16 @@ Result<JsonPtr> ask(TokendClient& daemon, const JsonWriter& request) {
   return daemon.receive(Clock::now() + kAnswerTime);
 }
 
+// For what may wait for a provider; events on the way are nothing to show.
+Result<JsonPtr> ask_patiently(TokendClient& daemon, const JsonWriter& request) {
+  if (auto sent = daemon.send(request.text()); !sent) return sent.error();
+  Deadline until = Clock::now() + kRefreshTime;
+  for (;;) {
+    auto line = daemon.receive(until);
+    if (!line || !json_member(line->get(), "event")) return line;
+  }
+}
+
 volatile std::sig_atomic_t interrupted = 0;
 
 // While a login is waited for, Ctrl-C only wakes us, so that the terminal is left tidy.
@@ -79,7 +90,7 @@ void watch_for_interrupt() {
 
 // Shows what comes on the way; the final answer. The daemon bounds how long a login may take.
 Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
-  LoginScreen screen(terminal, "");
+  LoginScreen screen(terminal, "qf-token: ");
   watch_for_interrupt();
   for (;;) {
     if (!daemon.has_line()) {
@@ -87,7 +98,7 @@ Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
       int n = ::poll(&polled, 1, poll_timeout(screen.next_tick()));
       if (interrupted != 0) {
         screen.clear();
-        terminal.show("the login was given up");
+        terminal.show("qf-token: the login was given up");
         end_interrupted();
       }
       if (n == 0) screen.tick();
@@ -188,7 +199,7 @@ int token_show(const Folders& folders, const std::string& issuer, bool claims) {
     return kExitNegative;
   }
   if (!daemon) return trouble(daemon.error(), "");
-  auto answer = ask(*daemon, request_for("show", issuer));
+  auto answer = ask_patiently(*daemon, request_for("show", issuer));
   if (!answer) return trouble(answer.error(), "run qf-token stop, then log in again");
   if (!succeeded(*answer)) return negative(*answer);
   std::string token = text_of(*answer, "token");

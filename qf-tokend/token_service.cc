@@ -64,7 +64,21 @@ void TokenService::handle(const std::vector<pollfd>& polled) {
   expire();
 }
 
+void TokenService::reconcile() {
+  auto db = peers();
+  if (!db || database_->inode == reconciled_) return;
+  reconciled_ = database_->inode;
+  for (const auto& name : tokens_.issuers()) {
+    auto record = (*db)->find_issuer(name);
+    if (record && tokens_.reconcile(*record)) continue;
+    log_info("the fabric document has another issuer " + name +
+             " now, or none: the login there is forgotten");
+    forget(name);
+  }
+}
+
 void TokenService::expire() {
+  if (!tokens_.empty()) reconcile();
   CacheTime at = time_now();
   if (!tokens_.empty()) {
     for (const auto& name : tokens_.expire(at, ttl())) {
@@ -84,16 +98,16 @@ void TokenService::forget(const std::string& issuer_name, const std::optional<Re
 }
 
 // The database is replaced by rename when a new fabric document is applied: looked at anew for each request.
-TokenService::Answer<const PeersDb*> TokenService::peers() {
+TokenService::Answer<TokenService::Database> TokenService::peers() {
   struct stat st = {};
   bool there = ::stat(options_.peers_mdb.c_str(), &st) == 0;
   if (there && database_ && database_->device == st.st_dev && database_->inode == st.st_ino) {
-    return &database_->db;
+    return database_->db;
   }
   auto db = PeersDb::open(options_.peers_mdb);
   if (db) {
-    database_.emplace(OpenDatabase{std::move(*db), st.st_dev, st.st_ino});
-    return &database_->db;
+    database_.emplace(OpenDatabase{std::make_shared<const PeersDb>(std::move(*db)), st.st_dev, st.st_ino});
+    return database_->db;
   }
   database_.reset();
   if (db.error().kind == ErrorKind::kNotFound) {
@@ -192,6 +206,13 @@ HttpClient::Id TokenService::fetch(HttpRequest request, HttpClient::Callback cal
 std::unique_ptr<TokenFlow> TokenService::make_flow(const LoginRecord& record, FlowRequest request,
                                                    FlowListener& listener) {
   FlowServices& services = *this;
+  if (auto db = peers()) {
+    auto meta = (*db)->meta();
+    for (const auto& name : meta ? meta->issuers : std::vector<std::string>{}) {
+      auto other = (*db)->find_issuer(name);
+      if (other && name != record.name) request.other_issuers.push_back(other->issuer);
+    }
+  }
   switch (record.flow) {
     case LoginFlow::kAuto:
     case LoginFlow::kBrowser:
@@ -228,7 +249,7 @@ void TokenService::refreshed(const std::string& issuer_name, RefreshResult resul
   } else {
     failure = "the login at issuer " + issuer_name + " could not be renewed: " + result.error().why;
     log_warning(failure + (result.error().for_good ? "" : "; it is tried again later"));
-    tokens_.refresh_failed(issuer_name, result.error().for_good, time_now());
+    tokens_.refresh_failed(issuer_name, result.error().for_good, failure, time_now());
   }
   for (auto& [client, request] : take_refreshing(issuer_name)) {
     if (!failure.empty() && cached(issuer_name) == nullptr) {

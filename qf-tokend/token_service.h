@@ -46,8 +46,10 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   void handle(const std::vector<pollfd>& polled) override;
 
  private:
+  // Who holds one in a request keeps it, although a new document comes meanwhile.
+  using Database = std::shared_ptr<const PeersDb>;
   struct OpenDatabase {
-    PeersDb db;
+    Database db;
     dev_t device = 0;
     ino_t inode = 0;
   };
@@ -74,7 +76,7 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   void refuse(uint64_t client, const Refusal& refusal);
   bool renew_certificate(const Request& request, const PeerRecord& peer);
   [[nodiscard]] Refusal login_required(const LoginRecord& record);
-  [[nodiscard]] std::string hint_to_log_in();
+  [[nodiscard]] std::string hint_to_log_in(const LoginRecord& record);
   // Whether a token of the issuer is kept or a login at it goes on.
   [[nodiscard]] bool knows(const std::string& issuer_name) const;
   // Forgets them; the client is answered when their providers have revoked what they can.
@@ -89,7 +91,7 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   JsonPtr issuer_status(const std::string& name, const PeersDb& db);
 
   // token_service.cc
-  Answer<const PeersDb*> peers();
+  Answer<Database> peers();
   Answer<PeerRecord> find_peer(const Request& request);
   // The issuer to use: the one named, else one with a cached token, else one whose token can be refreshed,
   // else, where nobody can be asked, one that needs nobody, else the first that `peer` takes.
@@ -109,6 +111,8 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   [[nodiscard]] static CacheTime time_now();
   void forget(const std::string& issuer_name, const std::optional<Refusal>& refusal = std::nullopt);
   void expire();
+  // After a new document: a login at an issuer that is another one now, or is gone, is none any more.
+  void reconcile();
 
   void login_progress(uint64_t client, const std::string& line) override;
   void login_succeeded(Identity identity, const std::vector<uint64_t>& clients) override;
@@ -126,6 +130,7 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   Keys keys_;
   Server* server_ = nullptr;
   std::optional<OpenDatabase> database_;
+  ino_t reconciled_ = 0;  // the inode of the database that the kept logins agree with
   HttpClient http_;
   TokenCache tokens_;
   DetectionCache detections_;

@@ -11,6 +11,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "libqf/log.h"
+
 namespace {
 
 void wipe_and_free(void* memory) {
@@ -55,13 +57,14 @@ namespace qf {
 void wipe_all_memory() {
   cJSON_Hooks hooks = {std::malloc, wipe_and_free};
   ::cJSON_InitHooks(&hooks);
-  ::curl_global_init_mem(CURL_GLOBAL_DEFAULT, std::malloc, wipe_and_free, move_and_wipe, ::strdup,
-                         std::calloc);
-  // without it OpenSSL only leaves more behind
-  (void)::CRYPTO_set_mem_functions(
+  // before libcurl, which starts OpenSSL: it takes them only as long as it has allocated nothing
+  int taken = ::CRYPTO_set_mem_functions(
       [](size_t size, const char*, int) { return std::malloc(size); },
       [](void* memory, size_t size, const char*, int) { return move_and_wipe(memory, size); },
       [](void* memory, const char*, int) { wipe_and_free(memory); });
+  if (taken != 1) log_warning("OpenSSL does not take our memory functions: what it frees is not wiped");
+  ::curl_global_init_mem(CURL_GLOBAL_DEFAULT, std::malloc, wipe_and_free, move_and_wipe, ::strdup,
+                         std::calloc);
 }
 
 }  // namespace qf

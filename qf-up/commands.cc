@@ -250,9 +250,11 @@ int command_up(const Invocation& invocation) {
   again.force = false;
   auto reload = [&] {
     say("SIGHUP: reading the fabric document again");
-    Choices now = *choices;
+    // as apply has remembered them since; what was given at the start was remembered then
+    auto now = load_choices(again.folders);
     // what is in force stays when this goes wrong; the reason has been said
-    static_cast<void>(apply_with(again, now));
+    if (!now) return static_cast<void>(fail(now.error()));
+    static_cast<void>(apply_with(again, *now));
   };
   return supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
 }

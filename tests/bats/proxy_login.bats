@@ -108,7 +108,7 @@ unheard() {
   with_provider "$(provider_alone)"
   # in the tunnel, where the client has the peer's identification line already
   unheard
-  [[ $stderr == *"Received disconnect"*"qf-proxy: server wants a login, nobody is logged in"*"hint: run: qf-token login"* ]]
+  [[ $stderr == *"Received disconnect"*"qf-proxy: server wants a login, and there is no terminal to ask at"*"hint: run: qf-token login"* ]]
   # before anything has come of the peer
   server_stop
   unheard -o ProxyCommand="$BIN/qf-proxy --config-dir $QF/config --state-dir $QF/state server 22"

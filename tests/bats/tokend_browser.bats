@@ -135,6 +135,23 @@ answered() {
   [ "$(answered .ok)" = true ]
 }
 
+@test "another user who has seen the address puts nobody else's answer in its place" {
+  login_begins
+  local back
+  back=$(NO_CALLBACK=1 "$IDP/authorize" "$URL" mallory)
+  run as "$TARGET" curl -sS "$back"
+  [[ $output == *"belongs to another user of this machine"* ]]
+  run as "$TARGET" curl -sS "${back/code=/error=access_denied&x=}"
+  [[ $output == *"belongs to another user of this machine"* ]]
+  # and keeps nobody out by asking for ever
+  background_as "$TARGET" "$QF/flood.log" "$PYTHON" -c 'import socket, sys
+while True:
+    try: socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()
+    except OSError: pass' "$(parameter redirect_uri | grep -oE '[0-9]+/' | tr -d /)"
+  "$IDP/authorize" "$URL" alice
+  [ "$(answered .subject)" = alice ]
+}
+
 @test "RFC 9207: an answer of another issuer is refused, and one that should name its issuer and does not" {
   knob '{"wrong_iss":"https://evil.example"}'
   login_begins

@@ -128,6 +128,28 @@ refreshed_once() { [ "$(refreshes)" = 1 ]; }
   [ "$(jq -rs '.[0].message' "$QF/answer")" = "the login at issuer corp could not be renewed: invalid_grant: grant request is invalid (HTTP status 400)" ]
 }
 
+@test "nobody can be asked, and the provider fails: that is what is said, not that nobody is logged in" {
+  short_login
+  knob '{"refresh_fail":"503"}'
+  run -0 quiet
+  [ "$(jq -r .error <<<"$output")" = login_required ]
+  [[ $(jq -r .message <<<"$output") == "the login at issuer corp could not be renewed: "*503*"takes a person at a terminal" ]]
+  [[ $(jq -r .hint <<<"$output") == "when the provider is well again, connect again"*"qf-token login --issuer corp" ]]
+}
+
+@test "a new document: a lower age is heeded at once, and another issuer of the name ends the login" {
+  knob '{"iat_shift":-60}'
+  log_in
+  [ "$(state)" = cached ]
+  knob '{"iat_shift":0}'
+  fabric_write '.issuers |= reverse' '.issuers[0].max_token_age = 30' && apply 3600
+  quiet_is true
+  [ "$(refreshes)" = 1 ]
+  fabric_write '.issuers |= reverse' '.issuers[0].audiences += ["another"]' && apply 3600
+  quiet_is login_required .error
+  says "$QF/tokend.log" 'has another issuer corp now'
+}
+
 @test "no id_token in the answer, one of another person, for another client or none at all" {
   local change
   for change in '{"refresh_id_token":false}' '{"claims":{"sub":"bob"}}' '{"claims":{"aud":"another"}}' \

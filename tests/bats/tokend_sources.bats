@@ -54,10 +54,10 @@ in_job() { as_client "$@" </dev/null; }
   workload github '{"flow": "command", "command": ["/no/such/program"]}'
   failing() { run -255 in_job timeout 60 ssh -F "$CONF" -l "$TARGET" server true; }
   failing
-  [[ $output == *"cannot execute /no/such/program: No such file or directory"* ]] || { echo "$output" && false; }
+  [[ $output == *"the command /no/such/program exited with status 127: "*"/no/such/program: not found"* ]] || { echo "$output" && false; }
   workload_command '["/bin/sh", "-c", "echo first >&2; echo the reason >&2; exit 3"]'
   failing
-  [[ $output == *"the command /bin/sh exited with status 3: the reason"*"hint: run it by hand"* ]] || { echo "$output" && false; }
+  [[ $output == *"the command /bin/sh exited with status 3: the reason"*"hint: run"*"by hand"* ]] || { echo "$output" && false; }
   workload_command '["/bin/sh", "-c", "head -c 100000 /dev/zero | tr \"\\0\" x"]'
   failing
   [[ $output == *"gives more than 17408 bytes"* ]] || { echo "$output" && false; }

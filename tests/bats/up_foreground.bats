@@ -152,6 +152,16 @@ ended() {
   kill -0 "$up"
 }
 
+@test "SIGHUP does not bring back what apply has taken away meanwhile" {
+  start up --enable-ssh-root --ssh-jwt-cache-ttl 60
+  until_true grep -q "up; no SSH server runs here" log
+  bin/qf-up apply --enable-ssh-root=false --ssh-jwt-cache-ttl 3600
+  jq '.serial = 2' config/fabric.json >next && mv next config/fabric.json
+  kill -HUP "$up"
+  until_true grep -q "serial 2 is in force" log
+  [ "$(jq -c '[.enable_ssh_root, .ssh_jwt_cache_ttl]' state/choices.json)" = '[false,3600]' ]
+}
+
 @test "a broken document at the start: the one in force goes on, and that is said" {
   bin/qf-up apply --self db1 --allow-server-ssh
   cp config/fabric.json good.json

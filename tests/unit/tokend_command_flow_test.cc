@@ -147,7 +147,9 @@ TEST_F(CommandFlowTest, LongWordsAreBounded) {
 TEST_F(CommandFlowTest, MissingProgram) {
   record_.command = {"/nonexistent/program"};
   run();
-  EXPECT_EQ(message(), "issuer corp: cannot execute /nonexistent/program: No such file or directory");
+  EXPECT_EQ(message(),
+            "issuer corp: the command /nonexistent/program exited with status 127: sh: 1: exec: "
+            "/nonexistent/program: not found");
 }
 
 TEST_F(CommandFlowTest, Nothing) {

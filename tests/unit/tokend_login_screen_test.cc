@@ -161,8 +161,8 @@ TEST_F(LoginScreenOnTerminal, ADevicesCode) {
   EXPECT_TRUE(shows("2:0")) << "the countdown: " << text_;
   EXPECT_TRUE(shows("Ctrl-C gives up"));
   EXPECT_LE(screen_.next_tick(), Clock::now() + std::chrono::seconds(1));
-  show(R"({"event":"approved","issuer":"corp"})");
-  EXPECT_TRUE(shows("qf-proxy: the login at corp was approved\n"));
+  show(R"({"event":"approved","issuer":"corp","subject":"ann"})");
+  EXPECT_TRUE(shows("qf-proxy: the login at corp was approved, you are ann\n"));
   EXPECT_EQ(screen_.next_tick(), Deadline::max());
 }
 
@@ -211,7 +211,7 @@ TEST_F(LoginScreenOnTerminal, NoCodeWithoutUtf8) {
 }
 
 TEST_F(LoginScreenOnTerminal, NoCodeThatDoesNotFit) {
-  winsize small = {20, 100, 0, 0};
+  winsize small = {16, 100, 0, 0};
   ASSERT_EQ(::ioctl(STDERR_FILENO, TIOCSWINSZ, &small), 0);
   show(R"({"event":"prompt","issuer":"corp","verification_uri":"https://idp.example/d","user_code":"A",)"
        R"("verification_uri_complete":"https://idp.example/d?c=A"})");

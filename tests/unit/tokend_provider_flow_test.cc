@@ -16,6 +16,26 @@ Discovery offering(std::string_view offers) {
   return provider;
 }
 
+TEST(MixUp, ALoginPageOfAnotherIssuer) {
+  const std::vector<std::string> others = {"https://other.example:8443/realm", "https://third.example"};
+  Discovery provider = corp_provider();
+  EXPECT_FALSE(check_mix_up(corp(), provider, others));
+  provider.authorization_endpoint = "https://other.example:8443/auth";
+  auto refusal = check_mix_up(corp(), provider, others);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->code, "provider");
+  EXPECT_NE(refusal->message.find(
+                "sends people to other.example:8443, which is issuer https://other.example:8443/realm"),
+            std::string::npos)
+      << refusal->message;
+  EXPECT_FALSE(check_mix_up(corp(), provider, {"https://third.example"}));
+  provider = corp_provider();
+  provider.device_authorization_endpoint = "https://third.example/device";
+  EXPECT_TRUE(check_mix_up(corp(), provider, others));
+  // realms of one provider
+  EXPECT_FALSE(check_mix_up(corp(), corp_provider(), {"https://idp.example/another-realm"}));
+}
+
 TEST(ChooseFlow, Table) {
   struct Case {
     LoginFlow flow;

@@ -133,7 +133,7 @@ TEST(TokenCache, RefreshesKeepAPause) {
   TokenCache cache;
   cache.put(refreshable_identity(100), at(0));
   EXPECT_NE(cache.refreshable("corp", at(0), 3600), nullptr) << "a login is no refresh";
-  cache.refresh_failed("corp", false, at(10));
+  cache.refresh_failed("corp", false, "why", at(10));
   EXPECT_EQ(cache.refreshable("corp", at(39), 3600), nullptr);
   EXPECT_NE(cache.refreshable("corp", at(40), 3600), nullptr);
   EXPECT_NE(cache.find("corp", at(40), 3600), nullptr) << "the token serves on";
@@ -155,11 +155,11 @@ TEST(TokenCache, ATokenThatIsBornOldIsNoLoop) {
 TEST(TokenCache, ARefusedRefreshTokenIsForgotten) {
   TokenCache cache;
   cache.put(refreshable_identity(100), at(0));
-  cache.refresh_failed("corp", true, at(10));
+  cache.refresh_failed("corp", true, "why", at(10));
   EXPECT_EQ(cache.refreshable("corp", at(50), 3600), nullptr);
   EXPECT_NE(cache.find("corp", at(89), 3600), nullptr) << "the token serves as long as it is good";
   EXPECT_EQ(cache.expire(at(90), 3600), std::vector<std::string>{"corp"});
-  cache.refresh_failed("corp", true, at(91));  // gone: nothing happens
+  cache.refresh_failed("corp", true, "why", at(91));  // gone: nothing happens
   EXPECT_TRUE(cache.empty());
 }
 
