@@ -41,8 +41,8 @@ std::string last_line(std::string_view text) {
 // next one is abandoned.
 void abandon(Child child) {
   static auto& abandoned = *new std::vector<Child>;  // never destroyed: that would wait
-  abandoned.push_back(std::move(child));
-  std::erase_if(abandoned, [](Child& old) { return old.wait(Clock::now() + kReapTime) || old.status(); });
+  if (!child.wait(Clock::now() + kReapTime)) abandoned.push_back(std::move(child));
+  std::erase_if(abandoned, [](Child& old) { return static_cast<bool>(old.wait(Clock::now())); });
 }
 
 bool is_ready(const std::vector<pollfd>& polled, int fd) {

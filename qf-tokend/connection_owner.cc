@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "libqf/fd.h"
@@ -33,7 +34,7 @@ std::string hex_words(const void* address, size_t bytes) {
   return out;
 }
 
-std::string with_port(std::string address, in_port_t port) {
+std::string with_port(const std::string& address, in_port_t port) {
   char text[6];
   std::snprintf(text, sizeof text, ":%04X", ntohs(port));
   return address + text;
