@@ -48,7 +48,7 @@ outlived_login() {
   run -0 on_peer true
   until_true 60 ran_out
   # a kind of key that nobody knows, a thousand of them, a megabyte of nothing: no reason to doubt the first token
-  knob "$(jq -nc '{id_ttl: 12, jwks: {keys: [range(1000) | {kty: "XYZ", kid: "k\(.)"}]}}')" >/dev/null
+  knob "$(jq -nc '{id_ttl: 20, jwks: {keys: [range(1000) | {kty: "XYZ", kid: "k\(.)"}]}}')" >/dev/null
   run -0 ask "${CREDENTIAL/true/false}"
   [ "$(jq -rs '.[-1].ok' <<<"$output")" = true ]
   until_true 60 ran_out

@@ -168,6 +168,7 @@ refreshed_once() { [ "$(refreshes)" = 1 ]; }
 @test "refresh tokens that do not rotate are used again" {
   knob '{"rotate_refresh":false}'
   short_login
+  knob '{"id_ttl":20}'
   quiet_is true
   until_true 60 ran_out
   quiet_is true

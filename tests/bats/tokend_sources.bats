@@ -88,7 +88,7 @@ workload_command() { jq --argjson command "$1" '.serial += 1 | .issuers[0].clien
   mkdir -p "$QF/tokens/..1" "$QF/tokens/..2"
   ln -s ..1 "$QF/tokens/..data" && ln -s ..data/qufabric "$QF/tokens/qufabric"
   local no_type='{"alg":"RS256","typ":null}'
-  job_token '{"aud":["https://ssh.fabric.example"],"exp":'$(($(date +%s) + 12))'}' "$no_type" >"$QF/tokens/..1/qufabric"
+  job_token '{"aud":["https://ssh.fabric.example"],"exp":'$(($(date +%s) + 30))'}' "$no_type" >"$QF/tokens/..1/qufabric"
   run -0 in_job timeout 60 ssh -F "$CONF" -l "$TARGET" server 'id -un'
   [ "$output" = "$TARGET" ]
   job_token '{"aud":["https://ssh.fabric.example"]}' "$no_type" >"$QF/tokens/..2/qufabric"
