@@ -207,8 +207,7 @@ void TokenService::answer_show(uint64_t client, const Identity& identity) {
 TokenService::Readiness TokenService::readiness(const std::string& issuer_name, const PeersDb& db) {
   Readiness out;
   out.usable = cached(issuer_name) != nullptr;
-  out.refreshable =
-      refreshes_.going_on(issuer_name) || tokens_.refreshable(issuer_name, time_now(), ttl()) != nullptr;
+  out.refreshable = can_refresh(issuer_name);
   auto record = db.find_issuer(issuer_name);
   out.prompt = !out.usable && !out.refreshable && (!record || needs_person(record->flow));
   return out;

@@ -66,8 +66,7 @@ void TokenService::handle(const std::vector<pollfd>& polled) {
 
 void TokenService::reconcile() {
   auto db = peers();
-  if (!db || database_->inode == reconciled_) return;
-  reconciled_ = database_->inode;
+  if (!db || std::exchange(reconciled_, true)) return;
   for (const auto& name : tokens_.issuers()) {
     auto record = (*db)->find_issuer(name);
     if (record && tokens_.reconcile(*record)) continue;
@@ -107,6 +106,7 @@ TokenService::Answer<TokenService::Database> TokenService::peers() {
   auto db = PeersDb::open(options_.peers_mdb);
   if (db) {
     database_.emplace(OpenDatabase{std::make_shared<const PeersDb>(std::move(*db)), st.st_dev, st.st_ino});
+    reconciled_ = false;
     return database_->db;
   }
   database_.reset();
@@ -167,9 +167,7 @@ std::string TokenService::preferred_issuer(const std::vector<std::string>& names
   auto first = [&](auto wanted) { return std::find_if(names.begin(), names.end(), wanted); };
   auto found = first([&](const auto& name) { return cached(name) != nullptr; });
   if (found != names.end()) return *found;
-  found = first([&](const auto& name) {
-    return refreshes_.going_on(name) || tokens_.refreshable(name, time_now(), ttl()) != nullptr;
-  });
+  found = first([&](const auto& name) { return can_refresh(name); });
   if (found != names.end()) return *found;
   if (!interactive) {
     found = first([&](const auto& name) {
@@ -226,6 +224,10 @@ std::unique_ptr<TokenFlow> TokenService::make_flow(const LoginRecord& record, Fl
                                            services, listener);
   }
   std::abort();
+}
+
+bool TokenService::can_refresh(const std::string& issuer_name) {
+  return refreshes_.going_on(issuer_name) || tokens_.refreshable(issuer_name, time_now(), ttl()) != nullptr;
 }
 
 bool TokenService::refresh(const LoginRecord& record) {

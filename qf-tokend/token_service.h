@@ -98,6 +98,8 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   Answer<LoginRecord> choose_issuer(const Request& request, const PeerRecord* peer);
   std::string preferred_issuer(const std::vector<std::string>& names, const PeersDb& db, bool interactive);
   [[nodiscard]] const Identity* cached(const std::string& issuer_name);
+  // Whether a token can be got silently, or one is being got.
+  [[nodiscard]] bool can_refresh(const std::string& issuer_name);
   // Starts one when there is something to refresh; whether one goes on.
   bool refresh(const LoginRecord& record);
   // While the cached token still serves, so that the next connection finds a fresh one.
@@ -130,7 +132,7 @@ class TokenService final : public LineService, private LoginObserver, private Fl
   Keys keys_;
   Server* server_ = nullptr;
   std::optional<OpenDatabase> database_;
-  ino_t reconciled_ = 0;  // the inode of the database that the kept logins agree with
+  bool reconciled_ = false;  // the kept logins agree with the database
   HttpClient http_;
   TokenCache tokens_;
   DetectionCache detections_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // libqf/browser, which is linked with libqf/login_screen (see tokend_login_screen_test.cc).
 #include "libqf/browser.h"
+#include "tests/unit/libqf_tools.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -14,8 +15,6 @@ namespace {
 class BrowserTest : public ::testing::Test {
  protected:
   BrowserTest() {
-    char folder[] = "/tmp/qf-browser-XXXXXX";
-    folder_ = ::mkdtemp(folder);
     for (const char* name : kVariables) {
       const char* value = ::getenv(name);
       saved_.push_back(value == nullptr ? std::nullopt : std::optional<std::string>(value));
@@ -32,7 +31,6 @@ class BrowserTest : public ::testing::Test {
         ::unsetenv(kVariables[i]);
       }
     }
-    std::filesystem::remove_all(folder_);
   }
 
   // A program that writes what it is given into the file "opened".
@@ -46,7 +44,8 @@ class BrowserTest : public ::testing::Test {
 
   static constexpr const char* kVariables[] = {"BROWSER",         "PATH",           "DISPLAY",
                                                "WAYLAND_DISPLAY", "SSH_CONNECTION", "SSH_TTY"};
-  std::string folder_;
+  test::Scratch scratch_;
+  std::string folder_ = scratch_.path();
   std::vector<std::optional<std::string>> saved_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "libqf/folders.h"
 #include "libqf/text.h"
+#include "tests/unit/libqf_tools.h"
 #include "tests/unit/tokend_fakes.h"
 
 namespace qf {
@@ -24,15 +25,8 @@ bool runs(pid_t pid) {
 
 class CommandFlowTest : public ::testing::Test {
  protected:
-  CommandFlowTest() {
-    char folder[] = "/tmp/qf-command-XXXXXX";
-    folder_ = ::mkdtemp(folder);
-    record_.flow = LoginFlow::kCommand;
-  }
-  ~CommandFlowTest() override {
-    flow_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  CommandFlowTest() { record_.flow = LoginFlow::kCommand; }
+  ~CommandFlowTest() override { flow_.reset(); }
 
   void start() {
     flow_ = std::make_unique<CommandFlow>(record_, request_, services_, listener_);
@@ -81,7 +75,8 @@ class CommandFlowTest : public ::testing::Test {
     EXPECT_FALSE(runs(pid));
   }
 
-  std::string folder_;
+  test::Scratch scratch_;
+  std::string folder_ = scratch_.path();
   LoginRecord record_ = corp();
   FlowRequest request_{"qf1.nonce"};
   FakeServices services_;

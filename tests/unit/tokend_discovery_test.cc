@@ -6,15 +6,8 @@
 namespace qf {
 namespace {
 
-HttpAnswer answer(long status, std::string body) {
-  HttpAnswer out;
-  out.status = status;
-  out.body = std::move(body);
-  return out;
-}
-
 std::string failure(long status, const std::string& body) {
-  auto found = read_discovery(corp(), answer(status, body));
+  auto found = read_discovery(corp(), http_answer(status, body));
   if (found) return "taken";
   EXPECT_EQ(found.error().code, "provider");
   EXPECT_NE(found.error().message.find("issuer corp (https://idp.example)"), std::string::npos);
@@ -28,7 +21,7 @@ TEST(Discovery, Url) {
 }
 
 TEST(Discovery, Good) {
-  auto found = read_discovery(corp(), answer(200, R"({"issuer":"https://idp.example","x":1,
+  auto found = read_discovery(corp(), http_answer(200, R"({"issuer":"https://idp.example","x":1,
       "token_endpoint":"https://idp.example/token","device_authorization_endpoint":"https://idp.example/d"})"));
   ASSERT_TRUE(found);
   EXPECT_EQ(found->token_endpoint, "https://idp.example/token");
@@ -36,7 +29,7 @@ TEST(Discovery, Good) {
 }
 
 TEST(Discovery, EverythingThatWeUse) {
-  auto found = read_discovery(corp(), answer(200, R"({"issuer":"https://idp.example",
+  auto found = read_discovery(corp(), http_answer(200, R"({"issuer":"https://idp.example",
       "token_endpoint":"https://idp.example/token","authorization_endpoint":"https://idp.example/a",
       "revocation_endpoint":"https://idp.example/r","jwks_uri":"https://idp.example/k",
       "dpop_signing_alg_values_supported":["ES256","EdDSA"],
@@ -56,7 +49,7 @@ TEST(Discovery, EverythingThatWeUse) {
 // RFC 8414 section 2: what holds where a provider says nothing.
 TEST(Discovery, WhatIsLeftOut) {
   auto found = read_discovery(
-      corp(), answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
+      corp(), http_answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
   ASSERT_TRUE(found);
   EXPECT_EQ(found->authorization_endpoint + found->revocation_endpoint + found->jwks_uri, "");
   EXPECT_TRUE(found->dpop_algorithms.empty());
@@ -67,9 +60,9 @@ TEST(Discovery, WhatIsLeftOut) {
 
 TEST(Discovery, Abilities) {
   auto with = [](const std::string& member) {
-    auto found = read_discovery(corp(), answer(200, R"({"issuer":"https://idp.example",)"
-                                                    R"("token_endpoint":"https://i/t",)" +
-                                                        member + "}"));
+    auto found = read_discovery(corp(), http_answer(200, R"({"issuer":"https://idp.example",)"
+                                                         R"("token_endpoint":"https://i/t",)" +
+                                                             member + "}"));
     EXPECT_TRUE(found) << member;
     return found ? *found : Discovery{};
   };
@@ -83,7 +76,7 @@ TEST(Discovery, Abilities) {
 
 TEST(Discovery, WithoutDeviceLogin) {
   auto found = read_discovery(
-      corp(), answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
+      corp(), http_answer(200, R"({"issuer":"https://idp.example","token_endpoint":"https://i/t"})"));
   ASSERT_TRUE(found);
   EXPECT_EQ(found->device_authorization_endpoint, "");
 }
@@ -137,10 +130,11 @@ TEST(Discovery, Unreachable) {
 }
 
 TEST(Discovery, FailuresInTheProvidersWords) {
-  EXPECT_EQ(describe_failure(answer(400, R"({"error":"invalid_client","error_description":"no\u001bsuch"})")),
-            "invalid_client: no?such (HTTP status 400)");
-  EXPECT_EQ(describe_failure(answer(400, "")), "HTTP status 400 without a reason");
-  EXPECT_EQ(oauth_error(answer(400, "[]")), "");
+  EXPECT_EQ(
+      describe_failure(http_answer(400, R"({"error":"invalid_client","error_description":"no\u001bsuch"})")),
+      "invalid_client: no?such (HTTP status 400)");
+  EXPECT_EQ(describe_failure(http_answer(400, "")), "HTTP status 400 without a reason");
+  EXPECT_EQ(oauth_error(http_answer(400, "[]")), "");
 }
 
 }  // namespace

@@ -22,6 +22,14 @@ inline const UserKeys& test_user_keys() {
   return keys;
 }
 
+inline HttpAnswer http_answer(long status, std::string body, std::string dpop_nonce = "") {
+  HttpAnswer out;
+  out.status = status;
+  out.body = std::move(body);
+  out.dpop_nonce = std::move(dpop_nonce);
+  return out;
+}
+
 class FakeServices final : public FlowServices {
  public:
   struct Sent {
@@ -62,11 +70,7 @@ class FakeServices final : public FlowServices {
     callback(std::move(answer));
   }
   void answer(long status, std::string body, std::string dpop_nonce = "") {
-    HttpAnswer out;
-    out.status = status;
-    out.body = std::move(body);
-    out.dpop_nonce = std::move(dpop_nonce);
-    answer(Result<HttpAnswer>(std::move(out)));
+    answer(Result<HttpAnswer>(http_answer(status, std::move(body), std::move(dpop_nonce))));
   }
 
   std::vector<Sent> sent;

@@ -11,18 +11,13 @@
 #include <vector>
 
 #include "libqf/fd.h"
+#include "tests/unit/libqf_tools.h"
 
 namespace qf {
 namespace {
 
 class MachineKey : public ::testing::Test {
  protected:
-  MachineKey() {
-    char folder[] = "/tmp/qf-key-XXXXXX";
-    folder_ = ::mkdtemp(folder);
-    path_ = folder_ + "/state/key.pem";
-  }
-  ~MachineKey() override { std::filesystem::remove_all(folder_); }
   // The public key, or "kind: text" and the hint.
   [[nodiscard]] std::string get() const {
     auto key = load_or_make_machine_key(path_);
@@ -37,7 +32,9 @@ class MachineKey : public ::testing::Test {
     EXPECT_NE(said.find(why), std::string::npos) << said;
     EXPECT_FALSE(said.ends_with("; ")) << "no hint";
   }
-  std::string folder_, path_;
+  test::Scratch scratch_;
+  std::string folder_ = scratch_.path();
+  std::string path_ = folder_ + "/state/key.pem";
 };
 
 TEST_F(MachineKey, MadeOnceAndPrivate) {

@@ -9,13 +9,6 @@
 namespace qf {
 namespace {
 
-HttpAnswer http_answer(long status, std::string body) {
-  HttpAnswer out;
-  out.status = status;
-  out.body = std::move(body);
-  return out;
-}
-
 TEST(RefreshFailures, Table) {
   struct Case {
     long status;
