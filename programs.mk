@@ -8,12 +8,13 @@ BUNDLES += $(1)
 endef
 
 # libqf is an archive with one member a bundle, split by the library that a program must then link as well.
-LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-options libqf-http libqf-login
+LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-login
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
     log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
+$(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize identity)))
 $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
@@ -53,7 +54,7 @@ $(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
 $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
     listener_link listening_sockets status_server warm_up)))
-$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit authenticate authorize keysets login monitor_key_sets \
+$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit authenticate keysets login monitor_key_sets \
     refusals)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor roster signal_sender)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \

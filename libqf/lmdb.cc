@@ -79,6 +79,21 @@ std::optional<std::string_view> LmdbReader::find(std::string_view key) const {
   return std::string_view(static_cast<const char*>(value.mv_data), value.mv_size);
 }
 
+void LmdbReader::scan(std::string_view prefix,
+                      const std::function<void(std::string_view, std::string_view)>& visit) const {
+  MDB_cursor* cursor = nullptr;
+  if (::mdb_cursor_open(txn_.get(), dbi_, &cursor) != 0) return;
+  std::unique_ptr<MDB_cursor, decltype(&::mdb_cursor_close)> owner(cursor, &::mdb_cursor_close);
+  MDB_val key = view(prefix);
+  MDB_val value = {};
+  for (int code = ::mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); code == 0;
+       code = ::mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+    std::string_view name(static_cast<const char*>(key.mv_data), key.mv_size);
+    if (!name.starts_with(prefix)) return;
+    visit(name.substr(prefix.size()), {static_cast<const char*>(value.mv_data), value.mv_size});
+  }
+}
+
 Status write_lmdb(const std::string& path, const std::map<std::string, std::string>& records, mode_t mode) {
   size_t bytes = 0;
   for (const auto& [key, value] : records) bytes += key.size() + value.size() + 64;

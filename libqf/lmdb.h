@@ -3,6 +3,7 @@
 // readers map a file that nobody touches, so they need no lock and no right to write.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -39,6 +40,10 @@ class LmdbReader {
     if (!bytes) return not_found("no record " + std::string(key));
     return decode<T>(*bytes);
   }
+  // Calls visit(key without prefix, value) for every record of that prefix, in the order of the keys. A
+  // damaged page ends it early.
+  void scan(std::string_view prefix,
+            const std::function<void(std::string_view, std::string_view)>& visit) const;
 
  private:
   LmdbReader() = default;

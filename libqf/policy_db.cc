@@ -18,29 +18,48 @@ Result<PolicyDb> PolicyDb::open(const std::string& path) {
 }
 
 Result<IssuerRecord> PolicyDb::issuer(std::string_view name) const {
-  return reader_.get<IssuerRecord>("issuer:" + std::string(name));
+  return get<IssuerRecord>("issuer:" + std::string(name));
 }
 
 Result<PeerPolicyRecord> PolicyDb::peer(std::string_view name) const {
-  return reader_.get<PeerPolicyRecord>("peer:" + std::string(name));
+  return get<PeerPolicyRecord>("peer:" + std::string(name));
 }
 
 Result<PeerPolicyRecord> PolicyDb::peer_at(std::string_view address) const {
-  auto name = reader_.find("addr:" + std::string(address));
+  auto name = find("addr:" + std::string(address));
   if (!name) return not_found("no peer has the address " + std::string(address));
   return peer(*name);
 }
 
 Result<std::vector<std::string>> PolicyDb::groups_of_user(std::string_view issuer,
                                                           std::string_view subject) const {
-  auto list = reader_.get<StringList>(user_key(issuer, subject));
+  auto list = get<StringList>(user_key(issuer, subject));
   if (list) return std::move(list->items);
   if (list.error().kind == ErrorKind::kNotFound) return std::vector<std::string>{};
   return list.error();
 }
 
 bool PolicyDb::is_user_group(std::string_view name) const {
-  return reader_.find(group_key(name)).has_value();
+  return find(group_key(name)).has_value();
+}
+
+std::optional<std::string_view> PolicyDb::find(std::string_view key) const {
+  if (reader_) return reader_->find(key);
+  auto found = records_->find(std::string(key));
+  return found == records_->end() ? std::nullopt : std::optional<std::string_view>(found->second);
+}
+
+void PolicyDb::scan(std::string_view prefix,
+                    const std::function<void(std::string_view, std::string_view)>& visit) const {
+  if (reader_) return reader_->scan(prefix, visit);
+  for (auto i = records_->lower_bound(std::string(prefix)); i != records_->end(); ++i) {
+    if (!std::string_view(i->first).starts_with(prefix)) return;
+    visit(std::string_view(i->first).substr(prefix.size()), i->second);
+  }
+}
+
+Result<PolicyRecord> PolicyDb::policy(uint32_t id) const {
+  return get<PolicyRecord>(policy_key(id));
 }
 
 Result<std::vector<uint32_t>> PolicyDb::ids(const std::string& side, const PeerPolicyRecord& peer) const {
@@ -48,7 +67,7 @@ Result<std::vector<uint32_t>> PolicyDb::ids(const std::string& side, const PeerP
   for (const auto& group : peer.groups) keys.push_back(side + "g:" + group);
   std::vector<uint32_t> all;
   for (const auto& key : keys) {
-    auto list = reader_.get<IdList>(key);
+    auto list = get<IdList>(key);
     if (list) {
       all.insert(all.end(), list->items.begin(), list->items.end());
     } else if (list.error().kind != ErrorKind::kNotFound) {
@@ -71,7 +90,7 @@ Result<std::vector<PolicyRecord>> PolicyDb::policies_between(const PeerPolicyRec
   std::set_intersection(from->begin(), from->end(), to->begin(), to->end(), std::back_inserter(both));
   std::vector<PolicyRecord> policies;
   for (uint32_t id : both) {
-    auto policy = reader_.get<PolicyRecord>(policy_key(id));
+    auto policy = this->policy(id);
     // a policy that cannot be read might be a deny: no decision without it
     if (!policy) return policy.error();
     policies.push_back(std::move(*policy));

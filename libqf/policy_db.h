@@ -14,6 +14,7 @@
 //   policy:ID               PolicyRecord; ID is its index in the document, 8 hex digits
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -117,8 +118,11 @@ struct PolicyRecord {
 
 class PolicyDb {
  public:
+  using Records = std::map<std::string, std::string>;
   [[nodiscard]] static Result<PolicyDb> open(const std::string& path);
-  [[nodiscard]] Result<PolicyMeta> meta() const { return reader_.get<PolicyMeta>("meta"); }
+  // Of records that are not in a file yet; they are borrowed.
+  [[nodiscard]] static PolicyDb over(const Records& records) { return PolicyDb(records); }
+  [[nodiscard]] Result<PolicyMeta> meta() const { return get<PolicyMeta>("meta"); }
   [[nodiscard]] Result<IssuerRecord> issuer(std::string_view name) const;
   [[nodiscard]] Result<PeerPolicyRecord> peer(std::string_view name) const;
   // By canonical address.
@@ -133,12 +137,34 @@ class PolicyDb {
   // too.
   [[nodiscard]] Result<std::vector<PolicyRecord>> policies_between(const PeerPolicyRecord& source,
                                                                    const PeerPolicyRecord& destination) const;
+  // By its index in the document; kNotFound: it has fewer.
+  [[nodiscard]] Result<PolicyRecord> policy(uint32_t id) const;
+  // Ids of the policies that name the peer, by itself or by a group, among their sources or destinations.
+  [[nodiscard]] Result<std::vector<uint32_t>> policies_from(const PeerPolicyRecord& source) const {
+    return ids("src:", source);
+  }
+  [[nodiscard]] Result<std::vector<uint32_t>> policies_to(const PeerPolicyRecord& destination) const {
+    return ids("dst:", destination);
+  }
+  // Calls visit(key without prefix, value) for every record of that prefix ("user:", "peer:", …), in the
+  // order of the keys. For qf-up alone: a decision never scans.
+  void scan(std::string_view prefix,
+            const std::function<void(std::string_view, std::string_view)>& visit) const;
 
  private:
   explicit PolicyDb(LmdbReader reader) : reader_(std::move(reader)) {}
+  explicit PolicyDb(const Records& records) : records_(&records) {}
+  [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
+  template <class T>
+  [[nodiscard]] Result<T> get(std::string_view key) const {
+    auto bytes = find(key);
+    if (!bytes) return not_found("no record " + std::string(key));
+    return decode<T>(*bytes);
+  }
   [[nodiscard]] Result<std::vector<uint32_t>> ids(const std::string& side,
                                                   const PeerPolicyRecord& peer) const;
-  LmdbReader reader_;
+  std::optional<LmdbReader> reader_;
+  const Records* records_ = nullptr;  // in place of a file
 };
 
 [[nodiscard]] std::string user_key(std::string_view issuer, std::string_view subject);

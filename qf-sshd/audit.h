@@ -12,9 +12,9 @@
 #include <optional>
 #include <string>
 
+#include "libqf/authorize.h"
 #include "libqf/fd.h"
 #include "libqf/json.h"
-#include "qf-sshd/authorize.h"
 
 namespace qf {
 

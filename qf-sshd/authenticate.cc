@@ -67,17 +67,6 @@ struct Verified {
   Claims claims;
 };
 
-TokenRules rules_of(const IssuerRecord& issuer, bool check_expiry) {
-  TokenRules rules;
-  rules.issuer = issuer.issuer;
-  rules.audiences = issuer.audiences;
-  rules.max_token_age = issuer.max_token_age;
-  rules.clock_skew = issuer.clock_skew;
-  rules.access_token = issuer.access_token;
-  rules.check_expiry = check_expiry;
-  return rules;
-}
-
 // The issuers whose tokens this peer takes, in the document's order.
 Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const AuthenticationContext& context) {
   auto names = context.self.issuers;
@@ -163,7 +152,7 @@ Result<Verified, TokenRefusal> verify_token(const AuthenticationContext& context
   if (!claims) return claims.error();
   std::optional<TokenRefusal> first;
   for (const auto* issuer : verified->issuers) {
-    auto bad = check_claims(*claims, *header, rules_of(*issuer, check_expiry), context.now);
+    auto bad = check_claims(*claims, *header, token_rules(*issuer, check_expiry), context.now);
     if (!bad) return Verified{*issuer, std::move(*header), std::move(*claims)};
     // what an issuer says about its own token is worth more than that it is another's
     if (!first || first->fault == TokenFault::kIssuer) first = std::move(bad);
@@ -215,121 +204,6 @@ std::optional<TokenRefusal> check_holder(const AuthenticationContext& context, c
   return check_bearer(verified.issuer);
 }
 
-// ---- the identity -----------------------------------------------------------------------------------------
-
-std::optional<TokenRefusal> check_required_claims(const IssuerRecord& issuer, const Claims& claims) {
-  for (const auto& [name, text] : issuer.required_claims) {
-    auto wanted = parse_json(text);
-    const cJSON* value = json_member(claims.all.get(), name.c_str());
-    if (!wanted || value == nullptr || ::cJSON_Compare(wanted->get(), value, 1) == 0) {
-      return refusal(TokenFault::kClaims, "claim " + shown(name) + " is not as required");
-    }
-  }
-  return std::nullopt;
-}
-
-bool email_is_verified(const Claims& claims) {
-  return json_bool(claims.all.get(), "email_verified").value_or(false);
-}
-
-Result<std::string, TokenRefusal> read_user_id(const IssuerRecord& issuer, const Claims& claims) {
-  if (issuer.user_id_claim == "sub") return claims.subject;
-  auto value = json_string(claims.all.get(), issuer.user_id_claim.c_str());
-  if (!value || value->empty()) return refusal(TokenFault::kSubject, "no " + shown(issuer.user_id_claim));
-  // at many providers users may write any address into their own account
-  if (issuer.user_id_claim == "email" && !email_is_verified(claims)) {
-    return refusal(TokenFault::kSubject, "the email is not verified");
-  }
-  return std::move(*value);
-}
-
-// A user with many groups gets a token that only says where they can be asked for: by a distributed claim
-// (OpenID Connect Core section 5.6.2) or "hasgroups" (Entra).
-std::optional<TokenRefusal> check_groups_elsewhere(const IssuerRecord& issuer, const Claims& claims) {
-  auto elsewhere = [](const std::string& how) { return refusal(TokenFault::kGroups, how); };
-  const cJSON* names = json_member(claims.all.get(), "_claim_names");
-  if (names != nullptr && (::cJSON_IsObject(names) == 0 || json_member(names, issuer.groups_claim.c_str()))) {
-    return elsewhere("_claim_names refers to claim " + shown(issuer.groups_claim));
-  }
-  const cJSON* has = json_member(claims.all.get(), "hasgroups");
-  if (has != nullptr && ::cJSON_IsFalse(has) == 0) return elsewhere("hasgroups is set");
-  return std::nullopt;
-}
-
-// The user groups that the issuer's groups could stand for; "*": any.
-std::vector<std::string> reachable_groups(const IssuerRecord& issuer) {
-  std::vector<std::string> groups;
-  for (const auto& [name, group] : issuer.group_map) groups.push_back(group == "*" ? name : group);
-  return groups;
-}
-
-bool says_groups(const IssuerRecord& issuer, const Claims& claims) {
-  const cJSON* value = json_member(claims.all.get(), issuer.groups_claim.c_str());
-  return value != nullptr && ::cJSON_IsNull(value) == 0;
-}
-
-// The user groups that the token's groups stand for.
-Result<std::vector<std::string>, TokenRefusal> read_groups(const IssuerRecord& issuer, const Claims& claims) {
-  std::vector<std::string> groups;
-  const char* claim = issuer.groups_claim.c_str();
-  if (issuer.group_map.empty()) return groups;
-  if (auto bad = check_groups_elsewhere(issuer, claims)) return *bad;
-  if (!says_groups(issuer, claims)) return groups;
-  auto names = json_strings(claims.all.get(), claim);
-  // some providers send a single group as a string
-  if (auto one = json_string(claims.all.get(), claim)) names = std::vector<std::string>{*one};
-  // groups may be denied, so a list that cannot be read is not an empty one
-  if (!names) return refusal(TokenFault::kClaims, "claim " + shown(claim) + " is not a list of strings");
-  for (const auto& name : *names) {
-    auto entry = issuer.group_map.find(name);
-    if (entry == issuer.group_map.end()) entry = issuer.group_map.find("*");
-    if (entry == issuer.group_map.end()) continue;
-    groups.push_back(entry->second == "*" ? name : entry->second);
-  }
-  return groups;
-}
-
-// The local part of an email that the provider has verified and whose domain is one of the issuer's.
-std::string read_email_local(const IssuerRecord& issuer, const Claims& claims) {
-  auto email = json_string(claims.all.get(), "email");
-  if (!email || !email_is_verified(claims)) return "";
-  size_t at = email->rfind('@');
-  if (at == std::string::npos) return "";
-  std::string domain = lower(std::string_view(*email).substr(at + 1));
-  bool ours = std::any_of(issuer.email_domains.begin(), issuer.email_domains.end(),
-                          [&](const std::string& known) { return lower(known) == domain; });
-  return ours ? email->substr(0, at) : "";
-}
-
-Result<Identity, TokenRefusal> make_identity(const AuthenticationContext& context, const Verified& verified) {
-  const auto& [issuer, header, claims] = verified;
-  if (auto bad = check_required_claims(issuer, claims)) return *bad;
-  Identity identity;
-  identity.issuer_name = issuer.name;
-  auto subject = read_user_id(issuer, claims);
-  if (!subject) return subject.error();
-  identity.subject = std::move(*subject);
-  auto groups = read_groups(issuer, claims);
-  if (!groups) return groups.error();
-  if (!says_groups(issuer, claims)) identity.unknown_groups = reachable_groups(issuer);
-  auto listed = context.policy.groups_of_user(issuer.name, identity.subject);
-  if (!listed) return refusal(TokenFault::kClaims, "policy.mdb: " + listed.error().text());
-  // a token may bring names that the document does not know; they make nobody a user of the fabric
-  identity.fabric_user = issuer.members_all || !listed->empty() ||
-                         std::any_of(groups->begin(), groups->end(), [&](const std::string& group) {
-                           return context.policy.is_user_group(group);
-                         });
-  groups->insert(groups->end(), listed->begin(), listed->end());
-  std::sort(groups->begin(), groups->end());
-  groups->erase(std::unique(groups->begin(), groups->end()), groups->end());
-  identity.groups = std::move(*groups);
-  identity.email_local = read_email_local(issuer, claims);
-  identity.token_id = claims.token_id;
-  identity.token_expires = claims.expires;
-  identity.usable_until = usable_until(claims, rules_of(issuer, true));
-  return identity;
-}
-
 }  // namespace
 
 Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationContext& context,
@@ -343,7 +217,7 @@ Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationCont
   if (!verified) return verified.error();
   bool key_bound = false;
   if (auto bad = check_holder(context, *verified, *credential, key_bound)) return *bad;
-  auto identity = make_identity(context, *verified);
+  auto identity = identify(context.policy, verified->issuer, verified->claims);
   if (!identity) return identity.error();
   identity->key_bound = key_bound;
   identity->certificate_serial = credential->serial;
@@ -363,7 +237,7 @@ Result<Identity, TokenRefusal> authenticate_token(const AuthenticationContext& c
     return refusal(TokenFault::kBinding, "a key-bound token is no password");
   }
   if (auto bad = check_bearer(verified->issuer)) return *bad;
-  return make_identity(context, *verified);
+  return identify(context.policy, verified->issuer, verified->claims);
 }
 
 }  // namespace qf

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "libqf/identity.h"
 #include "libqf/jwt.h"
 #include "libqf/policy_db.h"
-#include "qf-sshd/identity.h"
 
 namespace qf {
 

@@ -9,9 +9,9 @@
 #include <set>
 #include <string>
 
+#include "libqf/authorize.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/audit.h"
-#include "qf-sshd/authorize.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"
 #include "qf-sshd/user_context.h"

@@ -14,9 +14,9 @@
 #include <algorithm>
 
 #include "libqf/address.h"
+#include "libqf/authorize.h"
 #include "libqf/crypto.h"
 #include "libqf/log.h"
-#include "qf-sshd/authorize.h"
 #include "qf-sshd/host_key.h"
 #include "qf-sshd/key_service.h"
 #include "qf-sshd/listener_link.h"

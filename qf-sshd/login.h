@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "libqf/authorize.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/authenticate.h"
-#include "qf-sshd/authorize.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/user_context.h"

@@ -52,6 +52,12 @@ const std::map<std::string, Command>& commands() {
   return kAll;
 }
 
+// Commands with options of their own. Their argv[0] is the command.
+const std::map<std::string, int (*)(int, char**)>& own_commands() {
+  static const std::map<std::string, int (*)(int, char**)> kAll = {};
+  return kAll;
+}
+
 [[noreturn]] void wrong_usage(const std::string& what) {
   qf::die(qf::kExitUsage, what, "run qf-up --help");
 }
@@ -207,6 +213,8 @@ qf::Invocation read_invocation(const po::variables_map& map) {
 int main(int argc, char** argv) {
   qf::open_log("qf-up");
   ::signal(SIGPIPE, SIG_IGN);  // a closed terminal must not end the supervisor
+  auto own = argc > 1 ? own_commands().find(argv[1]) : own_commands().end();
+  if (own != own_commands().end()) return own->second(argc - 1, argv + 1);
   auto map = parse(argc, argv);
   auto invocation = read_invocation(map);
   if (map.contains("help")) {

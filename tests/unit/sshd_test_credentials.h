@@ -12,7 +12,7 @@
 #include "libqf/certificate.h"
 #include "libqf/wire.h"
 #include "qf-sshd/authenticate.h"
-#include "tests/unit/sshd_test_policy.h"
+#include "tests/unit/libqf_policy_writer.h"
 
 namespace qf::test {
 

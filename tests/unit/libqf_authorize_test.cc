@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-sshd/authorize.h"
+#include "libqf/authorize.h"
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/sshd_test_policy.h"
+#include "tests/unit/libqf_policy_writer.h"
 
 namespace qf {
 namespace {

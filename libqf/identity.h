@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who somebody is, once a token has been verified: what authentication hands to authorisation and to the
-// audit log.
+// audit log. The document and the claims alone make an identity, so that qf-up can explain what a token would
+// be worth, and a live session can be judged again under a new document.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "libqf/jwt.h"
+#include "libqf/policy_db.h"
 
 namespace qf {
 
@@ -28,5 +32,13 @@ struct Identity {
   // "corp:auth0|61", as in user_groups
   [[nodiscard]] std::string name() const { return issuer_name + ":" + subject; }
 };
+
+// The issuer's demands on a token; `check_expiry` as in TokenRules.
+[[nodiscard]] TokenRules token_rules(const IssuerRecord& issuer, bool check_expiry);
+
+// The identity that these claims of the issuer's stand for under this document. Refused: required claims that
+// are missing, groups that cannot be read (they might be denied).
+[[nodiscard]] Result<Identity, TokenRefusal> identify(const PolicyDb& policy, const IssuerRecord& issuer,
+                                                      const Claims& claims);
 
 }  // namespace qf

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "libqf/identity.h"
 #include "libqf/policy_db.h"
-#include "qf-sshd/identity.h"
 
 namespace qf {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-sshd/authorize.h"
+#include "libqf/authorize.h"
 
 #include <algorithm>
 #include <array>
