@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,16 @@
 #include "libqf/policy_db.h"
 
 namespace qf {
+
+// What an identity was read from. It is kept while the login lives, so that it can be judged again under
+// another document.
+struct TokenEvidence {
+  JwsHeader header;
+  Claims claims;
+  // public_key_digest() of the keys that verified it, and the original token that proved its binding
+  std::vector<std::string> keys;
+  bool inline_keys = false;  // they were in the fabric document itself
+};
 
 struct Identity {
   std::string issuer_name;  // as in the fabric document
@@ -28,6 +39,7 @@ struct Identity {
   int64_t usable_until = 0;
   // User groups that the token might have brought and says nothing about; "*": any. For a deny they count.
   std::vector<std::string> unknown_groups;
+  std::shared_ptr<const TokenEvidence> evidence;  // null: made from claims alone, of no verified token
 
   // "corp:auth0|61", as in user_groups
   [[nodiscard]] std::string name() const { return issuer_name + ":" + subject; }

@@ -227,7 +227,7 @@ Result<JwsHeader, TokenRefusal> parse_jws_header(std::string_view token) {
   return header;
 }
 
-Result<std::string, TokenRefusal> verify_jws(std::string_view token, const KeySet& keys) {
+Result<std::string, TokenRefusal> verify_jws(std::string_view token, const KeySet& keys, const Jwk** used) {
   auto header = parse_jws_header(token);
   if (!header) return header.error();
   auto compact = split_compact(token);
@@ -241,7 +241,9 @@ Result<std::string, TokenRefusal> verify_jws(std::string_view token, const KeySe
     known = true;
     if (!fits(key, *algorithm)) continue;
     fitting = true;
-    if (signature_holds(key, *algorithm, compact->signed_part, *signature)) return decode_payload(*compact);
+    if (!signature_holds(key, *algorithm, compact->signed_part, *signature)) continue;
+    if (used != nullptr) *used = &key;
+    return decode_payload(*compact);
   }
   if (fitting) return refusal(TokenFault::kBadSignature);
   if (header->kid.empty()) return refusal(TokenFault::kUnknownKey, "no key fits " + header->alg);

@@ -59,8 +59,9 @@ struct JwsHeader {
 [[nodiscard]] Result<JwsHeader, TokenRefusal> parse_jws_header(std::string_view token);
 
 // Checks the signature (with the key of that kid; without kid every key that fits is tried) and returns the
-// payload bytes.
-[[nodiscard]] Result<std::string, TokenRefusal> verify_jws(std::string_view token, const KeySet& keys);
+// payload bytes. `used`, when not null, gets the key that verified it, one of `keys`.
+[[nodiscard]] Result<std::string, TokenRefusal> verify_jws(std::string_view token, const KeySet& keys,
+                                                           const Jwk** used = nullptr);
 
 struct Claims {
   std::string issuer;

@@ -185,6 +185,20 @@ void AuditLog::forward(const AuditConnection& connection, const std::string& wha
   append("forward", connection, std::move(fields));
 }
 
+void AuditLog::revoked(const AuditConnection& connection, const std::string& identity,
+                       const std::string& os_user, const std::string& what, const std::string& target,
+                       const std::string& reason) {
+  JsonWriter fields;
+  set_text(fields, "what", what);
+  set_text(fields, "identity", identity);
+  set_text(fields, "os_user", os_user);
+  set_text(fields, "target", target);
+  set_text(fields, "reason", reason);
+  append("revoked", connection, std::move(fields));
+  log_warning(what + " revoked: " + from(connection) + also("", identity) + also("", os_user) +
+              also("", target) + also("", reason));
+}
+
 void AuditLog::violation(const AuditConnection& connection, const std::string& what) {
   JsonWriter fields;
   set_text(fields, "reason", what);

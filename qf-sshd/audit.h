@@ -75,6 +75,9 @@ class AuditLog {
   // what: "connect", "listen", "listen-end", "agent", "x11"; error: why not, empty: done
   void forward(const AuditConnection& connection, const std::string& what, const std::string& target,
                const std::string& error);
+  // A new policy has taken it away. what: "session", "connection", "forward"; target: of a forward.
+  void revoked(const AuditConnection& connection, const std::string& identity, const std::string& os_user,
+               const std::string& what, const std::string& target, const std::string& reason);
   // net, or a peer's behaviour, broke the rules: the connection ends
   void violation(const AuditConnection& connection, const std::string& what);
 

@@ -4,9 +4,11 @@
 #include "qf-sshd/authenticate.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "libqf/binding.h"
 #include "libqf/certificate.h"
+#include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
 
@@ -63,8 +65,8 @@ std::optional<TokenRefusal> check_certificate(const AuthenticationContext& conte
 
 struct Verified {
   IssuerRecord issuer;
-  JwsHeader header;
-  Claims claims;
+  std::shared_ptr<TokenEvidence> token;
+  [[nodiscard]] const Claims& claims() const { return token->claims; }
 };
 
 // The issuers whose tokens this peer takes, in the document's order.
@@ -84,11 +86,25 @@ Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const Authentic
   return issuers;
 }
 
-Result<std::string, TokenRefusal> verify_by(const AuthenticationContext& context, const IssuerRecord& issuer,
-                                            std::string_view token) {
+// An issuer whose key verifies a token's signature.
+struct Signer {
+  const IssuerRecord* issuer;
+  std::string key;  // public_key_digest()
+};
+
+struct SignedBy {
+  std::string payload;
+  std::string key;
+};
+
+Result<SignedBy, TokenRefusal> verify_by(const AuthenticationContext& context, const IssuerRecord& issuer,
+                                         std::string_view token) {
   const KeySet* keys = context.key_sets.find(issuer);
   if (keys == nullptr) return refusal(TokenFault::kNoKeySet, issuer.name);
-  return verify_jws(token, *keys);
+  const Jwk* used = nullptr;
+  auto payload = verify_jws(token, *keys, &used);
+  if (!payload) return payload.error();
+  return SignedBy{std::move(*payload), public_key_digest(used->key.get())};
 }
 
 // Other keys might verify this token: the set is missing, lacks the kid, or the token names none.
@@ -106,7 +122,7 @@ int weight(TokenFault fault) {
 }
 
 struct Signed {
-  std::vector<const IssuerRecord*> issuers;  // whose keys verify the signature
+  std::vector<Signer> signers;
   std::string payload;
 };
 
@@ -118,14 +134,14 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
   Signed out;
   std::optional<TokenRefusal> worst;
   auto attempt = [&](const IssuerRecord& issuer) -> std::optional<TokenFault> {
-    auto payload = verify_by(context, issuer, token);
-    if (payload) {
-      out.issuers.push_back(&issuer);
-      out.payload = std::move(*payload);
+    auto verified = verify_by(context, issuer, token);
+    if (verified) {
+      out.signers.push_back({&issuer, std::move(verified->key)});
+      out.payload = std::move(verified->payload);
       return std::nullopt;
     }
-    if (!worst || weight(payload.error().fault) > weight(worst->fault)) worst = payload.error();
-    return payload.error().fault;
+    if (!worst || weight(verified.error().fault) > weight(worst->fault)) worst = verified.error();
+    return verified.error().fault;
   };
   std::vector<const IssuerRecord*> stale;
   for (const auto& issuer : issuers) {
@@ -133,10 +149,10 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
     if (fault && may_be_rotated(*fault, header)) stale.push_back(&issuer);
   }
   // A login whose key is known never waits for a fetch.
-  if (out.issuers.empty() && !stale.empty()) {
+  if (out.signers.empty() && !stale.empty()) {
     context.key_sets.refresh(stale, [&](const IssuerRecord& issuer) { return !attempt(issuer); });
   }
-  if (!out.issuers.empty()) return out;
+  if (!out.signers.empty()) return out;
   return worst ? *worst : refusal(TokenFault::kNoKeySet, "no issuer is configured");
 }
 
@@ -151,9 +167,12 @@ Result<Verified, TokenRefusal> verify_token(const AuthenticationContext& context
   auto claims = parse_claims(verified->payload);
   if (!claims) return claims.error();
   std::optional<TokenRefusal> first;
-  for (const auto* issuer : verified->issuers) {
+  for (const auto& [issuer, key] : verified->signers) {
     auto bad = check_claims(*claims, *header, token_rules(*issuer, check_expiry), context.now);
-    if (!bad) return Verified{*issuer, std::move(*header), std::move(*claims)};
+    if (!bad) {
+      TokenEvidence evidence{std::move(*header), std::move(*claims), {key}, issuer->jwks.has_value()};
+      return Verified{*issuer, std::make_shared<TokenEvidence>(std::move(evidence))};
+    }
     // what an issuer says about its own token is worth more than that it is another's
     if (!first || first->fault == TokenFault::kIssuer) first = std::move(bad);
   }
@@ -178,12 +197,14 @@ std::optional<TokenRefusal> check_original(const AuthenticationContext& context,
     return refusal(original.error().fault,
                    "the original token: " + original.error().text() + "; log in again");
   }
-  if (original->claims.issuer != fresh.claims.issuer || original->claims.subject != fresh.claims.subject) {
+  if (original->claims().issuer != fresh.claims().issuer ||
+      original->claims().subject != fresh.claims().subject) {
     return refusal(TokenFault::kBinding, "the original token is of another subject");
   }
-  if (check_binding(original->claims, credential.binding_salt, credential.user_key) != Binding::kBound) {
+  if (check_binding(original->claims(), credential.binding_salt, credential.user_key) != Binding::kBound) {
     return refusal(TokenFault::kBinding, "the original token is not bound to the certificate's signer");
   }
+  fresh.token->keys.push_back(original->token->keys.front());
   return std::nullopt;
 }
 
@@ -191,7 +212,7 @@ std::optional<TokenRefusal> check_original(const AuthenticationContext& context,
 std::optional<TokenRefusal> check_holder(const AuthenticationContext& context, const Verified& verified,
                                          const Credential& credential, bool& key_bound) {
   key_bound = true;
-  switch (check_binding(verified.claims, credential.binding_salt, credential.user_key)) {
+  switch (check_binding(verified.claims(), credential.binding_salt, credential.user_key)) {
     case Binding::kBound:
       return std::nullopt;
     case Binding::kForeign:
@@ -202,6 +223,12 @@ std::optional<TokenRefusal> check_holder(const AuthenticationContext& context, c
   if (!credential.original_token.empty()) return check_original(context, verified, credential);
   key_bound = false;
   return check_bearer(verified.issuer);
+}
+
+Result<Identity, TokenRefusal> identity_of(const AuthenticationContext& context, const Verified& verified) {
+  auto identity = identify(context.policy, verified.issuer, verified.claims());
+  if (identity) identity->evidence = verified.token;
+  return identity;
 }
 
 }  // namespace
@@ -217,7 +244,7 @@ Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationCont
   if (!verified) return verified.error();
   bool key_bound = false;
   if (auto bad = check_holder(context, *verified, *credential, key_bound)) return *bad;
-  auto identity = identify(context.policy, verified->issuer, verified->claims);
+  auto identity = identity_of(context, *verified);
   if (!identity) return identity.error();
   identity->key_bound = key_bound;
   identity->certificate_serial = credential->serial;
@@ -233,11 +260,11 @@ Result<Identity, TokenRefusal> authenticate_token(const AuthenticationContext& c
   auto verified = verify_token(context, *issuers, token, true);
   if (!verified) return verified.error();
   // whoever sees a key-bound token must not be able to use it, whatever the issuer entry says
-  if (is_key_bound(verified->claims)) {
+  if (is_key_bound(verified->claims())) {
     return refusal(TokenFault::kBinding, "a key-bound token is no password");
   }
   if (auto bad = check_bearer(verified->issuer)) return *bad;
-  return identify(context.policy, verified->issuer, verified->claims);
+  return identity_of(context, *verified);
 }
 
 }  // namespace qf

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "libqf/folders.h"
@@ -23,6 +24,7 @@ constexpr unsigned kMostStarts = 16;  // of a helper, a connection: its user may
 constexpr size_t kMostQuestions = 1024;
 constexpr size_t kMostListening = 256;  // listens that stand, a connection; net itself stops earlier
 constexpr size_t kMostErrorBytes = 512;
+constexpr auto kWithdrawal = std::chrono::seconds(5);  // for net to close what is withdrawn
 constexpr auto kSocketTime = std::chrono::seconds(5);  // for sockets that need no other machine
 
 std::string place(const std::string& host, uint32_t port) {
@@ -60,17 +62,6 @@ std::string place(const std::string& host, uint32_t port) {
   fail_child("cannot run " + program);
 }
 
-// Why this address and port are not for this request; empty: they are.
-std::string judge(bool enabled, const std::vector<std::string>& permitted, const std::string& flag,
-                  const std::string& key, const std::string& policy, const std::string& host, uint32_t port) {
-  if (!enabled) return std::string(kNotAvailable) + "\nhint: ask the admin of this peer for qf-up " + flag;
-  if (port > 65535) return "port " + std::to_string(port) + " does not exist";
-  if (host.find('\0') != std::string::npos) return "the address has a NUL in it";
-  if (forward_permitted(permitted, host, port)) return "";
-  return std::string(kNotAvailable) + ": " + place(host, port) + " is not among the \"" + key +
-         "\" of policy \"" + printable(policy) + "\"\nhint: ask the admin of the fabric to add it there";
-}
-
 }  // namespace
 
 void Forwarding::allow(Account account, const UserContext& context, const Decision& decision) {
@@ -79,6 +70,54 @@ void Forwarding::allow(Account account, const UserContext& context, const Decisi
   policy_ = decision.policy;
   permit_open_ = decision.permit_open;
   permit_listen_ = decision.permit_listen;
+}
+
+// ---- what the policy says ---------------------------------------------------------------------------------
+
+// Why this is not for the user; empty: it is.
+std::string Forwarding::judge(Asked asked, const Place& where) const {
+  bool connect = asked == Asked::kConnect;
+  if (!(connect ? settings_.local_forwarding : settings_.remote_forwarding)) {
+    return std::string(kNotAvailable) + "\nhint: ask the admin of this peer for qf-up " +
+           (connect ? "--enable-ssh-local-port-forwarding" : "--enable-ssh-remote-port-forwarding");
+  }
+  if (where.port > 65535) return "port " + std::to_string(where.port) + " does not exist";
+  if (where.host.find('\0') != std::string::npos) return "the address has a NUL in it";
+  if (forward_permitted(connect ? permit_open_ : permit_listen_, where.host, where.port)) return "";
+  return std::string(kNotAvailable) + ": " + place(where.host, where.port) + " is not among the \"" +
+         (connect ? "permit_open" : "permit_listen") + "\" of policy \"" + printable(policy_) +
+         "\"\nhint: ask the admin of the fabric to add it there";
+}
+
+Status Forwarding::judge_again(MessageSocket& net, const Decision& decision, const std::string& identity) {
+  policy_ = decision.policy;
+  permit_open_ = decision.permit_open;
+  permit_listen_ = decision.permit_listen;
+  for (auto& [id, question] : questions_) {
+    if (question.asked != Asked::kSession) question.withdrawn = judge(question.asked, question.place);
+  }
+  for (auto& [id, forward] : standing_) {
+    std::string reason = judge(forward.asked, forward.place);
+    if (reason.empty() || forward.gone_by != Deadline::max()) continue;
+    forward.gone_by = Clock::now() + kWithdrawal;
+    audit_.revoked(connection_, identity, account_->name, "forward", forward.target,
+                   reason.substr(0, reason.find('\n')));
+    std::string told = "a new policy ends the forward of " + forward.target + ": " + reason;
+    if (auto sent = net.send(ForwardEnd{id, told.substr(0, kMostErrorBytes)}); !sent) return sent;
+  }
+  return Done{};
+}
+
+Deadline Forwarding::deadline() const {
+  Deadline first = Deadline::max();
+  for (const auto& [id, forward] : standing_) first = std::min(first, forward.gone_by);
+  return first;
+}
+
+size_t Forwarding::count(Asked asked) const {
+  return static_cast<size_t>(std::count_if(standing_.begin(), standing_.end(), [asked](const auto& entry) {
+    return entry.second.asked == asked;
+  }));
 }
 
 // ---- the helper -------------------------------------------------------------------------------------------
@@ -138,12 +177,15 @@ Status Forwarding::refuse_listen(MessageSocket& net, uint32_t id, const std::str
 }
 
 Status Forwarding::connect(MessageSocket& net, const ConnectRequest& request) {
-  std::string target = place(request.host, request.port);
-  auto reason = judge(settings_.local_forwarding, permit_open_, "--enable-ssh-local-port-forwarding",
-                      "permit_open", policy_, request.host, request.port);
+  // net counts them, too
+  if (count(Asked::kConnect) >= settings_.most_channels) return peer_error("net keeps too many connections");
+  Place where{request.host, request.port};
+  std::string target = place(where.host, where.port);
+  std::string reason = judge(Asked::kConnect, where);
   if (reason.empty()) {
     uint32_t id = next_id_++;
-    auto asked = ask(HelperConnect{id, request.host, request.port}, {Asked::kConnect, request.id, target});
+    auto asked =
+        ask(HelperConnect{id, where.host, where.port}, {Asked::kConnect, request.id, target, "", where});
     if (asked) return Done{};
     reason = asked.error().text();
   }
@@ -168,15 +210,16 @@ HelperListen listening_place(GatewayPorts gateway, const ListenRequest& request,
 }
 
 Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
-  std::string target = place(request.address, request.port);
-  auto reason = judge(settings_.remote_forwarding, permit_listen_, "--enable-ssh-remote-port-forwarding",
-                      "permit_listen", policy_, request.address, request.port);
-  if (reason.empty() && listening_.size() >= kMostListening) reason = "too many forwards on this connection";
+  Place where{request.address, request.port};
+  std::string target = place(where.host, where.port);
+  std::string reason = judge(Asked::kListen, where);
+  if (reason.empty() && count(Asked::kListen) >= kMostListening)
+    reason = "too many forwards on this connection";
   if (reason.empty()) {
     uint32_t id = next_id_++;
     auto wanted = listening_place(settings_.gateway_ports, request, id);
     std::string address = wanted.wildcard ? "*" : wanted.address.empty() ? "localhost" : wanted.address;
-    auto asked = ask(wanted, {Asked::kListen, request.id, target, address});
+    auto asked = ask(wanted, {Asked::kListen, request.id, target, address, where});
     if (asked) return Done{};
     reason = asked.error().text();
   }
@@ -185,10 +228,10 @@ Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
 }
 
 void Forwarding::cancel(const ListenCancel& request) {
-  auto found = listening_.find(request.id);
-  if (found == listening_.end()) return;
-  audit_.forward(connection_, "listen-end", found->second, "");
-  listening_.erase(found);
+  auto found = standing_.find(request.id);
+  if (found == standing_.end() || found->second.asked != Asked::kListen) return;
+  audit_.forward(connection_, "listen-end", found->second.target, "");
+  standing_.erase(found);
 }
 
 // ---- for sessions -----------------------------------------------------------------------------------------
@@ -265,9 +308,13 @@ Status Forwarding::take(const Message& message, MessageSocket& net) {
   bool connect = question.asked == Asked::kConnect;
   // the port that it has, not the 0 that was asked for
   if (!connect && listening->sockets > 0) question.target = place(question.address, listening->number);
+  if (error.empty()) error = question.withdrawn;
   audit_.forward(connection_, connect ? "connect" : "listen", question.target, error);
+  if (!question.withdrawn.empty())
+    return connect ? refuse_connect(net, question.net_id, error) : refuse_listen(net, question.net_id, error);
+  if (connect ? error.empty() : listening->sockets > 0)
+    standing_.insert_or_assign(question.net_id, Forward{question.asked, question.place, question.target});
   if (connect) return net.send(ConnectReply{question.net_id, error}, {message.fds[0].get()});
-  if (listening->sockets > 0) listening_[question.net_id] = question.target;
   return net.send(ListenReply{question.net_id, listening->sockets, listening->number, error},
                   {message.fds[0].get(), message.fds[1].get()});
 }

@@ -36,12 +36,18 @@ class Forwarding {
   // Before this nothing is forwarded. `decision`: which policy has let the user in and what it permits.
   // `context` is borrowed.
   void allow(Account account, const UserContext& context, const Decision& decision);
+  // A new policy: what stands and is no longer permitted is withdrawn. The error is net's not taking it in.
+  [[nodiscard]] Status judge_again(MessageSocket& net, const Decision& decision, const std::string& identity);
+  // When something withdrawn must be gone; net breaks the rules when it is not (overdue()).
+  [[nodiscard]] Deadline deadline() const;
+  [[nodiscard]] bool overdue() const { return Clock::now() >= deadline(); }
 
   // Requests of net; answers go to `net`, now or from read_helper(). An error is net's fault and ends the
   // connection.
   [[nodiscard]] Status connect(MessageSocket& net, const ConnectRequest& request);
   [[nodiscard]] Status listen(MessageSocket& net, const ListenRequest& request);
   void cancel(const ListenCancel& request);
+  void ended(const ConnectEnd& message) { standing_.erase(message.id); }
 
   // For a session, within a few seconds; the error is for the user. What else the helper says meanwhile goes
   // to `net`, which is waiting for its session. release() when the session has ended.
@@ -58,11 +64,25 @@ class Forwarding {
 
  private:
   enum class Asked { kConnect, kListen, kSession };
+  // What the client asked for, as the policy's patterns see it.
+  struct Place {
+    std::string host;
+    uint32_t port = 0;
+  };
   struct Question {
     Asked asked = Asked::kConnect;
     uint32_t net_id = 0;
-    std::string target;        // for the audit log
-    std::string address = {};  // that is listened on
+    std::string target;          // for the audit log
+    std::string address = {};    // that is listened on
+    Place place = {};            // of a connect or listen
+    std::string withdrawn = {};  // why a policy that came meanwhile does not permit it; empty: it does
+  };
+  // A connection or a listened-on place that net holds.
+  struct Forward {
+    Asked asked = Asked::kConnect;
+    Place place;
+    std::string target;
+    Deadline gone_by = Deadline::max();  // it is withdrawn
   };
 
   [[nodiscard]] Status start_helper();
@@ -74,6 +94,8 @@ class Forwarding {
   [[nodiscard]] Status refuse_listen(MessageSocket& net, uint32_t id, const std::string& error);
   [[nodiscard]] Result<Sockets> wait_for_sockets(MessageSocket& net, uint32_t id);
   [[nodiscard]] Status lose_helper(MessageSocket& net, const Error& why);
+  [[nodiscard]] std::string judge(Asked asked, const Place& place) const;
+  [[nodiscard]] size_t count(Asked asked) const;
 
   const Settings& settings_;
   AuditLog& audit_;
@@ -90,7 +112,7 @@ class Forwarding {
   std::set<uint32_t> late_;  // asked for a session that did not wait for the answer
   std::map<uint32_t, std::pair<HelperListening, std::vector<Fd>>> arrived_;  // of sessions, not yet taken
   std::map<uint32_t, uint32_t> agents_;                                      // channel: helper's number
-  std::map<uint32_t, std::string> listening_;  // net's number: for the audit log
+  std::map<uint32_t, Forward> standing_;                                     // by net's number
 };
 
 }  // namespace qf

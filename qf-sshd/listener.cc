@@ -24,6 +24,7 @@
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/net.h"
 #include "qf-sshd/pam.h"
+#include "qf-sshd/policy_watch.h"
 #include "qf-sshd/refusals.h"
 #include "qf-sshd/roster.h"
 #include "qf-sshd/status_server.h"
@@ -41,11 +42,6 @@ unsigned random_percent() {
   return static_cast<unsigned char>(random_bytes(1)[0]) * 100U / 256U;
 }
 
-bool same_file(const struct stat& a, const struct stat& b) {
-  return a.st_ino == b.st_ino && a.st_mtim.tv_sec == b.st_mtim.tv_sec &&
-         a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
-}
-
 class Listener {
  public:
   Listener(Settings settings, SyscallFilter filter, SshPtr<ssh_bind> bind, AuditLog audit, Handed handed)
@@ -58,7 +54,8 @@ class Listener {
         keys_(settings_, [this](uint64_t to, const KeysReply& reply, int fd) { tell_keys(to, reply, fd); }),
         // monitors of an earlier listener come on top of those that this one accepts
         roster_(settings_.net_blocks, size_t{2} * settings_.most_connections),
-        refusals_(settings_.most_refusals_logged) {}
+        refusals_(settings_.most_refusals_logged),
+        policy_watch_(settings_.folders.policy_mdb()) {}
 
   [[nodiscard]] Status start();
   void turn();
@@ -76,10 +73,8 @@ class Listener {
   void reload_host_key();
   void tell_keys(uint64_t connection, const KeysReply& reply, int fd);
   void accept_from(int listening);
-  void judge(const SocketAddress& client, AuditConnection& connection, PeerPolicyRecord& source,
-             Decision& decision);
-  void start_monitor(Fd connection, const SocketAddress& client, PeerPolicyRecord source,
-                     AuditConnection audit);
+  [[nodiscard]] Decision judge(const SocketAddress& client, AuditConnection& connection);
+  void start_monitor(Fd connection, const SocketAddress& client, AuditConnection audit);
   void write_refusals(Deadline now);
   [[nodiscard]] bool read_monitor(Connection& connection);
   [[nodiscard]] Deadline wake() const;
@@ -101,7 +96,7 @@ class Listener {
   Fd local_lock_;  // who has the sockets in the runtime folder
   sigset_t old_mask_ = {};
   std::vector<std::string> own_addresses_;
-  struct stat policy_file_ = {};
+  PolicyWatch policy_watch_;
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
   Deadline listen_again_ = Deadline::max();
@@ -167,6 +162,8 @@ Status Listener::start() {
   signals_ = Fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_) return system_error("cannot watch signals");
   ::signal(SIGPIPE, SIG_IGN);
+  policy_watch_.notice_at_once();
+  policy_watch_.forget();
   check_policy();
   if (auto opened = open_sockets(); !opened) return opened;
   open_local_sockets();
@@ -198,15 +195,15 @@ Status Listener::load_policy() {
   return Done{};
 }
 
-// policy.mdb is replaced by rename, so another inode or time means another policy. Decisions read it
-// themselves; here it is the issuers and this peer's own addresses that matter.
+// Decisions read policy.mdb themselves; here it is the issuers and this peer's own addresses that matter, and
+// that live connections are judged again. They are told also when this server cannot use the policy: what it
+// withdraws is withdrawn.
 void Listener::check_policy() {
   policy_check_ = Clock::now() + kPolicyInterval;
-  struct stat now = {};
-  if (::stat(settings_.folders.policy_mdb().c_str(), &now) != 0 || same_file(now, policy_file_)) return;
-  policy_file_ = now;
+  if (!policy_watch_.changed()) return;
   if (auto loaded = load_policy(); !loaded) log_error("cannot use the new policy: " + loaded.error().text());
   if (key_refused_) reload_host_key();
+  roster_.policy_changed();
 }
 
 // One address that cannot be listened on, in use for example, keeps nobody from the others; it is tried
@@ -221,7 +218,7 @@ void Listener::follow_addresses(bool say) {
 void Listener::reload() {
   log_info("SIGHUP: reading the fabric document and the host key again");
   notifier_.reloading();
-  policy_file_ = {};
+  policy_watch_.forget();
   check_policy();
   if (auto opened = audit_.reopen(); !opened)
     log_error("cannot open the audit log again: " + opened.error().text());
@@ -260,8 +257,8 @@ void Listener::reload_host_key() {
 // ---- connections ------------------------------------------------------------------------------------------
 
 // Network and load; fills in what is known of the source.
-void Listener::judge(const SocketAddress& client, AuditConnection& connection, PeerPolicyRecord& source,
-                     Decision& decision) {
+Decision Listener::judge(const SocketAddress& client, AuditConnection& connection) {
+  Decision decision;
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
   auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
   auto from = policy ? policy->peer_at(client.address()) : Result<PeerPolicyRecord>(policy.error());
@@ -269,9 +266,8 @@ void Listener::judge(const SocketAddress& client, AuditConnection& connection, P
   if (!self || !from) {
     decision.detail = self ? from.error().text() : self.error().text();
   } else {
-    source = std::move(*from);
-    connection.peer = source.name;
-    decision = judge_network(*policy, source, *self);
+    connection.peer = from->name;
+    decision = judge_network(*policy, *from, *self);
   }
   if (decision.allowed) {
     decision.detail = judge_load(settings_, roster_.load(network), random_percent());
@@ -279,6 +275,7 @@ void Listener::judge(const SocketAddress& client, AuditConnection& connection, P
   }
   if (decision.allowed || refusals_.note(network, connection, decision, Clock::now()))
     audit_.connection_judged(connection, decision);
+  return decision;
 }
 
 void Listener::accept_from(int listening) {
@@ -295,19 +292,15 @@ void Listener::accept_from(int listening) {
     return;
   }
   AuditConnection connection{hex(random_bytes(8)), client.address(), client.port(), ""};
-  PeerPolicyRecord source;
-  Decision decision;
-  judge(client, connection, source, decision);
   // closed before a byte is sent: what is not allowed learns nothing
-  if (!decision.allowed) return;
+  if (!judge(client, connection).allowed) return;
   int on = 1;
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  start_monitor(std::move(fd), client, std::move(source), std::move(connection));
+  start_monitor(std::move(fd), client, std::move(connection));
 }
 
-void Listener::start_monitor(Fd connection, const SocketAddress& client, PeerPolicyRecord source,
-                             AuditConnection audit) {
+void Listener::start_monitor(Fd connection, const SocketAddress& client, AuditConnection audit) {
   auto server = local_address(connection.get());
   auto ends = MessageSocket::pair();
   if (!server || !ends)
@@ -316,8 +309,8 @@ void Listener::start_monitor(Fd connection, const SocketAddress& client, PeerPol
   if (pid < 0) return log_error("cannot take a connection: " + system_error("fork").text());
   if (pid == 0) {
     ::sigprocmask(SIG_SETMASK, &old_mask_, nullptr);
-    MonitorPlan plan{settings_,         filter_,          bind_.get(), keys_.store(), audit_,
-                     std::move(source), std::move(audit), client,      *server};
+    MonitorPlan plan{settings_, filter_,          bind_.get(), keys_.store(),
+                     audit_,    std::move(audit), client,      *server};
     monitor_role(plan, std::move(connection), std::move(ends->second));
   }
   roster_.add(std::move(ends->first), pid, audit);
@@ -398,11 +391,14 @@ void Listener::turn() {
     check_policy();
     write_refusals(now);
   }
+  roster_.tell_late();
   if (now >= listen_again_) follow_addresses(false);
   keys_.request_due();
   status_.turn(now, roster_, listening_.addresses());
 
-  std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}, {keys_.fd(), POLLIN, 0}};
+  std::vector<pollfd> polled = {
+      {signals_.get(), POLLIN, 0}, {keys_.fd(), POLLIN, 0}, {policy_watch_.fd(), POLLIN, 0}};
+  size_t first_door = polled.size();
   bool accepting = now >= accept_again_;
   std::vector<int> doors;  // a reload changes the sockets themselves
   for (const auto& socket : listening_.all()) {
@@ -427,9 +423,10 @@ void Listener::turn() {
   roster_.settle(polled, first_newcomer);
   status_.serve(polled, first_client, roster_);
   for (size_t i = 0; i < doors.size(); ++i) {
-    if (polled[2 + i].revents != 0) accept_from(doors[i]);
+    if (polled[first_door + i].revents != 0) accept_from(doors[i]);
   }
-  // last: it may change what was polled
+  // last: these may change what was polled
+  if (polled[2].revents != 0) check_policy();
   if (polled[0].revents != 0) read_signal();
 }
 

@@ -37,6 +37,11 @@ int signal_number(const std::string& name) {
   return found == std::end(kNamed) ? 0 : *found;
 }
 
+void LiveSession::signal_group(int number) const {
+  // until it is reaped nobody else can have its number
+  if (!ended) ::kill(-pid, number);
+}
+
 bool LiveSession::reap() {
   int status = 0;
   if (::waitpid(pid, &status, WNOHANG) != pid) return false;

@@ -24,6 +24,9 @@ struct LiveSession {
   uint64_t bytes_in = 0, bytes_out = 0;
   std::optional<UtmpRecord> record;  // its logout is to be entered
 
+  // With our own rights, to its process group: the end of a session that may not go on, whatever it has
+  // started there. What has left the group (setsid(2)) lives.
+  void signal_group(int number) const;
   // Takes the exit status when the process has ended, and enters the logout; false when it still runs.
   bool reap();
   // In a process of its own, which is waited for for `patience` at most: anybody may hold a lock on utmp and

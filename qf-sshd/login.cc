@@ -107,7 +107,9 @@ Result<Login::Databases> Login::open_databases() const {
   if (!policy) return policy.error();
   auto self = policy->peer(plan_.settings.self);
   if (!self) return self.error();
-  return Databases{std::move(*policy), std::move(*self)};
+  auto source = policy->peer_at(plan_.client.address());
+  if (!source) return source.error();
+  return Databases{std::move(*policy), std::move(*self), std::move(*source)};
 }
 
 Login::Verified Login::verify_certificate(const std::string& blob) {
@@ -232,7 +234,7 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   entry.identity = identity;
   entry.method = method;
   entry.tunnel = true;
-  Decision decision = judge_tunnel(databases.policy, plan_.source, databases.self, identity);
+  Decision decision = judge_tunnel(databases.policy, databases.source, databases.self, identity);
   entry.policy = decision.policy;
   entry.reason = decision.detail;
   if (!decision.allowed) {
@@ -284,7 +286,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   auto account = find_account(user);
   LoginRequest request{identity, account ? account->name : user, account && account->uid == 0,
                        plan_.settings.root_login};
-  Decision decision = judge_login(databases->policy, plan_.source, databases->self, request);
+  Decision decision = judge_login(databases->policy, databases->source, databases->self, request);
   entry.policy = decision.policy;
   entry.reason = decision.detail;
   if (!decision.allowed) {

@@ -40,12 +40,17 @@ class Login {
       : plan_(plan), connection_(connection), key_sets_(key_sets), inherited_(std::move(inherited)) {}
 
   [[nodiscard]] LoginResult judge(const AuthRequest& request);
+  // A new policy: what was verified under the old one counts no more. `inherited`: as it is now.
+  void policy_changed(std::optional<Identity> inherited) {
+    seen_.clear();
+    if (inherited_) inherited_ = std::move(inherited);
+  }
 
  private:
   using Verified = Result<Identity, TokenRefusal>;
   struct Databases {
     PolicyDb policy;
-    PeerPolicyRecord self;
+    PeerPolicyRecord self, source;
   };
   [[nodiscard]] Result<Databases> open_databases() const;
   [[nodiscard]] Verified verify_certificate(const std::string& blob);

@@ -30,6 +30,7 @@ enum class MessageType : uint32_t {
   kListenRequest,
   kListenCancel,
   kProtocolError,
+  kConnectEnd,
   kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
@@ -39,6 +40,7 @@ enum class MessageType : uint32_t {
   kDisconnect,
   kConnectReply = 80,
   kListenReply,
+  kForwardEnd,
   kStatusRequest = 96,
   // monitor -> listener, listener -> monitor
   kKeysWanted = 128,
@@ -47,6 +49,7 @@ enum class MessageType : uint32_t {
   kRegister = 140,
   kConnectionQuery,
   kConnectionReport,
+  kPolicyChanged,
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
@@ -242,6 +245,24 @@ struct ListenCancel {
   static void fields(auto& self, auto& visit) { visit(self.id); }
 };
 
+// net has closed the socket of a ConnectReply.
+struct ConnectEnd {
+  static constexpr MessageType kType = MessageType::kConnectEnd;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t id = 0;
+  static void fields(auto& self, auto& visit) { visit(self.id); }
+};
+
+// A new policy withdraws the forward of this number: net closes its sockets, those of connections that came
+// through a listened-on one as well, and says ConnectEnd or ListenCancel.
+struct ForwardEnd {
+  static constexpr MessageType kType = MessageType::kForwardEnd;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t id = 0;
+  std::string reason;  // for the user
+  static void fields(auto& self, auto& visit) { visit(self.id, self.reason); }
+};
+
 // What a net says of a client that --client-alive-interval has found dead.
 inline constexpr const char* kClientSilent = "the client does not answer (--client-alive-interval)";
 
@@ -314,6 +335,7 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kConnectRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kConnectEnd, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kProtocolError, kAnyState & ~static_cast<uint32_t>(NetState::kStart)},
     {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };
@@ -351,6 +373,13 @@ struct LoggedIn {
   static constexpr size_t kMostBytes = 16, kFds = 0;
   bool tunnel = false;
   static void fields(auto& self, auto& visit) { visit(self.tunnel); }
+};
+
+// listener -> monitor: policy.mdb is another one: judge your connection again.
+struct PolicyChanged {
+  static constexpr MessageType kType = MessageType::kPolicyChanged;
+  static constexpr size_t kMostBytes = 8, kFds = 0;
+  static void fields(auto&, auto& visit) { visit(); }
 };
 
 // The first message of a monitor that comes to a new listener (RUNTIME/sshd-monitors.sock), since the one

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 #include <list>
 #include <map>
+#include <utility>
 
 #include "libqf/log.h"
 #include "qf-sshd/connection_status.h"
@@ -21,9 +23,11 @@
 #include "qf-sshd/login.h"
 #include "qf-sshd/monitor_key_sets.h"
 #include "qf-sshd/net.h"
+#include "qf-sshd/policy_watch.h"
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/session.h"
 #include "qf-sshd/signal_sender.h"
+#include "qf-sshd/standing.h"
 
 namespace qf {
 
@@ -31,9 +35,14 @@ namespace {
 
 constexpr auto kFarewell = std::chrono::seconds(10);  // for a refused client to hang up
 constexpr auto kLastWords =
-    std::chrono::seconds(2);            // for sessions to end after their connection, for the audit log
-constexpr time_t kSendSeconds = 10;     // a net that does not read is ended
-constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's stream
+    std::chrono::seconds(2);  // for sessions to end after their connection, for the audit log
+constexpr auto kWithdrawn =
+    std::chrono::milliseconds(1500);                      // for a client whose access is withdrawn to hang up
+constexpr auto kHangUp = std::chrono::milliseconds(700);  // of it, for its sessions to end by themselves
+constexpr auto kPolicyInterval = std::chrono::seconds(1);  // without a listener: to look for a new policy
+constexpr time_t kSendSeconds = 10;                        // a net that does not read is ended
+constexpr size_t kMostWords = 900;                         // bytes of a Disconnect
+constexpr int kTunnelBuffer = 1 << 20;                     // bytes, each direction of a tunnel's stream
 
 struct NetLink {
   MessageSocket socket;
@@ -52,7 +61,8 @@ class Monitor {
         key_sets_(plan.key_sets, listener_, [this](const Message& message) { hear_listener(message); }),
         connection_(plan.connection),
         forwarding_(plan.settings, plan.audit, connection_),
-        signals_(plan.settings.privileged) {}
+        signals_(plan.settings.privileged),
+        policy_watch_(plan.settings.folders.policy_mdb()) {}
   [[noreturn]] void run(Fd connection);
 
  private:
@@ -75,6 +85,13 @@ class Monitor {
                                                     SessionForwards& forwards);
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
+  void watch_policy();
+  void judge_again();
+  [[nodiscard]] Standing standing() const;
+  void withdraw(const Decision& decision);
+  void dismiss(const std::string& words);
+  void kill_sessions();
+  void take_limits(const Decision& decision);
   [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
   void read_listener();
   void hear_listener(const Message& message);
@@ -98,6 +115,12 @@ class Monitor {
   Fd ending_;                       // SIGTERM, SIGINT: an orderly end
   sigset_t old_mask_ = {};
   std::optional<Identity> identity_;
+  PolicyWatch policy_watch_;
+  Deadline policy_check_ = Deadline::max();  // without a listener
+  bool policy_changed_ = false;              // the listener says so
+  Deadline logged_in_at_ = Deadline::max();
+  bool dismissed_ = false;                  // the user may not stay: told, and on the way out
+  Deadline kill_at_ = Deadline::max();      // its sessions
   Deadline grace_ = Deadline::max();        // to be logged in
   Deadline session_end_ = Deadline::max();  // "max_session" of the policy
   Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
@@ -180,6 +203,11 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       if (request) forwarding_.cancel(*request);
       return request ? Status(Done{}) : Status(request.error());
     }
+    case MessageType::kConnectEnd: {
+      auto ended = checked<ConnectEnd>(message);
+      if (ended) forwarding_.ended(*ended);
+      return ended ? Status(Done{}) : Status(ended.error());
+    }
     case MessageType::kProtocolError: {
       auto last = checked<ProtocolError>(message);
       if (!last) return last.error();
@@ -207,6 +235,8 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     case MessageType::kFetchReply:
     case MessageType::kConnectReply:
     case MessageType::kListenReply:
+    case MessageType::kForwardEnd:
+    case MessageType::kPolicyChanged:
     case MessageType::kHelperConnect:
     case MessageType::kHelperListen:
     case MessageType::kHelperAgent:
@@ -233,9 +263,9 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
       login_ = std::move(result.login);
       set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
-      const Decision& decision = result.decision;
-      forwarding_.allow(*account_, login_->context(), decision);
-      if (decision.max_session > 0) session_end_ = Clock::now() + std::chrono::seconds(decision.max_session);
+      logged_in_at_ = Clock::now();
+      forwarding_.allow(*account_, login_->context(), result.decision);
+      take_limits(result.decision);
       listener_.logged_in(link.inner);
     }
   }
@@ -265,6 +295,7 @@ Status Monitor::handle_tunnel(NetLink& link, const TunnelRequest& request) {
 
 // What stands against this session; empty: nothing.
 std::string Monitor::judge_session(const SessionRequest& request) const {
+  if (dismissed_) return "this connection is ending";
   if (sessions_.size() >= plan_.settings.most_sessions) return "too many sessions on this connection";
   if (request.kind != SessionKind::kSubsystem) return "";
   if (request.command != "sftp") return "subsystem \"" + request.command + "\" is not available";
@@ -396,6 +427,10 @@ void Monitor::read_listener() {
 void Monitor::hear_listener(const Message& message) {
   // a set of keys that came too late for the login that wanted it
   if (message.type == static_cast<uint32_t>(MessageType::kKeysReply)) return;
+  if (message.type == static_cast<uint32_t>(MessageType::kPolicyChanged)) {
+    policy_changed_ = true;
+    return;
+  }
   auto query = open_message<ConnectionQuery>(message);
   if (!query) return listener_.lost();
   auto net = std::find_if(nets_.begin(), nets_.end(), [](const NetLink& link) {
@@ -414,6 +449,7 @@ void Monitor::answer_listener() {
 // ---- the loop ---------------------------------------------------------------------------------------------
 
 void Monitor::turn() {
+  watch_policy();
   listener_.turn(Clock::now());
   answer_listener();
   std::vector<pollfd> polled;
@@ -430,8 +466,8 @@ void Monitor::turn() {
   polled.push_back({ending_.get(), POLLIN, 0});
   polled.push_back({signals_.fd(), POLLIN, 0});
   polled.push_back({listener_.fd(), POLLIN, 0});
-  Deadline wake = std::min(
-      {grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(), signals_.deadline()});
+  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(),
+                            signals_.deadline(), policy_check_, kill_at_, forwarding_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
@@ -442,7 +478,12 @@ void Monitor::turn() {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
   }
+  if (Clock::now() >= kill_at_) kill_sessions();
   if (Clock::now() >= end_by_) end();
+  if (forwarding_.overdue()) {
+    plan_.audit.violation(connection_, "net keeps a forward that was withdrawn");
+    end();
+  }
   if (Clock::now() >= session_end_) end_session_time();
   signals_.turn();
   if (ready <= 0) return;
@@ -477,7 +518,7 @@ void Monitor::turn() {
     if (!message && !malformed && link->inner) {
       // what it sent last is still on its way through the outer connection, which ends by itself
       link->ended = true;
-      end_by_ = Clock::now() + kLastWords;
+      end_by_ = std::min(end_by_, Clock::now() + kLastWords);
       continue;
     }
     if (!message && !malformed) end();
@@ -500,13 +541,84 @@ NetLink* Monitor::session_link() {
 
 void Monitor::end_session_time() {
   session_end_ = Deadline::max();
-  plan_.audit.violation(connection_, "the time of the session is over (\"max_session\" of the policy)");
-  NetLink* link = session_link();
-  if (link == nullptr ||
-      !link->socket.send(Disconnect{"the time of this session is over (\"max_session\" of the policy)"})) {
-    end();
+  const char* words = "the time of this session is over (\"max_session\" of the policy)";
+  plan_.audit.revoked(connection_, status_.identity, status_.os_user, "session", "", words);
+  dismiss(words);
+}
+
+// ---- another policy ---------------------------------------------------------------------------------------
+
+// The "max_session" of the policy that allows the login now, from the login on.
+void Monitor::take_limits(const Decision& decision) {
+  session_end_ = decision.max_session == 0 ? Deadline::max()
+                                           : logged_in_at_ + std::chrono::seconds(decision.max_session);
+}
+
+// The listener says when there is a new policy. Without one, and when another one was found, we look.
+void Monitor::watch_policy() {
+  bool alone = !listener_;
+  bool was_alone = policy_check_ != Deadline::max();
+  if (alone != was_alone || Clock::now() >= policy_check_) {
+    policy_check_ = alone ? Clock::now() + kPolicyInterval : Deadline::max();
+    policy_changed_ = policy_watch_.changed() || policy_changed_;
   }
-  end_by_ = Clock::now() + kFarewell;
+  if (std::exchange(policy_changed_, false)) judge_again();
+}
+
+Standing Monitor::standing() const {
+  Standing standing;
+  standing.stage = account_    ? Standing::Stage::kLoggedIn
+                   : identity_ ? Standing::Stage::kTunnel
+                               : Standing::Stage::kConnected;
+  standing.source_address = plan_.client.address();
+  standing.identity = identity_;
+  if (account_) {
+    standing.os_user = account_->name;
+    standing.os_user_is_root = account_->uid == 0;
+  }
+  return standing;
+}
+
+void Monitor::judge_again() {
+  if (dismissed_) return;
+  auto policy = PolicyDb::open(plan_.settings.folders.policy_mdb());
+  // there is no other document then, and new logins are refused
+  if (!policy) return log_error("a connection is not judged again: " + policy.error().text());
+  Verdict verdict = judge_standing(*policy, plan_.settings, standing(), std::time(nullptr));
+  if (!verdict.decision.allowed) return withdraw(verdict.decision);
+  identity_ = std::move(verdict.identity);
+  for (auto& link : nets_) link.login->policy_changed(identity_);
+  if (!account_) return;
+  take_limits(verdict.decision);
+  NetLink* link = session_link();
+  if (link != nullptr && !forwarding_.judge_again(link->socket, verdict.decision, status_.identity)) end();
+}
+
+void Monitor::withdraw(const Decision& decision) {
+  std::string words = refusal_text(decision, identity_, status_.os_user);
+  std::string by = decision.policy.empty() ? "" : " (policy \"" + printable(decision.policy) + "\")";
+  plan_.audit.revoked(connection_, status_.identity, status_.os_user, account_ ? "session" : "connection", "",
+                      words + by);
+  dismiss("access withdrawn by a new policy: " + words);
+}
+
+// Tells the user, and ends everything in a moment: sessions are hung up, then killed.
+void Monitor::dismiss(const std::string& words) {
+  dismissed_ = true;
+  NetLink* link = session_link();
+  for (auto& outer : nets_) {
+    bool alone = outer.state == NetState::kOuter || outer.state == NetState::kTunnelling;
+    if (link == nullptr && alone) link = &outer;
+  }
+  if (link == nullptr || !link->socket.send(Disconnect{words.substr(0, kMostWords)})) end();
+  for (const auto& [channel, session] : sessions_) session.signal_group(SIGHUP);
+  kill_at_ = Clock::now() + kHangUp;
+  end_by_ = Clock::now() + kWithdrawn;
+}
+
+void Monitor::kill_sessions() {
+  kill_at_ = Deadline::max();
+  for (const auto& [channel, session] : sessions_) session.signal_group(SIGKILL);
 }
 
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).
@@ -516,7 +628,7 @@ void Monitor::end() {
     link.socket.close();
     int status = 0;
     // most have ended by themselves; the others get a moment for their last packets
-    Deadline deadline = Clock::now() + kLastWords;
+    Deadline deadline = dismissed_ ? Deadline::min() : Clock::now() + kLastWords;
     pid_t gone = 0;
     while ((gone = ::waitpid(link.pid, &status, WNOHANG)) == 0 && Clock::now() < deadline)
       ::poll(nullptr, 0, 5);
@@ -530,9 +642,14 @@ void Monitor::end() {
                 (WTERMSIG(status) == SIGSYS ? " (a system call that it may not make)" : ""));
     }
   }
-  Deadline deadline = Clock::now() + kLastWords;
+  Deadline deadline = dismissed_ ? kill_at_ : Clock::now() + kLastWords;
   for (auto& [channel, session] : sessions_) {
-    if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(session);
+    bool over = session.ended || wait_for(session.pidfd.get(), POLLIN, deadline);
+    if (!over && dismissed_) {
+      session.signal_group(SIGKILL);
+      over = static_cast<bool>(wait_for(session.pidfd.get(), POLLIN, Clock::now() + kLastWords));
+    }
+    if (!session.ended && over) reap(session);
     // what goes on without its connection (nohup) is not ours to end
     session.enter_logout(std::chrono::milliseconds(0));
     record_end(session);

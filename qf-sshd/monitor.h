@@ -2,7 +2,8 @@
 // Role: monitor. One process a connection; decides everything and parses no SSH packet.
 //   uid: root (or the server's own account when not root)
 //   fds: the sockets to its net (two of them for a tunnel), to the listener, audit log, pidfds of the
-//   sessions talks to: net (messages.h; anything out of turn ends the connection), listener (key sets,
+//   sessions
+//   talks to: net (messages.h; anything out of turn ends the connection), listener (key sets,
 //   status); goes on without a listener, and comes to the next one must never: parse SSH from the wire, fetch
 //   anything, let a message of net stand unchecked
 #pragma once
@@ -24,7 +25,6 @@ struct MonitorPlan {
   ssh_bind bind;          // borrowed
   KeySetStore& key_sets;  // as the listener held them when the connection came
   AuditLog& audit;
-  PeerPolicyRecord source;  // the peer that the connection comes from
   AuditConnection connection;
   SocketAddress client, server;  // the connection's ends
   [[nodiscard]] ConnectionEnds ends() const {

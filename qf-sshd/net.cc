@@ -300,6 +300,12 @@ void Net::handle_monitor(const Message& message) {
     return forward_.connected(*reply, std::move(*socket));
   }
   if (message.type == static_cast<uint32_t>(MessageType::kStatusRequest)) return tell_traffic(message);
+  if (message.type == static_cast<uint32_t>(MessageType::kForwardEnd)) {
+    auto order = open_message<ForwardEnd>(message);
+    if (!order) std::_Exit(kExitBug);
+    notice(order->reason);
+    return forward_.withdraw(order->id);
+  }
   auto exit = open_message<SessionExit>(message);
   if (!exit) std::_Exit(kExitBug);
   auto session = sessions_.find(exit->channel);

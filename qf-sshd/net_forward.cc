@@ -51,9 +51,26 @@ void NetForward::connected(const ConnectReply& reply, Fd socket) {
     return;
   }
   ssh_channel channel = ::ssh_message_channel_request_open_reply_accept(request.get());
-  if (channel == nullptr) return;
-  streams_.push_back(std::make_unique<NetStream>(plan_.session, plan_.event, channel));
-  streams_.back()->attach(std::move(socket));
+  if (channel == nullptr) return plan_.monitor.tell(ConnectEnd{reply.id});
+  streams_.push_back({std::make_unique<NetStream>(plan_.session, plan_.event, channel), reply.id, true});
+  streams_.back().stream->attach(std::move(socket));
+}
+
+std::list<NetForward::Carried>::iterator NetForward::end(std::list<Carried>::iterator carried) {
+  ended_in_ += carried->stream->bytes_in();
+  ended_out_ += carried->stream->bytes_out();
+  if (carried->asked) plan_.monitor.tell(ConnectEnd{carried->forward});
+  return streams_.erase(carried);
+}
+
+void NetForward::withdraw(uint32_t id) {
+  auto of_it = [id](const auto& what) { return what.forward == id; };
+  auto listens = [id](const Listener& listener) {
+    return listener.kind == Kind::kForward && listener.id == id;
+  };
+  if (std::erase_if(listeners_, listens) > 0) plan_.monitor.tell(ListenCancel{id});
+  std::erase_if(opening_, of_it);
+  for (auto it = streams_.begin(); it != streams_.end();) it = of_it(*it) ? end(it) : std::next(it);
 }
 
 // ---- sockets that are listened on -------------------------------------------------------------------------
@@ -147,6 +164,7 @@ void NetForward::accept_from(Listener& listener, Watched& socket) {
     if (!fd) return;
     Opening& opening = opening_.emplace_back();
     opening.kind = listener.kind;
+    opening.forward = listener.kind == Kind::kForward ? listener.id : 0;
     opening.address = listener.address;
     opening.port = listener.port;
     opening.source_address = source.address();
@@ -214,7 +232,7 @@ void NetForward::advance_openings() {
     if (check_setup(*it)) progress = open_channel(*it);
     if (progress == Progress::kOpen) {
       it->stream->attach(it->socket->take(), std::move(it->first));
-      streams_.push_back(std::move(it->stream));
+      streams_.push_back({std::move(it->stream), it->forward, false});
     }
     bool late = !it->checked && Clock::now() >= it->deadline;
     it = progress != Progress::kWait || late ? opening_.erase(it) : std::next(it);
@@ -230,15 +248,8 @@ void NetForward::turn(bool shared) {
   }
   advance_openings();
   for (auto it = streams_.begin(); it != streams_.end();) {
-    NetStream& stream = **it;
-    stream.turn(shared);
-    if (!stream.finished()) {
-      ++it;
-      continue;
-    }
-    ended_in_ += stream.bytes_in();
-    ended_out_ += stream.bytes_out();
-    it = streams_.erase(it);
+    it->stream->turn(shared);
+    it = it->stream->finished() ? end(it) : std::next(it);
   }
   bool room = streams() < plan_.most_streams;
   for (auto& listener : listeners_) {
@@ -255,18 +266,19 @@ int NetForward::patience() const {
 }
 
 bool NetForward::overrun() const {
-  return std::any_of(streams_.begin(), streams_.end(), [](const auto& stream) { return stream->overrun(); });
+  return std::any_of(streams_.begin(), streams_.end(),
+                     [](const auto& carried) { return carried.stream->overrun(); });
 }
 
 uint64_t NetForward::bytes_in() const {
   uint64_t sum = ended_in_;
-  for (const auto& stream : streams_) sum += stream->bytes_in();
+  for (const auto& carried : streams_) sum += carried.stream->bytes_in();
   return sum;
 }
 
 uint64_t NetForward::bytes_out() const {
   uint64_t sum = ended_out_;
-  for (const auto& stream : streams_) sum += stream->bytes_out();
+  for (const auto& carried : streams_) sum += carried.stream->bytes_out();
   return sum;
 }
 

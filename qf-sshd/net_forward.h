@@ -33,6 +33,8 @@ class NetForward {
   // A global request: tcpip-forward or cancel-tcpip-forward.
   void global_request(SshMessage request);
   void connected(const ConnectReply& reply, Fd socket);
+  // A new policy withdraws the forward of this number: its sockets and the connections that it carries go.
+  void withdraw(uint32_t id);
   // Sockets of a session: each connection to them becomes a channel while the session lasts.
   void add_agent(uint32_t session, Fd socket);
   void add_display(uint32_t session, std::vector<Fd> sockets, X11 x11);
@@ -60,9 +62,16 @@ class NetForward {
     std::vector<std::unique_ptr<Watched>> sockets;
     bool closing = false;
   };
+  // A connection that is carried.
+  struct Carried {
+    std::unique_ptr<NetStream> stream;
+    uint32_t forward = 0;  // the monitor's name for the forward that it belongs to; 0: of a session
+    bool asked = false;    // the client asked for this very connection: the monitor hears of its end
+  };
   // Accepted; its channel is not open yet.
   struct Opening {
     Kind kind = Kind::kForward;
+    uint32_t forward = 0;  // as above
     std::unique_ptr<Watched> socket;
     std::string address;  // of the listener
     uint32_t port = 0;
@@ -82,13 +91,14 @@ class NetForward {
   enum class Progress { kWait, kOpen, kFailed };
   [[nodiscard]] Progress open_channel(Opening& opening);
   void advance_openings();
+  std::list<Carried>::iterator end(std::list<Carried>::iterator carried);
 
   Plan plan_;
   uint32_t next_id_ = 1;
   std::map<uint32_t, SshMessage> connecting_;
   std::list<Listener> listeners_;
   std::list<Opening> opening_;
-  std::list<std::unique_ptr<NetStream>> streams_;
+  std::list<Carried> streams_;
   uint64_t ended_in_ = 0, ended_out_ = 0;  // bytes of streams that are gone
 };
 

@@ -73,6 +73,18 @@ Connection* Roster::find(uint64_t number) {
   return found == connections_.end() ? nullptr : &*found;
 }
 
+void Roster::policy_changed() {
+  for (auto& connection : connections_) connection.policy_untold = true;
+  tell_late();
+}
+
+void Roster::tell_late() {
+  for (auto& connection : connections_) {
+    if (connection.policy_untold && connection.monitor.send(PolicyChanged{}))
+      connection.policy_untold = false;
+  }
+}
+
 // ---- monitors of an earlier listener ----------------------------------------------------------------------
 
 Status Roster::open(const std::string& path) {

@@ -28,6 +28,7 @@ struct Connection {
   uint64_t since = 0;   // milliseconds since the epoch
   bool child = false;   // of this listener; else of an earlier one
   bool logged_in = false;
+  bool policy_untold = false;              // it has not taken in yet that there is a new policy
   bool queried = false;                    // was there when this status round began
   bool asked = false;                      // in this status round, and has not answered
   std::optional<ConnectionReport> report;  // of this status round
@@ -44,6 +45,9 @@ class Roster {
   [[nodiscard]] std::optional<AuditConnection> reaped(pid_t pid);
   [[nodiscard]] Load load(const std::string& network) const;
   [[nodiscard]] Connection* find(uint64_t number);
+  // Tells every monitor that there is a new policy; tell_late() again those that did not take it in.
+  void policy_changed();
+  void tell_late();
   [[nodiscard]] std::list<Connection>& connections() { return connections_; }
   [[nodiscard]] const std::list<Connection>& connections() const { return connections_; }
 

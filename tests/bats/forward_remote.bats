@@ -139,7 +139,7 @@ silent() { ! listens "$1"; }
   fabric_apply '.policies[0].max_session = 1'
   run -255 on_peer 'sleep 300'
   [[ $output == *"the time of this session is over"* ]]
-  run -0 audit_says '.event == "violation" and (.reason | test("max_session"))'
+  run -0 audit_says '.event == "revoked" and .what == "session" and (.reason | test("max_session"))'
   fabric_apply
 }
 

@@ -112,6 +112,15 @@ Sample<ListenReply> sample(ListenReply) {
 Sample<ListenCancel> sample(ListenCancel) {
   return {{5}, "00000005"};
 }
+Sample<ConnectEnd> sample(ConnectEnd) {
+  return {{5}, "00000005"};
+}
+Sample<ForwardEnd> sample(ForwardEnd) {
+  return {{5, "no"}, "00000005000000026e6f"};
+}
+Sample<PolicyChanged> sample(PolicyChanged) {
+  return {{}, ""};
+}
 Sample<ProtocolError> sample(ProtocolError) {
   return {{"no"}, "000000026e6f"};
 }
@@ -221,7 +230,7 @@ using AllMessages =
                      FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
                      ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
                      HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
-                     ConnectionQuery, ConnectionReport>;
+                     ConnectionQuery, ConnectionReport, ConnectEnd, ForwardEnd, PolicyChanged>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -368,6 +377,8 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyyy"},
     {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
     {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
+    {MessageType::kConnectEnd, "..y.."},      {MessageType::kForwardEnd, "....."},
+    {MessageType::kPolicyChanged, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {
@@ -393,8 +404,9 @@ TEST(Messages, TypesAreDistinct) {
                                  TunnelReply::kType,    Disconnect::kType,      KeysWanted::kType,
                                  KeysReply::kType,      LoggedIn::kType,        FetchRequest::kType,
                                  FetchReply::kType,     StatusRequest::kType,   StatusReply::kType,
-                                 Register::kType,       ConnectionQuery::kType, ConnectionReport::kType};
-  EXPECT_EQ(types.size(), 21U);
+                                 Register::kType,       ConnectionQuery::kType, ConnectionReport::kType,
+                                 ConnectEnd::kType,     ForwardEnd::kType,      PolicyChanged::kType};
+  EXPECT_EQ(types.size(), 24U);
 }
 
 }  // namespace
