@@ -131,6 +131,29 @@ TEST(Jws, PssSaltIsAsLongAsTheDigest) {
   EXPECT_EQ(fault_of(token, IssuerKey::rsa().set()), std::nullopt);
 }
 
+// RFC 8017 sections 8.1.2 and 8.2.2: a signature is as long as the modulus; without its leading zeros, or
+// with more of them, it would be a second text for the same one.
+TEST(Jws, RsaSignaturesHaveOneLength) {
+  const auto& key = IssuerKey::rsa();
+  for (std::string alg : {"RS256", "PS256"}) {
+    std::string message, signature;
+    for (int i = 0; i < 10'000 && (signature.empty() || signature[0] != '\0'); ++i) {
+      message = base64url(R"({"alg":")" + alg + "\"}") + "." + base64url(std::to_string(i));
+      signature = key.sign(alg, message);
+    }
+    ASSERT_EQ(signature[0], '\0') << "none of 10,000 signatures begins with a zero";
+    auto fault = [&](const std::string& bytes) {
+      return fault_of(message + "." + base64url(bytes), key.set());
+    };
+    EXPECT_EQ(fault(signature), std::nullopt) << alg;
+    EXPECT_EQ(fault(signature.substr(1)), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault('\0' + signature), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(signature + '\0'), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(std::string(256, '\0')), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(std::string(256, '\xff')), TokenFault::kBadSignature) << alg;
+  }
+}
+
 TEST(Jws, AlgorithmNone) {
   for (std::string alg : {"none", "None", "NONE", "nOnE", ""}) {
     std::string header = R"({"alg":")" + alg + "\"}";
