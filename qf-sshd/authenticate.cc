@@ -109,10 +109,11 @@ bool may_be_rotated(TokenFault fault, const JwsHeader& header) {
 }
 
 // How much a refusal by one of several issuers says about the token: a wrong signature by a known key more
-// than an unknown key, and that more than a missing key set.
+// than a missing key set, and that more than a key that another issuer does not know: the token may be of the
+// issuer whose keys are missing.
 int weight(TokenFault fault) {
-  if (fault == TokenFault::kNoKeySet) return 0;
-  if (fault == TokenFault::kUnknownKey) return 1;
+  if (fault == TokenFault::kUnknownKey) return 0;
+  if (fault == TokenFault::kNoKeySet) return 1;
   return 2;
 }
 
@@ -236,6 +237,8 @@ Result<std::string, TokenRefusal> read_user_id(const IssuerRecord& issuer, const
   if (issuer.user_id_claim == "sub") return claims.subject;
   auto value = json_string(claims.all.get(), issuer.user_id_claim.c_str());
   if (!value || value->empty()) return refusal(TokenFault::kSubject, "no " + shown(issuer.user_id_claim));
+  if (auto fault = token_subject_fault(*value); !fault.empty())
+    return refusal(TokenFault::kSubject, shown(issuer.user_id_claim) + " " + std::string(fault));
   // at many providers users may write any address into their own account
   if (issuer.user_id_claim == "email" && !email_is_verified(claims)) {
     return refusal(TokenFault::kSubject, "the email is not verified");
