@@ -42,8 +42,9 @@ Result<KeySet> parse_usable_keys(const std::string& name, std::string_view json)
   auto keys = parse_key_set(json, &skipped);
   if (!keys) return keys.error();
   for (const auto& reason : skipped) log_debug("key set of issuer " + name + ": " + reason);
-  if (keys->empty()) return peer_error("the key set has no key that we can use");
-  return keys;
+  if (!keys->empty()) return keys;
+  if (skipped.empty()) return peer_error("the key set is empty");
+  return peer_error("the key set has no key that we can use; " + printable(skipped[0]));
 }
 
 void KeySetStore::configure(const std::vector<IssuerRecord>& issuers, int64_t now) {

@@ -127,7 +127,7 @@ Result<KeySet> find_keys(const VerifyTokenOptions& options, bool privileged) {
 }
 
 int without_keys(const VerifyTokenOptions& options, const Error& error) {
-  std::string_view hint = "run it with --verbose to see which keys are left out, and why";
+  std::string_view hint = "a key set is what the issuer's jwks_uri answers: {\"keys\":[...]}";
   if (options.fetches()) {
     hint = options.jwks_uri.empty()
                ? "the key set is found from --issuer; or give --jwks-uri URL or --jwks FILE"

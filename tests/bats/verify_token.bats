@@ -164,9 +164,14 @@ refused() {
   run --separate-stderr ours "$token" --jwks "$QF/none.json"
   refused 71 'the key set has no list "keys"'
   echo '{"keys":[{"kty":"oct","kid":"s","k":"AAAA"}]}' >"$QF/none.json"
-  run --separate-stderr ours "$token" --jwks "$QF/none.json" --verbose
-  refused 71 "the key set has no key that we can use"
-  [[ $stderr == *'key 0 (kid "s"): an unknown type of key'* ]]
+  run --separate-stderr ours "$token" --jwks "$QF/none.json"
+  refused 71 'the key set has no key that we can use; key 0 (kid "s"): an unknown type of key'
+  echo '{"keys":[]}' >"$QF/none.json"
+  run --separate-stderr ours "$token" --jwks "$QF/none.json"
+  refused 71 "the key set is empty"
+  jq -c '.keys = [{kty: "oct", kid: "s\u001b[2J", k: "AAAA"}] + .keys' "$QF/public.json" >"$QF/odd.json"
+  run -0 --separate-stderr ours "$token" --jwks "$QF/odd.json" --verbose
+  [[ $stderr == *'key 0 (kid "s?[2J"): an unknown type of key'* ]]
   run --separate-stderr ours "$token" --jwks-uri "$ISSUER_URL/nowhere"
   refused 71 "cannot fetch the key set: "
   [[ $stderr == *"HTTP status 404"* ]]
