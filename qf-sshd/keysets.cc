@@ -91,8 +91,9 @@ void KeySetStore::load(Entry& entry, int64_t now) {
               json_string(object, "ca_file").value_or("") == entry.issuer.ca_file.value_or("");
   if (!ours || *fetched > now) return;
   if (now - *fetched > kKeySetHardLimit) {
-    log_warning("the kept key set of issuer " + name + " is " + std::to_string((now - *fetched) / 3600) +
-                " h old, more than " + std::to_string(kKeySetHardLimit / 3600) + " h: it is not used");
+    log_warning("the kept key set of issuer " + name + " is of " + std::to_string((now - *fetched) / 60) +
+                " min ago, beyond its limit of " + std::to_string(kKeySetHardLimit / 3600) +
+                " h: it is not used");
     return;
   }
   std::string json = json_text(json_member(object, "jwks"));
