@@ -53,7 +53,8 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 $(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
 $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
-    listener_link listening_sockets policy_watch status_server warm_up)))
+    listener_link listening_sockets policy_watch status_server \
+    verify_token warm_up)))
 $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit authenticate keysets login monitor_key_sets \
     refusals standing)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor roster signal_sender)))

@@ -41,6 +41,8 @@ Result<std::string, TokenRefusal> read_user_id(const IssuerRecord& issuer, const
   auto value = json_string(claims.all.get(), issuer.user_id_claim.c_str());
   if (!value || value->empty())
     return claim_refusal(TokenFault::kSubject, "no " + shown_claim(issuer.user_id_claim));
+  if (auto fault = token_subject_fault(*value); !fault.empty())
+    return claim_refusal(TokenFault::kSubject, shown_claim(issuer.user_id_claim) + " " + std::string(fault));
   // at many providers users may write any address into their own account
   if (issuer.user_id_claim == "email" && !email_is_verified(claims)) {
     return claim_refusal(TokenFault::kSubject, "the email is not verified");

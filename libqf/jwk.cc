@@ -102,7 +102,10 @@ std::optional<std::string> optional_string(const cJSON* jwk, const char* member)
 
 // Why a key must not verify signatures, whatever its numbers are; empty when it may.
 std::string unfit(const cJSON* jwk, const Jwk& key) {
-  if (json_member(jwk, "d") != nullptr) return "a private key";
+  // a key whose secret half is published, or part of it (RFC 7518 sections 6.2.2 and 6.3.2), is anybody's
+  for (const char* secret : {"d", "p", "q", "dp", "dq", "qi", "oth"}) {
+    if (json_member(jwk, secret) != nullptr) return "a private key";
+  }
   if (!key.use.empty() && key.use != "sig") return "not for signatures (use)";
   if (json_member(jwk, "key_ops") == nullptr) return "";
   auto operations = json_strings(jwk, "key_ops");

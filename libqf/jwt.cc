@@ -3,6 +3,8 @@
 // fault, cut short.
 #include "libqf/jwt.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,8 +17,7 @@ namespace qf {
 
 namespace {
 
-constexpr size_t kMostShown = 100;            // bytes of a foreign text in a detail
-constexpr double kLastSecond = 253402300799;  // the end of the year 9999: above are milliseconds or nonsense
+constexpr size_t kMostShown = 100;  // bytes of a foreign text in a detail
 
 struct Algorithm {
   std::string_view name;
@@ -88,8 +89,11 @@ bool fits(const Jwk& key, const Algorithm& algorithm) {
 
 bool signature_holds(const Jwk& key, const Algorithm& algorithm, std::string_view message,
                      std::string_view signature) {
-  if (algorithm.number_bytes == 0)
+  if (algorithm.number_bytes == 0) {
+    // RFC 8017 section 8.1.2: OpenSSL takes RSASSA-PSS signatures without their leading zeros
+    if (signature.size() != static_cast<size_t>(::EVP_PKEY_get_size(key.key.get()))) return false;
     return verify_signature(key.key.get(), algorithm.digest, algorithm.pss, message, signature);
+  }
   if (signature.size() != 2 * algorithm.number_bytes) return false;
   std::string der =
       ecdsa_der(signature.substr(0, algorithm.number_bytes), signature.substr(algorithm.number_bytes));
@@ -98,7 +102,8 @@ bool signature_holds(const Jwk& key, const Algorithm& algorithm, std::string_vie
 
 // A NumericDate (RFC 7519 section 2) in whole seconds.
 std::optional<int64_t> numeric_date(const cJSON* value) {
-  if (::cJSON_IsNumber(value) == 0 || !(value->valuedouble >= 0) || value->valuedouble > kLastSecond)
+  if (::cJSON_IsNumber(value) == 0 || !(value->valuedouble >= 0) ||
+      value->valuedouble > static_cast<double>(kLastSecond))
     return std::nullopt;
   return static_cast<int64_t>(std::floor(value->valuedouble));
 }
@@ -262,6 +267,8 @@ Result<Claims, TokenRefusal> parse_claims(std::string_view payload) {
   if (claims.issuer.empty()) return refusal(TokenFault::kIssuer, "no iss");
   claims.subject = json_string(object, "sub").value_or("");
   if (claims.subject.empty()) return refusal(TokenFault::kSubject);
+  if (auto fault = token_subject_fault(claims.subject); !fault.empty())
+    return refusal(TokenFault::kSubject, "sub " + std::string(fault));
   auto audience = read_audience(object);
   if (!audience) return refusal(TokenFault::kAudience, "no aud");
   claims.audience = std::move(*audience);
@@ -275,6 +282,12 @@ Result<Claims, TokenRefusal> parse_claims(std::string_view payload) {
     return refusal(TokenFault::kClaims, "jti or nonce is not a string");
   if (auto bad = read_confirmation(object, claims)) return *bad;
   return claims;
+}
+
+std::string_view token_subject_fault(std::string_view subject) {
+  if (subject.size() > kMostSubjectBytes) return "is longer than 900 bytes";
+  if (printable(subject) != subject) return "has control characters";
+  return "";
 }
 
 Result<std::string, TokenRefusal> unverified_payload(std::string_view token) {

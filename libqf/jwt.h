@@ -17,6 +17,9 @@
 namespace qf {
 
 inline constexpr size_t kMostTokenBytes = 16384;
+// Of a sub: with the issuer's name it fits a field of the audit log, where two people must not look alike.
+// (OpenID Connect Core section 2 has 255 characters; the subjects of workloads are longer.)
+inline constexpr size_t kMostSubjectBytes = 900;
 
 // Why a token is refused. The text of a fault (fault_text) is what users and the audit log read.
 enum class TokenFault {
@@ -76,11 +79,20 @@ struct Claims {
 };
 
 // Reads the payload of a token whose signature holds (or, in qf-tokend, that came from the issuer over TLS).
-// Checks types and UTF-8, duplicates and trailing bytes; iss, sub, aud, exp and iat must be there, sub not
-// empty.
+// Checks types and UTF-8, duplicates and trailing bytes; iss, sub, aud, exp and iat must be there, sub one
+// that can be somebody's.
 [[nodiscard]] Result<Claims, TokenRefusal> parse_claims(std::string_view payload);
 // The payload part of a compact token, not verified: for qf-tokend only.
 [[nodiscard]] Result<std::string, TokenRefusal> unverified_payload(std::string_view token);
+
+// What the fabric document may ask for, in seconds.
+inline constexpr int64_t kMostTokenAge = 366 * 86400;
+inline constexpr int64_t kMostClockSkew = 3600;
+inline constexpr int64_t kLastSecond = 253402300799;  // of the year 9999: above are milliseconds or nonsense
+
+// Why a text can be nobody's subject: too long, or with characters that no log would show as they are; empty:
+// it can.
+[[nodiscard]] std::string_view token_subject_fault(std::string_view subject);
 
 struct TokenRules {
   std::string issuer;

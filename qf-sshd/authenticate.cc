@@ -114,10 +114,11 @@ bool may_be_rotated(TokenFault fault, const JwsHeader& header) {
 }
 
 // How much a refusal by one of several issuers says about the token: a wrong signature by a known key more
-// than an unknown key, and that more than a missing key set.
+// than a missing key set, and that more than a key that another issuer does not know: the token may be of the
+// issuer whose keys are missing.
 int weight(TokenFault fault) {
-  if (fault == TokenFault::kNoKeySet) return 0;
-  if (fault == TokenFault::kUnknownKey) return 1;
+  if (fault == TokenFault::kUnknownKey) return 0;
+  if (fault == TokenFault::kNoKeySet) return 1;
   return 2;
 }
 

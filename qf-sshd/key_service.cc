@@ -16,20 +16,25 @@ namespace {
 
 constexpr auto kPause = std::chrono::seconds(5);  // before a keyfetch that ended is started again
 
-// In the child. keyfetch gives up its rights itself, before the first byte from outside.
+// In the child.
 [[noreturn]] void execute_keyfetch(const Settings& settings, int socket) {
-  std::string program = sibling_program("qf-keyfetch");
-  std::string number = std::to_string(socket);
-  std::vector<const char*> words = {program.c_str(), "--fd", number.c_str()};
-  if (settings.privileged) words.insert(words.end(), {"--user", kFetchUser});
-  if (settings.use_syslog) words.push_back("--syslog");
+  auto command = keyfetch_command(settings, socket);
+  std::vector<char*> words;
+  for (auto& word : command) words.push_back(word.data());
   words.push_back(nullptr);
-  if (::fcntl(socket, F_SETFD, 0) == 0) ::execv(program.c_str(), const_cast<char**>(words.data()));
-  log_error(system_error("cannot run " + program).text());
+  if (::fcntl(socket, F_SETFD, 0) == 0) ::execv(words[0], words.data());
+  log_error(system_error("cannot run " + command[0]).text());
   std::_Exit(kExitSystem);
 }
 
 }  // namespace
+
+std::vector<std::string> keyfetch_command(const Settings& settings, int socket) {
+  std::vector<std::string> words = {sibling_program("qf-keyfetch"), "--fd", std::to_string(socket)};
+  if (settings.privileged) words.insert(words.end(), {"--user", kFetchUser});
+  if (settings.use_syslog) words.emplace_back("--syslog");
+  return words;
+}
 
 void KeyService::configure(const std::vector<IssuerRecord>& issuers) {
   if (settings_.auth) store_.configure(issuers, std::time(nullptr));

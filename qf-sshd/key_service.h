@@ -16,6 +16,10 @@
 
 namespace qf {
 
+// The program and arguments of a keyfetch at this socket, which it must inherit. It gives up its rights
+// itself, before the first byte from outside.
+[[nodiscard]] std::vector<std::string> keyfetch_command(const Settings& settings, int socket);
+
 class KeyService {
  public:
   // `tell`: sends an answer with its descriptor to the connection of that number. `child_mask`: the signal

@@ -35,16 +35,17 @@ std::string kept_file(const std::string& folder, const std::string& issuer) {
   return folder + "/" + name + ".json";
 }
 
-Result<KeySet> parse_usable(const std::string& name, const std::string& json) {
+}  // namespace
+
+Result<KeySet> parse_usable_keys(const std::string& name, std::string_view json) {
   std::vector<std::string> skipped;
   auto keys = parse_key_set(json, &skipped);
   if (!keys) return keys.error();
   for (const auto& reason : skipped) log_debug("key set of issuer " + name + ": " + reason);
-  if (keys->empty()) return peer_error("the key set has no key that we can use");
-  return keys;
+  if (!keys->empty()) return keys;
+  if (skipped.empty()) return peer_error("the key set is empty");
+  return peer_error("the key set has no key that we can use; " + printable(skipped[0]));
 }
-
-}  // namespace
 
 void KeySetStore::configure(const std::vector<IssuerRecord>& issuers, int64_t now) {
   std::map<std::string, Entry> before = std::move(entries_);
@@ -66,7 +67,7 @@ void KeySetStore::configure(const std::vector<IssuerRecord>& issuers, int64_t no
 void KeySetStore::load(Entry& entry, int64_t now) {
   const std::string& name = entry.issuer.name;
   if (entry.issuer.jwks) {
-    auto keys = parse_usable(name, *entry.issuer.jwks);
+    auto keys = parse_usable_keys(name, *entry.issuer.jwks);
     if (!keys) {
       log_error("issuer " + name + ": " + keys.error().text());
       return;
@@ -88,9 +89,15 @@ void KeySetStore::load(Entry& entry, int64_t now) {
   bool ours = fetched && json_string(object, "issuer") == entry.issuer.issuer &&
               json_string(object, "jwks_uri").value_or("") == entry.issuer.jwks_uri.value_or("") &&
               json_string(object, "ca_file").value_or("") == entry.issuer.ca_file.value_or("");
-  if (!ours || *fetched > now || now - *fetched > kKeySetHardLimit) return;
+  if (!ours || *fetched > now) return;
+  if (now - *fetched > kKeySetHardLimit) {
+    log_warning("the kept key set of issuer " + name + " is of " + std::to_string((now - *fetched) / 60) +
+                " min ago, beyond its limit of " + std::to_string(kKeySetHardLimit / 3600) +
+                " h: it is not used");
+    return;
+  }
   std::string json = json_text(json_member(object, "jwks"));
-  auto keys = parse_usable(name, json);
+  auto keys = parse_usable_keys(name, json);
   if (!keys) {
     log_warning(path + ": " + keys.error().text());
     return;
@@ -107,7 +114,7 @@ Result<bool> KeySetStore::store(const std::string& issuer, const std::string& js
   if (found == entries_.end() || found->second.issuer.jwks)
     return not_found("no key set is fetched for " + issuer);
   Entry& entry = found->second;
-  auto keys = parse_usable(issuer, json);
+  auto keys = parse_usable_keys(issuer, json);
   if (!keys) return keys.error();
   bool changed = entry.json != json;
   if (entry.failures > 0) log_info("key set of issuer " + issuer + ": fetched again");

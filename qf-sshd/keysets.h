@@ -23,6 +23,9 @@ inline constexpr int64_t kKeySetDefaultLifetime = 3600;  // seconds, when HTTP s
 inline constexpr int64_t kKeySetLeastLifetime = 60;      // seconds, whatever HTTP says
 inline constexpr int64_t kKeySetRetry = 30;  // seconds between fetches of one issuer asked for by logins
 
+// A key set with at least one key that we can use; why others are left out is logged, for who wants to know.
+[[nodiscard]] Result<KeySet> parse_usable_keys(const std::string& name, std::string_view json);
+
 class KeySetStore {
  public:
   explicit KeySetStore(std::string folder) : folder_(std::move(folder)) {}

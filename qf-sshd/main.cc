@@ -22,6 +22,7 @@
 #include "qf-sshd/pam.h"
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/settings.h"
+#include "qf-sshd/verify_token.h"
 
 namespace po = boost::program_options;
 
@@ -36,6 +37,7 @@ constexpr const char* kXauths[] = {"/usr/bin/xauth", "/usr/X11R6/bin/xauth", "/u
 struct Flags {
   Settings settings;
   FolderOptions folders;
+  VerifyTokenOptions verify;
   bool no_auth = false;
   bool no_pam = false;
   bool no_agent = false;
@@ -126,13 +128,16 @@ po::options_description describe(Flags& flags) {
   add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
   add("verbose,v", po::bool_switch(&flags.verbose), "log more");
+  add_verify_token_options(options, flags.verify);
   return options;
 }
 
 // Ends the program for --help, --version and wrong usage.
 void parse(int argc, char** argv, Flags& flags) {
   auto options = describe(flags);
-  parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
+  auto given =
+      parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
+  check_verify_token_options(given, flags.verify);
 }
 
 Account system_user(const char* name) {
@@ -220,6 +225,12 @@ void prepare(Flags& flags) {
     die(kExitSystem, made.error().text());
 }
 
+int verify(const Flags& flags) {
+  bool privileged = ::geteuid() == 0;
+  if (privileged && flags.verify.fetches()) static_cast<void>(system_user(kFetchUser));
+  return verify_token(flags.verify, privileged);
+}
+
 }  // namespace
 }  // namespace qf
 
@@ -237,6 +248,7 @@ int main(int argc, char** argv) {
   qf::parse(argc, argv, flags);
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
+  if (flags.verify.wanted) return qf::verify(flags);
   qf::prepare(flags);
   // with its arguments, so that several servers on one machine can be told apart
   qf::set_title(words + " [listener]");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The "issuers" of a fabric document.
 #include "libqf/jwk.h"
+#include "libqf/jwt.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
 #include "qf-up/document_parts.h"
@@ -9,9 +10,6 @@
 namespace qf {
 
 namespace {
-
-constexpr int64_t kMostTokenAge = 366 * 86400;  // seconds
-constexpr int64_t kMostClockSkew = 3600;        // seconds
 
 // Something printable without spaces (RFC 6749 section 3.3).
 bool is_token_word(const std::string& word) {

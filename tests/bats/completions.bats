@@ -83,6 +83,10 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   issuer=$(jq -r '.issuers[0].name' "$QF_CONFIG_DIR/fabric.json")
   run -0 offers qf-token login --issuer ""
   has "$issuer"
+  run -0 offers qf-sshd --verify-token --issuer ""
+  has "$(jq -r '.issuers[0].issuer' "$QF_CONFIG_DIR/fabric.json")"
+  run -0 offers qf-sshd --verify-token --now ""
+  [ -z "$output" ]
   run -0 offers qf-sshd --gateway-ports c
   [ "$output" = clientspecified ]
   cd "$QF_CONFIG_DIR"

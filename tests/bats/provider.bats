@@ -55,6 +55,44 @@ teardown() { fabric_end; }
   run -0 on_peer true
 }
 
+# kept_for HOURS: the provider is down, the server starts with a key set of that age
+kept_for() {
+  local kept=$QF/state/keysets/corp.json
+  server_stop
+  "$IDP/stop" "$QF/idp"
+  jq -c --argjson age "$1" '.fetched -= $age * 3600' "$kept" >"$QF/aged" && cat "$QF/aged" >"$kept"
+  server_start
+}
+stale_warnings() { grep -c "cannot fetch the key set of issuer corp (.*); the one of [0-9]* min ago stays in use" "$QF/qf-up.log"; }
+
+@test "provider down, key set older than its lifetime: it is used within its hard limit, with a warning, not one a login" {
+  person_login
+  on_peer true
+  kept_for 23
+  until_true 30 stale_warnings
+  grep -q "the one of 138[0-9] min ago stays in use" "$QF/qf-up.log"
+  for i in 1 2 3 4 5 6; do run -0 on_peer true; done
+  audit_says '.event == "login" and .allowed and .identity == "corp:alice"'
+  [ "$(stale_warnings)" -lt 6 ]
+  # the provider is back, with new keys: the first login that needs them has them fetched, and that is said
+  "$IDP/start" "$QF/idp" "${ISSUER_URL##*:}" && note_process "$(<"$QF/idp/pid")" "${SHARED:-$QF}"
+  "$IDP/rotate" "$QF/idp" back
+  token logout
+  person_login
+  run -0 on_peer true
+  grep -q "key set of issuer corp: fetched again" "$QF/qf-up.log"
+}
+
+@test "provider down, key set beyond its hard limit: refused, and why is said" {
+  person_login
+  on_peer true
+  kept_for 25
+  grep -q "the kept key set of issuer corp is of 150[0-9] min ago, beyond its limit of 24 h: it is not used" "$QF/qf-up.log"
+  run -255 on_peer true
+  [[ $output == *"Authentication failed"*"there is no usable key set for the issuer"* ]] || { echo "$output" && false; }
+  audit_says '.event == "login" and .allowed == false and ((.refusal + (.reason // "")) | test("no usable key set"))'
+}
+
 @test "provider down, key unknown: refused with a clear word, exit 255, in the audit log" {
   person_login
   server_stop
@@ -62,8 +100,8 @@ teardown() { fabric_end; }
   rm -rf "$QF/state/keysets"
   server_start
   run -255 on_peer true
-  [[ $output == *"Authentication failed"*"key set"* ]] || { echo "$output" && false; }
-  audit_says '.event == "login" and .allowed == false and ((.refusal + (.reason // "")) | test("key set"))'
+  [[ $output == *"Authentication failed"*"there is no usable key set for the issuer"* ]] || { echo "$output" && false; }
+  audit_says '.event == "login" and .allowed == false and ((.refusal + (.reason // "")) | test("no usable key set"))'
 }
 
 @test "field note 13: a hanging key set delays nobody whose key is known" {

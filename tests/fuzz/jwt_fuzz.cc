@@ -31,6 +31,7 @@ void try_claims(std::string_view payload) {
     if (claims.error().text().empty()) std::abort();
     return;
   }
+  if (!qf::token_subject_fault(claims->subject).empty()) std::abort();
   if (claims->subject.empty() || claims->issuer.empty() || claims->expires < 0) std::abort();
   qf::TokenRules rules;
   rules.issuer = claims->issuer;

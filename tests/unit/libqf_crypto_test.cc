@@ -57,6 +57,21 @@ TEST(Crypto, VerifiesEd25519) {
   EXPECT_EQ(::ERR_peek_error(), 0U) << "an error is left for other users of the library";
 }
 
+// What does not fit together is a false, not an abort.
+TEST(Crypto, SignaturesOfOtherKinds) {
+  EvpKey ed25519 = ed25519_key(unhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"));
+  auto p256 = parse_key_set("{\"keys\":[" + std::string(vectors::kKeyEs256) + "]}");
+  ASSERT_TRUE(p256);
+  for (EVP_PKEY* key : {ed25519.get(), (*p256)[0].key.get()}) {
+    for (const char* digest : {"SHA256", "SHA384", "SHA512", "MD5", "SHA1", "", "no such digest"}) {
+      EXPECT_FALSE(verify_signature(key, digest, false, "m", std::string(64, 'x'))) << digest;
+      EXPECT_FALSE(verify_signature(key, digest, true, "m", std::string(64, 'x'))) << digest;
+    }
+    EXPECT_FALSE(verify_signature(key, nullptr, false, "m", std::string(64, 'x')));
+  }
+  EXPECT_EQ(::ERR_peek_error(), 0U);
+}
+
 TEST(Crypto, EcKeysMustBeOnTheCurve) {
   auto jwk = parse_json(vectors::kKeyEs256);
   ASSERT_TRUE(jwk);

@@ -46,6 +46,12 @@ const Example kExamples[] = {
     {"RFC 7520 4.1 RS256", vectors::kTokenCookbookRs256, vectors::kKeyCookbookRs256, kFrodo},
     {"RFC 7520 4.2 PS384", vectors::kTokenCookbookPs384, vectors::kKeyCookbookPs384, kFrodo},
     {"RFC 7520 4.3 ES512", vectors::kTokenCookbookEs512, vectors::kKeyCookbookEs512, kFrodo},
+    {"OpenID Connect Core A.2 RS256", vectors::kTokenOidc, vectors::kKeyOidc,
+     "{\n \"iss\": \"https://server.example.com\",\n \"sub\": \"248289761001\",\n \"aud\": \"s6BhdRkqt3\",\n "
+     "\"nonce\": \"n-0S6_WzA2Mj\",\n \"exp\": 1311281970,\n \"iat\": 1311280970,\n \"name\": \"Jane Doe\",\n "
+     "\"given_name\": \"Jane\",\n \"family_name\": \"Doe\",\n \"gender\": \"female\",\n \"birthdate\": "
+     "\"0000-10-31\",\n \"email\": \"janedoe@example.com\",\n \"picture\": "
+     "\"http://example.com/janedoe/me.jpg\"\n}"},
     {"RFC 8037 A.4 EdDSA", vectors::kTokenEdDsa, vectors::kKeyEdDsa, "Example of Ed25519 signing"},
 };
 
@@ -71,6 +77,18 @@ TEST(Jws, AChangeAnywhereIsRefused) {
     EXPECT_TRUE(fault_of(std::string(example.token) + "\n", keys)) << example.name;
     EXPECT_TRUE(fault_of(" " + std::string(example.token), keys)) << example.name;
   }
+}
+
+// RFC 7515 appendix A.5, and RFC 7520 sections 4.4 and 4.5: no signature, an HMAC, a payload that is
+// elsewhere
+TEST(Jws, PublishedExamplesThatAreRefused) {
+  KeySet keys = keys_of(vectors::kKeyRs256);
+  EXPECT_EQ(fault_of(vectors::kTokenNone, keys), TokenFault::kAlgorithm);
+  EXPECT_EQ(fault_of(vectors::kTokenCookbookHs256, keys), TokenFault::kAlgorithm);
+  std::string detached(vectors::kTokenCookbookRs256);
+  size_t first = detached.find('.'), second = detached.rfind('.');
+  detached.erase(first + 1, second - first - 1);
+  EXPECT_EQ(fault_of(detached, keys_of(vectors::kKeyCookbookRs256)), TokenFault::kBadSignature);
 }
 
 TEST(Jws, AnotherKeyOfTheKindIsABadSignature) {
@@ -111,6 +129,29 @@ TEST(Jws, PssSaltIsAsLongAsTheDigest) {
   }
   std::string token = message + "." + base64url(IssuerKey::rsa().sign("PS256", message, 32));
   EXPECT_EQ(fault_of(token, IssuerKey::rsa().set()), std::nullopt);
+}
+
+// RFC 8017 sections 8.1.2 and 8.2.2: a signature is as long as the modulus; without its leading zeros, or
+// with more of them, it would be a second text for the same one.
+TEST(Jws, RsaSignaturesHaveOneLength) {
+  const auto& key = IssuerKey::rsa();
+  for (std::string alg : {"RS256", "PS256"}) {
+    std::string message, signature;
+    for (int i = 0; i < 10'000 && (signature.empty() || signature[0] != '\0'); ++i) {
+      message = base64url(R"({"alg":")" + alg + "\"}") + "." + base64url(std::to_string(i));
+      signature = key.sign(alg, message);
+    }
+    ASSERT_EQ(signature[0], '\0') << "none of 10,000 signatures begins with a zero";
+    auto fault = [&](const std::string& bytes) {
+      return fault_of(message + "." + base64url(bytes), key.set());
+    };
+    EXPECT_EQ(fault(signature), std::nullopt) << alg;
+    EXPECT_EQ(fault(signature.substr(1)), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault('\0' + signature), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(signature + '\0'), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(std::string(256, '\0')), TokenFault::kBadSignature) << alg;
+    EXPECT_EQ(fault(std::string(256, '\xff')), TokenFault::kBadSignature) << alg;
+  }
 }
 
 TEST(Jws, AlgorithmNone) {
@@ -185,6 +226,38 @@ TEST(Jws, EcdsaSignaturesHaveOneLength) {
   EXPECT_EQ(fault(std::string(64, '\0')), TokenFault::kBadSignature);
   EXPECT_EQ(fault(std::string(32, '\0') + s), TokenFault::kBadSignature);
   EXPECT_EQ(fault(""), TokenFault::kBadSignature);
+  EXPECT_EQ(fault(raw.substr(1)), TokenFault::kBadSignature);
+  EXPECT_EQ(fault(s + r), TokenFault::kBadSignature);
+  EXPECT_EQ(fault(r + std::string(32, '\0')), TokenFault::kBadSignature);
+}
+
+// The order of P-256 (SEC 2 section 2.4.2): from there on a number is another name for a smaller one.
+TEST(Jws, EcdsaNumbersAreBelowTheOrder) {
+  const std::string order = test::unhex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
+  const auto& key = IssuerKey::ec("P-256");
+  std::string message = base64url(R"({"alg":"ES256"})") + "." + base64url("{}");
+  std::string raw = key.sign("ES256", message), r = raw.substr(0, 32), s = raw.substr(32);
+  for (const std::string& bad : {order, std::string(32, '\xff')}) {
+    for (const std::string& signature : {bad + s, r + bad, bad + bad}) {
+      EXPECT_EQ(fault_of(message + "." + base64url(signature), key.set()), TokenFault::kBadSignature);
+    }
+  }
+}
+
+// RFC 8032 section 5.1.7: S at or above the order of the group would be a second signature of the same text
+TEST(Jws, Ed25519SignaturesHaveOneForm) {
+  size_t dot = vectors::kTokenEdDsa.rfind('.');
+  std::string message(vectors::kTokenEdDsa.substr(0, dot));
+  std::string signature = *base64url_decode(vectors::kTokenEdDsa.substr(dot + 1));
+  std::string order = test::unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010");
+  int carry = 0;
+  for (size_t i = 0; i < order.size(); ++i) {  // little-endian
+    int sum = carry + static_cast<unsigned char>(signature[32 + i]) + static_cast<unsigned char>(order[i]);
+    signature[32 + i] = static_cast<char>(sum);
+    carry = sum >> 8;
+  }
+  EXPECT_EQ(fault_of(message + "." + base64url(signature), keys_of(vectors::kKeyEdDsa)),
+            TokenFault::kBadSignature);
 }
 
 TEST(Jws, KidSelects) {
@@ -205,6 +278,17 @@ TEST(Jws, KidSelects) {
             std::nullopt);
   EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(odd + "," + twin)),
             TokenFault::kBadSignature);
+  // the last of as many twins as a set may have
+  std::string many;
+  for (size_t i = 1; i < kMostKeys; ++i) many += twin + ",";
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(many + a)), std::nullopt);
+  // a key without a name serves no token that names one, though it would fit: RFC 7515 section 4.1.4 lets the
+  // issuer say which key it was, and another one it was not
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":"a"})"), keys_of(mine.jwk() + "," + b)),
+            TokenFault::kUnknownKey);
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(mine.jwk() + "," + b)), std::nullopt);
+  // an empty name is none
+  EXPECT_EQ(fault_of(token(R"({"alg":"RS256","kid":""})"), keys_of(mine.jwk(R"(,"kid":"")"))), std::nullopt);
   // no name in the header: every key that fits
   EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(odd + "," + b + "," + a)), std::nullopt);
   EXPECT_EQ(fault_of(token(R"({"alg":"RS256"})"), keys_of(b)), TokenFault::kBadSignature);
@@ -212,8 +296,9 @@ TEST(Jws, KidSelects) {
 }
 
 TEST(Jws, KeysInTheHeaderAreIgnored) {
-  std::string header = R"({"alg":"RS256","jwk":)" + IssuerKey::other_rsa().jwk() +
-                       R"(,"jku":"https://evil.example/","x5c":["MII"]})";
+  std::string header =
+      R"({"alg":"RS256","jwk":)" + IssuerKey::other_rsa().jwk() +
+      R"(,"jku":"https://evil.example/","x5u":"https://evil.example/","x5t":"AAAA","x5c":["MII"]})";
   EXPECT_EQ(fault_of(IssuerKey::other_rsa().token("RS256", header, "{}"), IssuerKey::rsa().set()),
             TokenFault::kBadSignature);
 }
@@ -237,6 +322,17 @@ TEST(Jws, HeadersThatAreRefused) {
            {R"({"alg":"RS256","kid":1})", kMalformed},
            {R"({"alg":"RS256","typ":{}})", kMalformed},
            {R"({"alg":"RS256","kid":"a\u0000b"})", kMalformed},
+           {R"({"alg":"RS256","kid":"\ud800"})", kMalformed},
+           {R"({"alg":"RS256","kid":null})", kMalformed},
+           {R"({"alg":"RS256","kid":["a"]})", kMalformed},
+           {R"({"alg":["RS256"]})", kMalformed},
+           {R"({"alg":null})", kMalformed},
+           {R"({"ALG":"RS256"})", kMalformed},
+           {"\xef\xbb\xbf{\"alg\":\"RS256\"}", kMalformed},
+           {R"({"alg":"RS256","x":)" + std::string(40, '[') + std::string(40, ']') + "}", kMalformed},
+           {R"({"alg":"RS256","x":1e400})", kMalformed},
+           {R"({"alg":"RS256","crit":null})", kType},
+           {R"({"alg":"RS256","b64":false})", kType},
            {"{\"alg\":\"RS256\",\"kid\":\"\xff\"}", kMalformed},
            {R"({"alg":"RS256","crit":["exp"],"exp":1})", kType},
            {R"({"alg":"RS256","crit":[]})", kType},

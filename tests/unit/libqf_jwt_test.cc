@@ -67,6 +67,23 @@ TEST(Jwt, AudienceIsAStringOrStrings) {
     EXPECT_EQ(parse_fault(with("aud", value)), TokenFault::kAudience) << value;
 }
 
+// Every subject that passes can be told from every other one in a log.
+TEST(Jwt, SubjectsThatNobodyCouldTellApart) {
+  auto fault = [](const std::string& sub) { return parse_fault(with("sub", "\"" + sub + "\"")); };
+  for (const char* sub : {R"(a\u001b[2J)", R"(a\n)", R"(a\u007f)", R"(a\u0085)", R"(\u2028)"})
+    EXPECT_EQ(fault(sub), TokenFault::kSubject) << sub;
+  EXPECT_EQ(fault("\xc2\x9b"), TokenFault::kSubject);
+  EXPECT_EQ(fault(std::string(kMostSubjectBytes, 'a')), std::nullopt);
+  EXPECT_EQ(fault(std::string(kMostSubjectBytes + 1, 'a')), TokenFault::kSubject);
+  EXPECT_EQ(fault(std::string(10'000, 'a')), TokenFault::kSubject);
+  // what providers do have
+  for (const char* sub : {"auth0|61", "repo:octo-org/octo-repo:ref:refs/heads/main", "CN=Ann, O=x",
+                          "J\xc3\xb6rg", " ", R"(\ud83d\ude00)", "system:serviceaccount:default:job"})
+    EXPECT_EQ(fault(sub), std::nullopt) << sub;
+  EXPECT_EQ(parse_claims(with("sub", R"("\u001b")")).error().text(),
+            "the token names no subject (sub has control characters)");
+}
+
 TEST(Jwt, RequiredClaimsAndTheirTypes) {
   for (const char* value : {"", "\"\"", "7", "null", R"(["auth0|61"])"}) {
     EXPECT_EQ(parse_fault(with("sub", value)), TokenFault::kSubject) << value;
@@ -82,6 +99,18 @@ TEST(Jwt, RequiredClaimsAndTheirTypes) {
     EXPECT_EQ(parse_fault(with(member, "null")), TokenFault::kClaims) << member;
     EXPECT_EQ(parse_fault(with(member, "")), std::nullopt) << member;
   }
+}
+
+// What a double cannot hold is no number at all, in whatever claim.
+TEST(Jwt, NumbersThatDoNotFit) {
+  for (const char* member : {"exp", "iat", "nbf", "x"}) {
+    for (const char* value : {"1e400", "-1e400", "1e-400", "NaN", "Infinity", "0x10", "01", "1.", "+1"})
+      EXPECT_EQ(parse_fault(with(member, value)), TokenFault::kMalformed) << member << value;
+  }
+  for (const char* value : {"-0.1", "-1e300", "1e300", "9007199254740993", "false", "[1]", R"("0")"})
+    EXPECT_EQ(check(with("nbf", value), rules()), TokenFault::kClaims) << value;
+  EXPECT_EQ(check(with("nbf", "-0"), rules()), std::nullopt);
+  EXPECT_EQ(check(with("nbf", "1700000060.999"), rules()), std::nullopt) << "whole seconds count";
 }
 
 TEST(Jwt, DatesMayHaveFractions) {
@@ -112,7 +141,9 @@ TEST(Jwt, PayloadIsStrictJson) {
        {""s, "null"s, "[]"s, "\"x\""s, good + "x", good + "\0"s, "\xef\xbb\xbf" + good, good + good,
         with("sub", R"("a")").insert(1, R"("sub":"b",)"),
         with("sub", R"("a")").insert(1, R"("\u0073ub":"b",)"), with("sub", R"("a\u0000b")"),
-        with("sub", "\"\xff\""), with("x", R"({"a":1,"a":2})")}) {
+        with("sub", "\"\xff\""), with("x", R"({"a":1,"a":2})"), with("sub", R"("\ud800")"),
+        with("sub", R"("\udc00\ud800")"), with("x", R"("\u0000")"), with("x", "\"\n\""),
+        with("x", std::string(40, '[') + std::string(40, ']')), good + "\n{}"}) {
     EXPECT_EQ(parse_fault(payload), TokenFault::kMalformed) << payload;
   }
   for (size_t length = 0; length < good.size(); ++length)
@@ -131,6 +162,10 @@ TEST(Jwt, IssuerAndAudienceAreExact) {
        {R"("Qufabric-cli")", R"("qufabric-cli ")", R"("qufabric")", "[]", R"([""])", R"(["x","y"])"})
     EXPECT_EQ(check(with("aud", audience), rules()), TokenFault::kAudience) << audience;
   EXPECT_EQ(check(with("aud", R"(["x","qufabric-cli"])"), rules()), std::nullopt);
+  // The authorized party is nobody's business here (OpenID Connect Core section 3.1.3.7 leaves it to
+  // extensions); who wants one has it among the required_claims.
+  for (const char* azp : {R"("x")", R"("qufabric-cli")", "7", "null"})
+    EXPECT_EQ(check(with("azp", azp), rules()), std::nullopt) << azp;
   TokenRules none = rules();
   none.audiences.clear();
   EXPECT_EQ(check(kGood, none), TokenFault::kAudience) << "no audience is configured: none is good";

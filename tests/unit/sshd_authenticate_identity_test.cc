@@ -32,6 +32,10 @@ TEST_F(Identities, UserIdClaim) {
   expect_refused(by_certificate(certificate(token())), TokenFault::kSubject, "oid");
   expect_refused(by_certificate(certificate(token({{"oid", "\"\""}}))), TokenFault::kSubject);
   expect_refused(by_certificate(certificate(token({{"oid", "5"}}))), TokenFault::kSubject);
+  expect_refused(by_certificate(certificate(token({{"oid", R"("u-1\u001b")"}}))), TokenFault::kSubject,
+                 "control characters");
+  expect_refused(by_certificate(certificate(token({{"oid", "\"" + std::string(901, 'u') + "\""}}))),
+                 TokenFault::kSubject, "longer than 900");
 }
 
 TEST_F(Identities, EmailAsUserIdMustBeVerified) {

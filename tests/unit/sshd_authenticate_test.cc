@@ -359,6 +359,21 @@ TEST_F(SeveralIssuers, AnUnknownKeyAsksEachOnce) {
   EXPECT_EQ(key_sets_.refreshes, (std::map<std::string, int>{{"corp", 1}, {"partner", 1}}));
 }
 
+// Its own issuer's set is missing, and the key is none of the other's: the former is why, and what to see to.
+TEST_F(SeveralIssuers, AMissingKeySetSaysMoreThanAnUnknownKey) {
+  auto jwt = sign_jwt(provider_, "k9", payload_of(claims_));
+  for (const char* missing : {"corp", "partner"}) {
+    auto kept = std::move(key_sets_.sets);
+    key_sets_.set(missing == std::string("corp") ? "partner" : "corp", partner_, "k1");
+    expect_refused(by_certificate(certificate(jwt)), TokenFault::kNoKeySet, missing);
+    key_sets_.sets = std::move(kept);
+  }
+  // a key that is known, and a signature that is wrong, says most
+  key_sets_.sets.erase("corp");
+  expect_refused(by_certificate(certificate(sign_jwt(provider_, "k1", payload_of(claims_)))),
+                 TokenFault::kBadSignature);
+}
+
 // ---- binding ----------------------------------------------------------------------------------------------
 
 TEST_F(Authenticate, BearerIsRefusedUnlessAccepted) {
