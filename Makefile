@@ -194,13 +194,13 @@ RUN := BUILD=$(abspath $(BUILD)) tests/run
 .PHONY: check-deps
 check-deps: $(BUILD)/.deps-test idp
 
-check: all $(UNIT_BINARIES) $(HOSTILE) check-deps
+check: all $(UNIT_BINARIES) $(HOSTILE) $(BUILD)/bench/decisions check-deps
 	@$(RUN) $(UNIT_BINARIES) $(BATS)
 
 unit: $(UNIT_BINARIES)
 	@$(RUN) $(UNIT_BINARIES)
 
-bats: all $(HOSTILE) check-deps
+bats: all $(HOSTILE) $(BUILD)/bench/decisions check-deps
 	@$(RUN) $(BATS)
 
 # The OpenID provider of the tests; once, and quickly when it is there.
@@ -277,7 +277,15 @@ fuzz: $(BUILD)/.deps-dev
 	+$(SANITIZED) $(FUZZ_NAMES:%=run-fuzz-%)
 
 # ---- bench and demo ----------------------------------------------------------------------------------------------
-bench: all $(BUILD)/.deps-bench
+# What only C++ can measure, with Google Benchmark.
+DECISIONS := $(BUILD)/bench/decisions
+$(BUILD)/obj/tests/bench/decisions.o: | $(BUILD)/.deps-test
+$(DECISIONS): $(BUILD)/obj/tests/bench/decisions.o $(BUILD)/libqf.a
+	@mkdir -p $(@D)
+	$(call say,LINK $@)
+	$(Q)$(CXX) $(LDFLAGS_ALL) $^ $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) -lbenchmark -lpthread -o $@
+
+bench: all $(BUILD)/.deps-bench $(DECISIONS)
 	BUILD=$(abspath $(BUILD)) tests/bench/run
 
 demo: all

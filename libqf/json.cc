@@ -21,6 +21,25 @@ namespace {
 constexpr size_t kMostNumberLength = 60;   // cJSON reads 63 bytes and would stumble over the rest
 constexpr double kMostWhole = 0x1p53;      // beyond it a double skips whole numbers
 constexpr size_t kMostKeyInMessage = 100;  // bytes
+constexpr std::string_view kSpace = " \t\r\n";
+
+// The keys of one object. Most have a handful, which a list finds sooner than a tree.
+class Keys {
+ public:
+  // False when it is there already.
+  bool insert(std::string key) {
+    if (!many_.empty()) return many_.insert(std::move(key)).second;
+    if (std::find(few_.begin(), few_.end(), key) != few_.end()) return false;
+    few_.push_back(std::move(key));
+    if (few_.size() > kFew) many_.insert(few_.begin(), few_.end());
+    return true;
+  }
+
+ private:
+  static constexpr size_t kFew = 16;
+  std::vector<std::string> few_;
+  std::set<std::string> many_;  // all of them, when they are many
+};
 
 class Scanner {
  public:
@@ -61,7 +80,7 @@ class Scanner {
     ++at_;
     return true;
   }
-  void space() { at_ = std::min(text_.find_first_not_of(" \t\r\n", at_), text_.size()); }
+  void space() { at_ = std::min(text_.find_first_not_of(kSpace, at_), text_.size()); }
 
   bool value(int depth) {
     switch (next()) {
@@ -86,7 +105,7 @@ class Scanner {
     ++at_;
     space();
     if (skip('}')) return true;
-    std::set<std::string> keys;
+    Keys keys;
     do {
       space();
       size_t start = at_;
@@ -95,7 +114,7 @@ class Scanner {
       if (!string(&key)) return false;
       // the key as it was written: it has no control characters, the decoded one may
       std::string_view written = text_.substr(start, at_ - start);
-      if (!keys.insert(std::move(key)).second) {
+      if (!keys.insert(std::move(key))) {
         return fault(
             "duplicate key " + (written.size() > kMostKeyInMessage ? "(a long one)" : std::string(written)),
             start);
@@ -151,10 +170,19 @@ class Scanner {
     return true;
   }
 
+  // Means itself in a string.
+  static bool is_plain(char c) {
+    auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x20 && byte < 0x80 && c != '"' && c != '\\';
+  }
+
   // Appends to `decoded` when not null.
   bool string(std::string* decoded) {
     size_t start = at_++;
     for (;;) {
+      size_t plain = at_;
+      while (at_ < text_.size() && is_plain(text_[at_])) ++at_;
+      if (decoded != nullptr) decoded->append(text_, plain, at_ - plain);
       if (at_ == text_.size()) return fault("the string does not end", start);
       char c = text_[at_];
       if (c == '"') {
@@ -232,6 +260,40 @@ class Scanner {
   size_t fault_at_ = 0;
 };
 
+// ---- a text that the scan has passed ----------------------------------------------------------------------
+
+// The end of the string that starts with the quote at `at`, one past its closing quote.
+size_t end_of_string(std::string_view text, size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at) {
+    if (text[at] == '\\') ++at;
+  }
+  return at + 1;
+}
+
+// The end of the value that starts at `at`.
+size_t end_of_value(std::string_view text, size_t at) {
+  if (text[at] != '{' && text[at] != '[')
+    return text[at] == '"' ? end_of_string(text, at)
+                           : std::min(text.find_first_of(",]} \t\r\n", at), text.size());
+  for (size_t depth = 0; at < text.size();) {
+    if (text[at] == '"') {
+      at = end_of_string(text, at);
+      continue;
+    }
+    if (text[at] == '{' || text[at] == '[') ++depth;
+    if ((text[at] == '}' || text[at] == ']') && --depth == 0) return at + 1;
+    ++at;
+  }
+  return at;
+}
+
+// What the string means that is written so, quotes included.
+std::string meaning(std::string_view written) {
+  if (written.find('\\') == std::string_view::npos) return std::string(written.substr(1, written.size() - 2));
+  auto value = parse_checked_json(written);
+  return value ? (*value)->valuestring : std::string();
+}
+
 // cJSON holds C strings and prints bytes as they are: what it cannot hold becomes U+FFFD.
 std::string clean(std::string_view value) {
   std::string out;
@@ -279,11 +341,44 @@ void add(cJSON* object, const char* key, cJSON* value) {
 }  // namespace
 
 Result<JsonPtr> parse_json(std::string_view text) {
+  if (auto good = check_json(text); !good) return good.error();
+  return parse_checked_json(text);
+}
+
+Status check_json(std::string_view text) {
   Scanner scanner(text);
   if (!scanner.document()) return scanner.error();
+  return Done{};
+}
+
+Result<JsonPtr> parse_checked_json(std::string_view text) {
   JsonPtr json(::cJSON_ParseWithLengthOpts(text.data(), text.size(), nullptr, 0));
   if (json == nullptr) return Error{ErrorKind::kSystem, ENOMEM, "cannot read JSON"};
   return json;
+}
+
+JsonPieces::JsonPieces(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  of_object_ = text.starts_with('{');
+  if (of_object_ || text.starts_with('[')) rest_ = text.substr(1);
+}
+
+bool JsonPieces::next() {
+  // before a piece stands white space, and a comma but for the first
+  rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\r\n,"), rest_.size()));
+  if (rest_.empty() || rest_[0] == ']' || rest_[0] == '}') {
+    rest_ = {};
+    return false;
+  }
+  if (of_object_) {
+    size_t end = end_of_string(rest_, 0);
+    key_ = meaning(rest_.substr(0, end));
+    rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\r\n:", end), rest_.size()));
+  }
+  size_t end = end_of_value(rest_, 0);
+  value_ = rest_.substr(0, end);
+  rest_.remove_prefix(value_.size());
+  return true;
 }
 
 const cJSON* json_member(const cJSON* object, const char* key) {

@@ -27,6 +27,31 @@ inline constexpr int kJsonMostDepth = 32;
 // "name"`. Time grows with the length times the logarithm of the keys in an object.
 [[nodiscard]] Result<JsonPtr> parse_json(std::string_view text);
 
+// The two halves of parse_json(), for a text that is too large to be held as a tree: the strict scan, with
+// the same errors, and the tree of a text, or of a value in it, that the scan has passed.
+[[nodiscard]] Status check_json(std::string_view text);
+[[nodiscard]] Result<JsonPtr> parse_checked_json(std::string_view text);
+
+// The items of a list or the members of an object, one after the other, as slices of the text that
+// check_json() has passed. Nothing is made of them, so a list of any length costs no memory.
+class JsonPieces {
+ public:
+  // `text` is one value; any but a list or an object has no pieces.
+  explicit JsonPieces(std::string_view text);
+  // Moves to the first and then to the next; false after the last.
+  bool next();
+  [[nodiscard]] bool of_object() const { return of_object_; }
+  // Its key as it means, of_object() only.
+  [[nodiscard]] const std::string& key() const { return key_; }
+  [[nodiscard]] std::string_view value() const { return value_; }
+
+ private:
+  std::string_view rest_;  // from the next piece on; empty after the last
+  bool of_object_ = false;
+  std::string key_;
+  std::string_view value_;
+};
+
 // Members of an object; nothing when the member is missing or has another type (borrowed from the object).
 [[nodiscard]] const cJSON* json_member(const cJSON* object, const char* key);
 [[nodiscard]] std::optional<std::string> json_string(const cJSON* object, const char* key);

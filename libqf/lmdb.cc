@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "libqf/fd.h"
 
 namespace qf {
@@ -22,25 +25,75 @@ MDB_val view(std::string_view bytes) {
   return {bytes.size(), const_cast<char*>(bytes.data())};
 }
 
-Status fill(MDB_env* env, const std::string& path, const std::map<std::string, std::string>& records) {
-  MDB_txn* txn = nullptr;
-  MDB_dbi dbi = 0;
-  if (int code = ::mdb_txn_begin(env, nullptr, 0, &txn); code != 0)
-    return lmdb_error("cannot write " + path, code);
-  int code = ::mdb_dbi_open(txn, nullptr, MDB_CREATE, &dbi);
-  for (auto record = records.begin(); code == 0 && record != records.end(); ++record) {
-    MDB_val key = view(record->first);
-    MDB_val value = view(record->second);
+// What a transaction takes before it is committed: its pages wait in memory until then.
+constexpr size_t kMostWaiting = size_t{32} << 20;  // bytes
+// Room in the map for what a transaction may write: page headers and gaps double the bytes at worst.
+constexpr size_t kRoom = size_t{16} << 20;
+
+// Appends sorted records, in as many transactions as they need. Nobody sees the file before its rename.
+class SortedWriter {
+ public:
+  SortedWriter(MDB_env* env, std::string path) : env_(env), path_(std::move(path)) {}
+  SortedWriter(const SortedWriter&) = delete;
+  SortedWriter& operator=(const SortedWriter&) = delete;
+  ~SortedWriter() { ::mdb_txn_abort(txn_); }
+
+  Status put(std::string_view key, std::string_view value) {
+    size_t bytes = key.size() + value.size() + kOverhead;
+    if (txn_ != nullptr && waiting_ + bytes > kMostWaiting) {
+      if (auto done = commit(); !done) return done;
+    }
+    if (txn_ == nullptr) {
+      if (auto begun = begin(bytes); !begun) return begun;
+    }
+    waiting_ += bytes;
+    MDB_val k = view(key);
+    MDB_val v = view(value);
     // records come sorted, so appending keeps pages full and the write linear
-    code = ::mdb_put(txn, dbi, &key, &value, MDB_APPEND);
+    return status(::mdb_put(txn_, dbi_, &k, &v, MDB_APPEND));
   }
-  if (code != 0) {
-    ::mdb_txn_abort(txn);
-    return lmdb_error("cannot write " + path, code);
+
+  // Also when there was no record: the file is a database all the same.
+  Status finish() {
+    if (txn_ == nullptr) {
+      if (auto begun = begin(0); !begun) return begun;
+    }
+    return commit();
   }
-  if (code = ::mdb_txn_commit(txn); code != 0) return lmdb_error("cannot write " + path, code);
-  return Done{};
-}
+
+ private:
+  static constexpr size_t kOverhead = 64;  // bytes of a record besides key and value, and more
+
+  Status status(int code) const {
+    if (code != 0) return lmdb_error("cannot write " + path_, code);
+    return Done{};
+  }
+
+  // The map grows with the file, and readers map as much as it was in the end: a bound on the address space,
+  // not on the disk.
+  Status begin(size_t least) {
+    MDB_envinfo info = {};
+    MDB_stat stat = {};
+    ::mdb_env_info(env_, &info);
+    ::mdb_env_stat(env_, &stat);
+    size_t used = (info.me_last_pgno + 1) * stat.ms_psize;
+    int code = ::mdb_env_set_mapsize(env_, used + kRoom + 2 * std::max(least, kMostWaiting));
+    if (code == 0) code = ::mdb_txn_begin(env_, nullptr, 0, &txn_);
+    if (code == 0) code = ::mdb_dbi_open(txn_, nullptr, MDB_CREATE, &dbi_);
+    return status(code);
+  }
+
+  Status commit() {
+    waiting_ = 0;
+    return status(::mdb_txn_commit(std::exchange(txn_, nullptr)));
+  }
+
+  MDB_env* env_;  // borrowed
+  std::string path_;
+  MDB_txn* txn_ = nullptr;
+  MDB_dbi dbi_ = 0;
+  size_t waiting_ = 0;  // bytes in the transaction
+};
 
 }  // namespace
 
@@ -95,24 +148,34 @@ void LmdbReader::scan(std::string_view prefix,
 }
 
 Status write_lmdb(const std::string& path, const std::map<std::string, std::string>& records, mode_t mode) {
-  size_t bytes = 0;
-  for (const auto& [key, value] : records) bytes += key.size() + value.size() + 64;
+  auto all = [&](const RecordSink& sink) -> Status {
+    for (const auto& [key, value] : records) {
+      if (auto put = sink(key, value); !put) return put;
+    }
+    return Done{};
+  };
+  return write_sorted_lmdb(path, all, mode);
+}
+
+Status write_sorted_lmdb(const std::string& path, const RecordSource& records, mode_t mode) {
   std::string temporary = path + "." + std::to_string(::getpid());
   ::unlink(temporary.c_str());
   MDB_env* env = nullptr;
   if (int code = ::mdb_env_create(&env); code != 0) return lmdb_error("cannot write " + path, code);
   std::unique_ptr<MDB_env, decltype(&::mdb_env_close)> owner(env, &::mdb_env_close);
-  // A bound on the address space, not on the disk: twice the payload, for page headers and values that leave
-  // gaps, and room for large values, which take whole pages.
-  ::mdb_env_set_mapsize(env, (size_t{16} << 20) + 2 * bytes + records.size() * 64);
-  int code = ::mdb_env_open(env, temporary.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600);
-  Status done = code == 0 ? fill(env, temporary, records) : lmdb_error("cannot write " + temporary, code);
-  owner.reset();
   auto failed = [&](Error error) {
     ::unlink(temporary.c_str());
     return error;
   };
-  if (!done) return failed(done.error());
+  int code = ::mdb_env_open(env, temporary.c_str(), MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOSYNC, 0600);
+  if (code != 0) return failed(lmdb_error("cannot write " + temporary, code));
+  {
+    SortedWriter writer(env, temporary);
+    auto done = records([&](std::string_view key, std::string_view value) { return writer.put(key, value); });
+    if (done) done = writer.finish();
+    if (!done) return failed(done.error());
+  }
+  owner.reset();
   auto file = open_file(temporary, O_RDWR);
   if (!file) return failed(file.error());
   if (::fchmod(file->get(), mode) != 0) return failed(system_error("cannot set the mode of " + temporary));

@@ -56,7 +56,13 @@ class LmdbReader {
   unsigned int dbi_ = 0;
 };
 
+// Gives all records of a database, in the order of their keys (bytes), to the function that it is called
+// with, and stops at the first error of that one. So a database of any size is written without being held.
+using RecordSink = std::function<Status(std::string_view key, std::string_view value)>;
+using RecordSource = std::function<Status(const RecordSink& sink)>;
+
 // Writes all records into a new file and renames it into place. Keys at most 511 bytes (LMDB's limit).
+[[nodiscard]] Status write_sorted_lmdb(const std::string& path, const RecordSource& records, mode_t mode);
 [[nodiscard]] Status write_lmdb(const std::string& path, const std::map<std::string, std::string>& records,
                                 mode_t mode);
 

@@ -75,9 +75,9 @@ Result<std::vector<StagedFile>> stage(const Document& document, const Folders& f
     return true;
   };
   bool good =
-      add(stage_database(folders.policy_mdb(), compile_policy(document), kPrivateMode)) &&
+      add(stage_database(folders.policy_mdb(), policy_records(document), kPrivateMode)) &&
       add(stage_database(folders.peers_mdb(),
-                         compile_peers(document, {choices.self, choices.ssh_jwt_cache_ttl}), kPublicMode)) &&
+                         peers_records(document, {choices.self, choices.ssh_jwt_cache_ttl}), kPublicMode)) &&
       add(stage_text(folders.known_hosts(), render_known_hosts(document, settings), kPublicMode)) &&
       add(stage_text(choices_path(folders), choices_text(choices), kPublicMode)) &&
       add(stage_text(config_path, *config, kPublicMode));

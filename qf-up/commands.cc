@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/commands.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -240,6 +241,8 @@ int command_up(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
   if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
+  // what the document of a large fabric took: the supervisor lives on for months
+  ::malloc_trim(0);
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
@@ -255,6 +258,7 @@ int command_up(const Invocation& invocation) {
     // what is in force stays when this goes wrong; the reason has been said
     if (!now) return static_cast<void>(fail(now.error()));
     static_cast<void>(apply_with(again, *now));
+    ::malloc_trim(0);
   };
   return supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
 }

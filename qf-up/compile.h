@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 
+#include "libqf/lmdb.h"
 #include "qf-up/document.h"
 
 namespace qf {
@@ -19,6 +20,12 @@ struct LocalFacts {
   uint32_t jwt_cache_ttl = 0;  // seconds
 };
 
+// The records one at a time and in order, for a file; the document must live as long. Besides them they take
+// some 20 bytes of memory a name and address.
+[[nodiscard]] RecordSource peers_records(const Document& document, const LocalFacts& local);
+[[nodiscard]] RecordSource policy_records(const Document& document);
+
+// All of them at once: ten times the document, so for small ones.
 [[nodiscard]] Records compile_peers(const Document& document, const LocalFacts& local);
 [[nodiscard]] Records compile_policy(const Document& document);
 

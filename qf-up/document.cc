@@ -5,6 +5,7 @@
 #include "libqf/json.h"
 #include "libqf/text.h"
 #include "qf-up/document_parts.h"
+#include "qf-up/document_root.h"
 #include "qf-up/json_place.h"
 #include "qf-up/names.h"
 
@@ -81,9 +82,9 @@ void read_head(ObjectReader& object, Document& document) {
   object.not_yet("expires");
 }
 
-void read_root(DocumentReader& reader, const cJSON* root) {
+void read_root(DocumentReader& reader, const DocumentRoot& root) {
   Place place;
-  ObjectReader object(root, place, reader.faults);
+  ObjectReader object(root.tree.get(), place, reader.faults, &root.texts);
   if (!object.is_object()) return;
   read_head(object, reader.document);
   object.list("issuers", Need::kOptional,
@@ -92,7 +93,7 @@ void read_root(DocumentReader& reader, const cJSON* root) {
              [&](const std::string& name, const cJSON* value, const Place& at) {
                read_user_group(reader, name, value, at);
              });
-  check_group_maps(reader, root, place);
+  check_group_maps(reader, root.tree.get(), place);
   object.list("peers", Need::kOptional,
               [&](const cJSON* value, const Place& at) { read_peer(reader, value, at); });
   object.map("peer_groups", Need::kOptional,
@@ -121,15 +122,17 @@ std::string spelled_otherwise(DocumentReader& reader, const std::string& name) {
 
 Result<Document, std::vector<Fault>> read_document(std::string_view text) {
   if (text.size() > kMostDocumentBytes) return std::vector<Fault>{{"$", "the document is longer than 1 GiB"}};
-  auto json = parse_json(text);
-  if (!json) return std::vector<Fault>{{json_place(text, json.error().what), json.error().text()}};
+  if (auto json = check_json(text); !json)
+    return std::vector<Fault>{{json_place(text, json.error().what), json.error().text()}};
   Document document;
   Faults faults;
   // First and alone: each such string would also be wrong as the name or the address that it is meant to be.
-  check_characters(json->get(), Place(), faults);
+  check_characters(text, Place(), faults);
   if (!faults.empty()) return faults.take();
+  auto root = read_document_root(text);
+  if (!root) return std::vector<Fault>{{"$", root.error().text()}};
   DocumentReader reader{document, faults};
-  read_root(reader, json->get());
+  read_root(reader, *root);
   if (!faults.empty()) return faults.take();
   document.hash = hex(sha256(text));
   return document;

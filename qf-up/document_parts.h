@@ -18,9 +18,8 @@ struct DocumentReader {
   std::unordered_set<std::string> issuer_names = {};
   std::unordered_set<std::string> issuer_urls = {};
   bool any_email_domains = false;
-  std::unordered_map<std::string, size_t> peers_by_name = {};            // lower case -> index
-  std::unordered_map<std::string, size_t> peers_by_reachable_name = {};  // short and full names, lower case
-  std::unordered_map<std::string, size_t> peers_by_address = {};         // canonical
+  std::unordered_map<std::string, size_t> peers_by_name = {};     // lower case -> index
+  std::unordered_map<std::string, size_t> peers_by_address = {};  // canonical
   std::unordered_set<std::string> peer_groups_lower = {};
   std::unordered_set<std::string> policy_names = {};
 };

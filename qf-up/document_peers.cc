@@ -17,29 +17,40 @@ const std::string& name_of(const DocumentReader& reader, size_t peer) {
   return reader.document.peers[peer].record.name;
 }
 
-// Notes a name under which `peer` can be reached; a fault when it leads to another peer already.
-void claim_name(DocumentReader& reader, ObjectReader& object, const std::string& name, size_t peer) {
-  auto [found, fresh] = reader.peers_by_reachable_name.emplace(name, peer);
-  if (fresh || found->second == peer) return;
-  object.fault("name", quoted(name) + " would also be the peer " + quoted(name_of(reader, found->second)));
+// What is wrong with a name by itself.
+NameFault fault_of_name(const DocumentReader& reader, const std::string& name) {
+  if (auto fault = peer_name_fault(name)) return quoted(name) + ": " + *fault;
+  if (name.size() + 1 + reader.document.domain.size() > 253)
+    return "with the domain the name is longer than 253 bytes";
+  return std::nullopt;
+}
+
+// A peer can be reached as NAME and as NAME.DOMAIN, and neither may lead to another peer. All in lower case.
+void check_reachable_names(DocumentReader& reader, ObjectReader& object, const std::string& name) {
+  auto check = [&](const std::string& reachable, const std::string& other) {
+    auto found = reader.peers_by_name.find(other);
+    if (found == reader.peers_by_name.end() || fault_of_name(reader, other)) return;
+    object.fault("name",
+                 quoted(reachable) + " would also be the peer " + quoted(name_of(reader, found->second)));
+  };
+  const std::string ending = "." + reader.document.domain;
+  if (name.ends_with(ending)) check(name, name.substr(0, name.size() - ending.size()));
+  check(name + ending, name + ending);
 }
 
 void read_peer_name(DocumentReader& reader, ObjectReader& object, PeerRecord& record, size_t peer) {
   auto name = object.text("name", Need::kRequired);
   if (!name) return;
   record.name = *name;
-  std::string full = lower(*name) + "." + reader.document.domain;
   auto [found, fresh] = reader.peers_by_name.emplace(lower(*name), peer);
-  if (auto fault = peer_name_fault(*name)) return object.fault("name", quoted(*name) + ": " + *fault);
-  if (full.size() > 253) return object.fault("name", "with the domain the name is longer than 253 bytes");
+  if (auto fault = fault_of_name(reader, *name)) return object.fault("name", *fault);
   if (!fresh) {
     const std::string& other = name_of(reader, found->second);
     return object.fault(
         "name", other == *name ? "two peers have the name " + quoted(*name)
                                : quoted(*name) + " and " + quoted(other) + " differ by letter case only");
   }
-  claim_name(reader, object, lower(*name), peer);
-  claim_name(reader, object, full, peer);
+  check_reachable_names(reader, object, found->first);
 }
 
 void read_addresses(DocumentReader& reader, ObjectReader& object, PeerRecord& record, size_t peer) {

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/host_patterns.h"
 
-#include <set>
-
 #include "libqf/address.h"
-#include "libqf/text.h"
 
 namespace qf {
 
@@ -19,55 +16,44 @@ std::string v4_glob(const std::string& address, size_t parts) {
   return address.substr(0, at) + "*";
 }
 
-// The finest globs that are few.
-std::set<std::string> v4_globs(const std::vector<std::string>& addresses) {
-  std::set<std::string> globs;
-  for (size_t parts : {3U, 2U, 1U}) {
-    globs.clear();
-    for (const auto& address : addresses) globs.insert(v4_glob(address, parts));
-    if (globs.size() <= kMostGlobs) break;
-  }
-  return globs;  // by the first part at most 223
-}
-
-// By the first group: what follows it has several spellings, which a user may type.
-std::set<std::string> v6_globs(const std::vector<std::string>& addresses) {
-  std::set<std::string> globs;
-  for (const auto& address : addresses) globs.insert(address.substr(0, address.find(':')) + ":*");
-  if (globs.size() > kMostGlobs) return {"*:*"};
-  return globs;
-}
-
-std::set<std::string> name_globs(const std::vector<std::string>& names, const std::string& domain) {
-  std::set<std::string> globs = {"*." + domain};
-  for (const auto& name : names) {
-    if (!name.ends_with("." + domain)) globs.insert("*" + name.substr(name.rfind('.')));
-    if (globs.size() > kMostGlobs) return {"*.*"};
-  }
-  return globs;
+// One more than is few is enough to know that they are many.
+void add_glob(std::set<std::string>& globs, std::string glob) {
+  if (globs.size() <= kMostGlobs) globs.insert(std::move(glob));
 }
 
 }  // namespace
 
-std::vector<std::vector<std::string>> host_patterns(const std::vector<std::string>& hosts,
-                                                    const std::string& domain) {
-  std::vector<std::string> v4, v6, dotted;
-  bool short_names = false;
-  for (const auto& host : hosts) {
-    if (host.find(':') != std::string::npos) {
-      v6.push_back(host);
-    } else if (canonical_address(host)) {
-      v4.push_back(host);
-    } else if (host.find('.') != std::string::npos) {
-      dotted.push_back(host);
-    } else {
-      short_names = true;
-    }
+HostPatterns::HostPatterns(const std::string& domain) : domain_(domain), names_({"*." + domain}) {}
+
+void HostPatterns::add(const std::string& host) {
+  if (host.find(':') != std::string::npos) {
+    // by the first group: what follows it has several spellings, which a user may type
+    add_glob(v6_, host.substr(0, host.find(':')) + ":*");
+  } else if (canonical_address(host)) {
+    add_v4(host);
+  } else if (host.find('.') == std::string::npos) {
+    short_names_ = true;
+  } else if (!host.ends_with("." + domain_)) {
+    add_glob(names_, "*" + host.substr(host.rfind('.')));
   }
+}
+
+void HostPatterns::add_v4(const std::string& address) {
+  add_glob(v4_[0], v4_glob(address, 3));
+  add_glob(v4_[1], v4_glob(address, 2));
+  v4_[2].insert(v4_glob(address, 1));  // at most 223
+}
+
+std::vector<std::vector<std::string>> HostPatterns::lists() const {
   std::vector<std::string> patterns;
-  for (const auto& globs : {name_globs(dotted, domain), v4_globs(v4), v6_globs(v6)})
+  auto append = [&](const std::set<std::string>& globs) {
     patterns.insert(patterns.end(), globs.begin(), globs.end());
-  if (!short_names) return {patterns};
+  };
+  append(names_.size() > kMostGlobs ? std::set<std::string>{"*.*"} : names_);
+  // the finest that are few
+  append(v4_[0].size() <= kMostGlobs ? v4_[0] : v4_[1].size() <= kMostGlobs ? v4_[1] : v4_[2]);
+  append(v6_.size() > kMostGlobs ? std::set<std::string>{"*:*"} : v6_);
+  if (!short_names_) return {patterns};
   return {{"*", "!*.*", "!*:*"}, patterns};
 }
 

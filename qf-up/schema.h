@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,12 +49,17 @@ class Faults {
   std::vector<Fault> all_;
 };
 
-// A fault for every string and name of a member that has a control character (C0, DEL), at any depth. The
-// parser bounds the depth. A line break in a client_id or a subject would forge lines of what is made of it.
-void check_characters(const cJSON* value, const Place& place, Faults& faults);
+// A fault for every string and name of a member that has a control character (C0, DEL), at any depth of a
+// text that check_json() has passed, which bounds the depth. A line break in a client_id or a subject would
+// forge lines of what is made of it.
+void check_characters(std::string_view text, const Place& place, Faults& faults);
 
 // The string at a place; a fault and nothing when it is none or empty.
 [[nodiscard]] std::optional<std::string> read_text(const cJSON* value, const Place& place, Faults& faults);
+
+// Lists and objects of a tree that are empty in it because they are long: their texts, of which a reader
+// makes one item or member at a time.
+using LeftAsText = std::map<const cJSON*, std::string_view>;
 
 enum class Need { kRequired, kOptional };
 
@@ -61,7 +67,8 @@ enum class Need { kRequired, kOptional };
 // asked for and does not start with "x-" is a fault.
 class ObjectReader {
  public:
-  ObjectReader(const cJSON* value, const Place& place, Faults& faults);
+  // Members of the object that `texts` names can be read with list() and map() only.
+  ObjectReader(const cJSON* value, const Place& place, Faults& faults, const LeftAsText* texts = nullptr);
 
   [[nodiscard]] std::optional<std::string> text(const char* key, Need need);
   [[nodiscard]] std::optional<int64_t> integer(const char* key, Need need, int64_t least, int64_t most);
@@ -77,22 +84,17 @@ class ObjectReader {
   // whose keys are names that the admin chose. Both stop when there are too many faults.
   template <class F>
   void list(const char* key, Need need, F each) {
-    const cJSON* items = typed(key, need, cJSON_Array);
     Place place = place_.member(key);
     size_t index = 0;
-    for (const cJSON* i = items == nullptr ? nullptr : items->child; i != nullptr && !faults_.full();
-         i = i->next) {
-      each(i, place.item(index++));
-    }
+    children(typed(key, need, cJSON_Array),
+             [&](const char*, const cJSON* value) { each(value, place.item(index++)); });
   }
   template <class F>
   void map(const char* key, Need need, F each) {
-    const cJSON* members = typed(key, need, cJSON_Object);
     Place place = place_.member(key);
-    for (const cJSON* i = members == nullptr ? nullptr : members->child; i != nullptr && !faults_.full();
-         i = i->next) {
-      each(std::string(i->string), i, place.member(i->string));
-    }
+    children(typed(key, need, cJSON_Object), [&](const char* name, const cJSON* value) {
+      each(std::string(name), value, place.member(name));
+    });
   }
   [[nodiscard]] bool has(const char* key) const { return json_member(object_, key) != nullptr; }
   // A list or an object is there and has nothing in it.
@@ -109,9 +111,26 @@ class ObjectReader {
 
  private:
   const cJSON* typed(const char* key, Need need, int type);
+  // Calls each(name, value) for what is in a list, without names, or in an object.
+  template <class F>
+  void children(const cJSON* parent, F each) {
+    if (parent == nullptr) return;
+    auto text = texts_ == nullptr ? LeftAsText::const_iterator() : texts_->find(parent);
+    if (texts_ != nullptr && text != texts_->end()) {
+      JsonPieces pieces(text->second);
+      while (!faults_.full() && pieces.next()) {
+        auto value = parse_checked_json(pieces.value());
+        if (!value) return fault(value.error().text());
+        each(pieces.key().c_str(), value->get());
+      }
+      return;
+    }
+    for (const cJSON* i = parent->child; i != nullptr && !faults_.full(); i = i->next) each(i->string, i);
+  }
   const cJSON* object_ = nullptr;  // null: not an object
   const Place& place_;
   Faults& faults_;
+  const LeftAsText* texts_;  // may be null
   std::vector<const char*> known_;
 };
 

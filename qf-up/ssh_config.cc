@@ -81,13 +81,20 @@ std::string block_options(const Document& document, const SshConfigSettings& set
 }
 
 std::vector<std::vector<std::string>> host_lists(const Document& document) {
+  bool listed = count_listed(document) <= kMostListedPeers;
   std::vector<std::string> hosts;
+  HostPatterns patterns(document.domain);
   for (const auto& peer : document.peers) {
     if (!in_config(peer)) continue;
-    auto names = reachable_names(peer.record, document.domain);
-    hosts.insert(hosts.end(), names.begin(), names.end());
+    for (auto& name : reachable_names(peer.record, document.domain)) {
+      if (listed) {
+        hosts.push_back(std::move(name));
+      } else {
+        patterns.add(name);
+      }
+    }
   }
-  if (count_listed(document) > kMostListedPeers) return host_patterns(hosts, document.domain);
+  if (!listed) return patterns.lists();
   return {hosts};
 }
 

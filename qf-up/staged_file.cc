@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "libqf/fd.h"
-#include "libqf/lmdb.h"
 
 namespace qf {
 
@@ -59,11 +58,10 @@ Result<StagedFile> stage_text(const std::string& path, std::string_view content,
   return StagedFile(temporary_for(path), path);
 }
 
-Result<StagedFile> stage_database(const std::string& path, const std::map<std::string, std::string>& records,
-                                  mode_t mode) {
+Result<StagedFile> stage_database(const std::string& path, const RecordSource& records, mode_t mode) {
   if (auto good = check_place(path); !good) return good.error();
   remove_leftovers(path);
-  auto written = write_lmdb(temporary_for(path), records, mode);
+  auto written = write_sorted_lmdb(temporary_for(path), records, mode);
   if (!written) return written.error();
   return StagedFile(temporary_for(path), path);
 }

@@ -5,10 +5,10 @@
 
 #include <sys/types.h>
 
-#include <map>
 #include <string>
 #include <string_view>
 
+#include "libqf/lmdb.h"
 #include "libqf/result.h"
 
 namespace qf {
@@ -31,8 +31,7 @@ class StagedFile {
 };
 
 [[nodiscard]] Result<StagedFile> stage_text(const std::string& path, std::string_view content, mode_t mode);
-[[nodiscard]] Result<StagedFile> stage_database(const std::string& path,
-                                                const std::map<std::string, std::string>& records,
+[[nodiscard]] Result<StagedFile> stage_database(const std::string& path, const RecordSource& records,
                                                 mode_t mode);
 
 }  // namespace qf

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures under load: many logins at once, many connections that do nothing."""
+"""Figures under load: many logins at once, many connections that do nothing, and all of them withdrawn by an apply."""
 import concurrent.futures
+import json
 import os
+import selectors
 import shutil
+import subprocess
 import sys
 import time
 
@@ -42,6 +45,19 @@ def credential(stage):
     return key
 
 
+def connections(stage, count, ours=True, port=FABRIC_PORT):
+    """As many that are logged in."""
+    clients, key = [], ""
+    for i in range(count):
+        if i % 100 == 0:
+            key = credential(stage) if ours else f"{stage.home}/.ssh/id_ed25519"
+        clients.append(Connection(stage.address, port))
+        clients[-1].hello()
+        clients[-1].exchange_keys()
+        clients[-1].login(stage.user, key, certificate=ours)
+    return clients
+
+
 def crowd(stage, table):
     """Connections that are logged in and do nothing: the memory of each, and the processor time of all. The clients
     are sockets in this process: a thousand ssh would need more memory than what is measured."""
@@ -51,14 +67,8 @@ def crowd(stage, table):
     for ours, root, port in ((True, stage.qf_up.pid, FABRIC_PORT), (False, stage.sshd.pid, stage.sshd_port)):
         resting = 3 if ours else 0
         until("the server is idle", lambda: len(descendants(root)) <= resting)
-        before, clients, key = descendants(root), [], ""
-        for i in range(count):
-            if i % 100 == 0:
-                key = credential(stage) if ours else f"{stage.home}/.ssh/id_ed25519"
-            clients.append(Connection(stage.address, port))
-            clients[-1].hello()
-            clients[-1].exchange_keys()
-            clients[-1].login(stage.user, key, certificate=ours)
+        before = descendants(root)
+        clients = connections(stage, count, ours, port)
         until(f"{count} idle connections", lambda: len(descendants(root) - before) == 2 * count, 60)
         start = cpu_seconds(descendants(root))
         # time in which nothing must happen
@@ -70,3 +80,55 @@ def crowd(stage, table):
         until("they are gone", lambda: len(descendants(root)) <= resting, 60)
     table.add(f"PSS of an idle connection ({count:,})", memory[0], memory[1], "KiB", memory[0] / memory[1], 0.6)
     table.add_limit(f"processor time of {count:,} idle connections", busy[0] * 1000, busy[1] * 1000, "ms/s", 10)
+
+
+def change(stage, changed):
+    """Applies the server's document after changed(document), with the next serial."""
+    with open(f"{stage.folder}/server/config/fabric.json") as current:
+        document = json.load(current)
+    document["serial"] += 1
+    changed(document)
+    stage.write_document("server", document)
+    subprocess.run([f"{stage.bin}/qf-up", "apply", *stage.folders("server")], check=True, capture_output=True)
+
+
+def ended(clients, seconds):
+    """Waits until the server has closed them all; how many it has not."""
+    left = {client.socket for client in clients}
+    deadline = time.monotonic() + seconds
+    with selectors.DefaultSelector() as selector:
+        for socket in left:
+            selector.register(socket, selectors.EVENT_READ)
+        while left and time.monotonic() < deadline:
+            for key, _ in selector.select(deadline - time.monotonic()):
+                try:
+                    gone = not key.fileobj.recv(1 << 16)  # what it says before its end is read away
+                except OSError:
+                    gone = True
+                if gone:
+                    selector.unregister(key.fileobj)
+                    left.discard(key.fileobj)
+    return len(left)
+
+
+def revoke(stage, table):
+    """The user of many live sessions is taken out of the only group that may log in."""
+    count = 20 if QUICK else 1000
+    figure = f"from apply to the end of {count:,} sessions that it withdraws"
+    root = stage.qf_up.pid
+    until("the server is idle", lambda: len(descendants(root)) <= 3, 60)
+    clients = connections(stage, count)
+    start = time.perf_counter()
+    change(stage, lambda document: document["user_groups"].update(people=[]))
+    applied = time.perf_counter()
+    left = ended(clients, 10)
+    done = time.perf_counter()
+    for client in clients:
+        client.socket.close()
+    change(stage, lambda document: document["user_groups"].update(people=[f"machine:{stage.user}"]))
+    until("they are gone", lambda: len(descendants(root)) <= 3, 60)
+    if left > 0:
+        return table.add_failure(figure, f"{left:,} live on", 1)
+    with open(f"{stage.folder}/server/state/audit.log") as log:
+        revoked = sum(1 for line in log if json.loads(line).get("event") == "revoked")
+    table.add_limit(figure, done - applied, None, "s", 1, f"{done - start:.2g} s with the apply; {revoked:,} in the audit log")

@@ -144,6 +144,9 @@ TEST(Fd, ReadFileIsBounded) {
   ASSERT_FALSE(longer);
   EXPECT_EQ(longer.error().kind, ErrorKind::kInput);
   EXPECT_EQ(longer.error().text(), path + " is longer than 49999 bytes");
+  // all hole: to read it would take the time, and the memory, of 8 TiB
+  ASSERT_EQ(::truncate(path.c_str(), int64_t{1} << 43), 0);
+  EXPECT_EQ(read_file(path, size_t{1} << 42).error().kind, ErrorKind::kInput);
   EXPECT_FALSE(read_file("/dev/zero", 100'000)) << "must not read for ever";
   EXPECT_EQ(read_file(scratch.path(), 10).error().sys, EISDIR);
 }

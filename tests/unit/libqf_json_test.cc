@@ -221,5 +221,46 @@ TEST(Json, WriterMakesOnlyWhatTheParserTakes) {
   EXPECT_EQ(json_integer(json->get(), "twice"), 2);
 }
 
+std::vector<std::string> pieces_of(std::string_view text) {
+  EXPECT_TRUE(check_json(text)) << text;
+  std::vector<std::string> all;
+  JsonPieces pieces(text);
+  while (pieces.next())
+    all.push_back((pieces.of_object() ? pieces.key() + "=" : "") + std::string(pieces.value()));
+  EXPECT_FALSE(pieces.next()) << "the end stays the end";
+  return all;
+}
+
+TEST(JsonPieces, AreWhatTheTextHas) {
+  using Pieces = std::vector<std::string>;
+  for (const char* none : {"[]", "{}", " [ ] ", "\n{ }\n", "1", "\"[1]\"", "null"})
+    EXPECT_EQ(pieces_of(none), Pieces{});
+  EXPECT_EQ(pieces_of("[1]"), Pieces{"1"});
+  EXPECT_EQ(pieces_of(" [ -1.5e3 ,true,\tnull , \"a\" ,[],{ }\n] "),
+            (Pieces{"-1.5e3", "true", "null", "\"a\"", "[]", "{ }"}));
+  EXPECT_EQ(pieces_of(R"({"a":1 , "b" : [ {"c":"]}"} , 2],"":"x"})"),
+            (Pieces{"a=1", R"(b=[ {"c":"]}"} , 2])", R"(="x")"}));
+  EXPECT_EQ(pieces_of(R"(["a\"],\\","b\\"])"), (Pieces{R"("a\"],\\")", R"("b\\")"}));
+  // a key is given as it means
+  EXPECT_EQ(pieces_of(R"({"\u0061\"b":1})"), Pieces{"a\"b=1"});
+}
+
+// Every value of a tree is a piece, and reads back the same.
+TEST(JsonPieces, AgreeWithTheTree) {
+  constexpr std::string_view kText =
+      R"({"a":[1,[2,{"b":"\u00e9"}],"x\\"],"c":{"d":null,"e f":[true,false]},"g":-0.5})";
+  auto tree = parse_json(kText);
+  ASSERT_TRUE(tree);
+  JsonPieces pieces(kText);
+  for (const cJSON* i = (*tree)->child; i != nullptr; i = i->next) {
+    ASSERT_TRUE(pieces.next());
+    EXPECT_EQ(pieces.key(), i->string);
+    auto value = parse_checked_json(pieces.value());
+    ASSERT_TRUE(value);
+    EXPECT_EQ(json_text(value->get()), json_text(i));
+  }
+  EXPECT_FALSE(pieces.next());
+}
+
 }  // namespace
 }  // namespace qf

@@ -140,6 +140,41 @@ TEST(Lmdb, ManyRecordsAndAwkwardSizes) {
   for (const auto& [key, value] : records) ASSERT_EQ(reader.find(key), value) << key.substr(0, 40);
 }
 
+// More than one transaction takes, so that the file is written in several.
+TEST(Lmdb, ManyMegabytesAreWrittenInPieces) {
+  test::Scratch scratch;
+  std::string path = scratch.path("x.mdb");
+  constexpr int kRecords = 1'000'000;
+  auto key = [](int i) { return "key " + std::to_string(10'000'000 + i); };
+  auto written = write_sorted_lmdb(
+      path,
+      [&](const RecordSink& sink) -> Status {
+        for (int i = 0; i < kRecords; ++i) {
+          if (auto put = sink(key(i), std::to_string(i)); !put) return put;
+        }
+        return Done{};
+      },
+      0600);
+  ASSERT_TRUE(written) << written.error().text();
+  LmdbReader reader = open_or_abort(path);
+  for (int i = 0; i < kRecords; ++i) ASSERT_EQ(reader.find(key(i)), std::to_string(i));
+}
+
+TEST(Lmdb, WhatComesOutOfOrderIsRefused) {
+  test::Scratch scratch;
+  std::string path = scratch.path("x.mdb");
+  ASSERT_TRUE(write_lmdb(path, {{"a", "old"}}, 0600));
+  auto written = write_sorted_lmdb(
+      path,
+      [](const RecordSink& sink) -> Status {
+        if (auto put = sink("b", "1"); !put) return put;
+        return sink("a", "2");
+      },
+      0600);
+  EXPECT_FALSE(written);
+  EXPECT_EQ(open_or_abort(path).find("a"), "old");
+}
+
 TEST(Lmdb, BadKeysFailAndChangeNothing) {
   test::Scratch scratch;
   std::string path = scratch.path("x.mdb");

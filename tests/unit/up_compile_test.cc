@@ -120,6 +120,30 @@ TEST(UpCompile, PolicyDatabase) {
   EXPECT_FALSE(record<PolicyRecord>(records, "policy:00000001").enabled);
 }
 
+// LMDB takes them in this order only; names that sort otherwise in lower case, or with what follows them.
+TEST(UpCompile, RecordsComeInTheOrderOfTheirKeys) {
+  std::string text = R"({"format":1,"serial":1,"domain":"f.example","peers":[)";
+  for (const char* name : {"b", "B-2", "a.f", "A", "a-1", "z9", "Z10", "a.f.examples"})
+    text += std::string(R"({"name":")") + name + R"(","addresses":["10.0.0.)" +
+            std::to_string(text.size() % 251) + R"("]},)";
+  text.back() = ']';
+  Document plain = good_document(text + R"(,"peer_groups":{"x":["b","A"],"e":["b"]}})");
+  Document sample = good_document(sample_document());
+  for (const Document* document : {&plain, &sample}) {
+    for (const auto& source : {peers_records(*document, {}), policy_records(*document)}) {
+      std::string last;
+      EXPECT_TRUE(source([&](std::string_view key, std::string_view) -> Status {
+        EXPECT_LT(last, key);
+        last = key;
+        return Done{};
+      }));
+    }
+  }
+  EXPECT_EQ(record<PeerPolicyRecord>(compile_policy(plain), "peer:b").groups,
+            (std::vector<std::string>{"e", "x"}));
+  EXPECT_TRUE(record<PeerPolicyRecord>(compile_policy(plain), "peer:B-2").groups.empty());
+}
+
 TEST(UpCompile, IsReadBackThroughTheDatabases) {
   test::Scratch scratch;
   Document document = good_document(sample_document());

@@ -467,6 +467,44 @@ TEST(UpDocument, ReferencesToAFaultyPeerAreNoFaultsOfTheirOwn) {
   EXPECT_EQ(faults.size(), 1U);
 }
 
+// The order of the keys is free, and a key is what it means, however it is written.
+TEST(UpDocument, KeysComeInAnyOrderAndSpelling) {
+  Document document = good_document(R"( {"policies":[{"name":"p","action":"deny","protocol":"qufabric-ssh",
+      "sources":["g"],"destinations":["a"]}],"peer_groups":{"g":["b"]},"p\u0065ers":[{"name":"a","addresses":[]},
+      {"name":"b","addresses":[]}],"serial":1,"domain":"f.example","format":1} )");
+  EXPECT_EQ(document.peers.size(), 2U);
+  EXPECT_TRUE(document.policies.at(0).sources.at(0).is_group);
+}
+
+TEST(UpDocument, LongMembersOfTheWrongType) {
+  auto only = [](const std::string& member) {
+    return faults_of(R"({"format":1,"serial":1,"domain":"f.example",)" + member + "}");
+  };
+  using Faults = std::vector<std::string>;
+  EXPECT_EQ(only(R"("peers":{"a":{}})"), Faults{"$.peers: expected a list, found an object"});
+  EXPECT_EQ(only(R"("user_groups":["a"])"), Faults{"$.user_groups: expected an object, found a list"});
+  EXPECT_EQ(only(R"("policies":7)"), Faults{"$.policies: expected a list, found a number"});
+  EXPECT_EQ(only(R"("peers":[7])"), Faults{"$.peers[0]: expected an object, found a number"});
+  EXPECT_EQ(only(R"("user_groups":{"a":7})"),
+            Faults{"$.user_groups.a: expected a list of \"ISSUER:SUBJECT\""});
+}
+
+TEST(UpDocument, ANameThatIsAnotherPeersFullName) {
+  auto of = [](const char* first, const char* second) {
+    return faults_of(R"({"format":1,"serial":1,"domain":"f.example","peers":[{"name":")" +
+                     std::string(first) + R"(","addresses":[]},{"name":")" + second +
+                     R"(","addresses":[]}]})");
+  };
+  EXPECT_EQ(of("db1.f.example", "DB1"),
+            std::vector<std::string>{
+                "$.peers[1].name: \"db1.f.example\" would also be the peer \"db1.f.example\""});
+  EXPECT_EQ(of("Db1", "db1.F.example"),
+            std::vector<std::string>{"$.peers[1].name: \"db1.f.example\" would also be the peer \"Db1\""});
+  EXPECT_TRUE(of("db1", "f.example").empty());
+  // a faulty name is nobody's
+  EXPECT_EQ(of("-", "-.f.example").size(), 2U);
+}
+
 // A quadratic check would take minutes here, which the time that tests/run prints would show.
 TEST(UpDocument, HundredThousandPeersAreRead) {
   EXPECT_EQ(good_document(test::large_document(100'000)).peers.size(), 100'000U);

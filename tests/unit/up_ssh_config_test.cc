@@ -166,6 +166,13 @@ TEST(UpSshConfig, IncludeIsFound) {
     EXPECT_FALSE(includes_file(bad, path)) << bad;
 }
 
+std::vector<std::vector<std::string>> host_patterns(const std::vector<std::string>& hosts,
+                                                    const std::string& domain) {
+  HostPatterns patterns(domain);
+  for (const auto& host : hosts) patterns.add(host);
+  return patterns.lists();
+}
+
 TEST(UpHostPatterns, CoverEveryKindOfName) {
   auto lists = host_patterns({"db1", "db1.f.example", "web.prod", "10.1.2.3", "10.1.9.9", "fd00::1", "::1"},
                              "f.example");
