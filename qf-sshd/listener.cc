@@ -34,9 +34,8 @@ namespace qf {
 
 namespace {
 
-constexpr auto kPolicyInterval = std::chrono::seconds(1);  // how often a new policy.mdb is looked for
-constexpr auto kAcceptPause = std::chrono::seconds(1);     // after running out of descriptors
-constexpr auto kListenPause = std::chrono::seconds(5);     // before an address is tried again
+constexpr auto kAcceptPause = std::chrono::seconds(1);  // after running out of descriptors
+constexpr auto kListenPause = std::chrono::seconds(5);  // before an address is tried again
 
 unsigned random_percent() {
   return static_cast<unsigned char>(random_bytes(1)[0]) * 100U / 256U;

@@ -39,10 +39,9 @@ constexpr auto kLastWords =
 constexpr auto kWithdrawn =
     std::chrono::milliseconds(1500);                      // for a client whose access is withdrawn to hang up
 constexpr auto kHangUp = std::chrono::milliseconds(700);  // of it, for its sessions to end by themselves
-constexpr auto kPolicyInterval = std::chrono::seconds(1);  // without a listener: to look for a new policy
-constexpr time_t kSendSeconds = 10;                        // a net that does not read is ended
-constexpr size_t kMostWords = 900;                         // bytes of a Disconnect
-constexpr int kTunnelBuffer = 1 << 20;                     // bytes, each direction of a tunnel's stream
+constexpr time_t kSendSeconds = 10;                       // a net that does not read is ended
+constexpr size_t kMostWords = 900;                        // bytes of a Disconnect
+constexpr int kTunnelBuffer = 1 << 20;                    // bytes, each direction of a tunnel's stream
 
 struct NetLink {
   MessageSocket socket;

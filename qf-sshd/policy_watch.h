@@ -5,11 +5,14 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <string>
 
 #include "libqf/fd.h"
 
 namespace qf {
+
+inline constexpr auto kPolicyInterval = std::chrono::seconds(1);  // how often changed() is asked at least
 
 class PolicyWatch {
  public:

@@ -7,8 +7,10 @@ load helpers
 
 setup_file() {
   fabric_begin && fabric_write && server_start --enable-ssh-local-port-forwarding --enable-ssh-remote-port-forwarding && warm
-  background "$QF/echo.log" "$PYTHON" "$TOP/tests/bats/servers/echo.py" "$QF/echo.port" 127.0.0.1 ::1
-  until_true 60 test -s "$QF/echo.port"
+  # says back each line as it comes
+  free_port >"$QF/echo.port"
+  background "$QF/echo.log" socat "TCP-LISTEN:$(cat "$QF/echo.port"),bind=127.0.0.1,reuseaddr,fork" EXEC:cat
+  until_true 60 listening "$(cat "$QF/echo.port")"
 }
 teardown_file() { fabric_end; }
 setup() { ECHO=$(cat "$QF/echo.port") && chmod 777 "$QF/home"; }
@@ -18,6 +20,7 @@ teardown() {
   fabric_apply
 }
 
+listening() { ss -Hltn "sport = :$1" | grep -q .; }
 free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 # live NAME [WORD…]: a session that waits, in the background; returns when it runs. WORD: of env, or options of ssh.
@@ -159,7 +162,7 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
 
 # forwarding OPTION…: a master connection with these options.
 forwarding() {
-  rm -f "$QF/home/control"
+  rm -f "$QF/home/control" "$QF/forward.log"
   background_as "$CLIENT" "$QF/forward.log" ssh -F "$CONF" -l "$TARGET" -o ExitOnForwardFailure=yes -S "$QF/home/control" -M "$@" server \
     'echo running; sleep 400'
   LIVE=$PID
@@ -197,7 +200,7 @@ no_connection() { ! ss -Htn state established "sport = :$1" | grep -q .; }
   until_true 60 no_connection "$port"
   run -0 kill -0 "$LIVE"
 }
-silent() { ! ss -Hltn "sport = :$1" | grep -q .; }
+silent() { ! listening "$1"; }
 
 # ---- without a listener
 
@@ -208,6 +211,7 @@ silent() { ! ss -Hltn "sport = :$1" | grep -q .; }
   fabric_apply '.policies = []'
   ended alone "access withdrawn by a new policy"
   kill -CONT "$(qf_up)"
+  fabric_apply
   until_true 60 server_answers
 }
 
