@@ -126,6 +126,14 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
   until_true 60 gone "$two" "$began"
 }
 
+@test "a connection on which nothing happens gets its words, too" {
+  background_as "$CLIENT" "$QF/idle.log" ssh -F "$CONF" -l "$TARGET" -S "$QF/home/idle" -M -N server
+  LIVE=$PID
+  until_true 60 as_client ssh -F "$CONF" -S "$QF/home/idle" -O check server
+  fabric_apply '.policies = []'
+  until_true 60 grep -q "access withdrawn by a new policy" "$QF/idle.log"
+}
+
 @test "the issuer is removed from the document, or this peer no longer takes it" {
   live issuer
   fabric_apply '.issuers = [] | .user_groups.people = []'
