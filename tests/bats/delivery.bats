@@ -94,7 +94,7 @@ interrupted_at() {
 @test "the benchmark measures every figure (small sizes)" {
   run -0 env BENCH_QUICK=1 BUILD="$(dirname "$BIN")" TMPDIR="$QF" "$TOP/tests/bench/run"
   for figure in "warm token" "50 ms round trip" "direct, down" "direct, up" "tunnel, to ssh -J down" "tunnel, to ssh -J up" "idle connection" "--match, no peer" "--match, a peer" "16 at once" \
-    "qf-up apply" "its memory" "authorisation decision" "policy.mdb opened for it" "to that among 10" "JWT verification ES256" "sessions that it withdraws" \
+    "qf-up apply" "its memory" "authorisation decision" "policy.mdb opened for it" "to that among 10" "JWT verification ES256" "from apply to the end of" \
     "processor time of 20 idle" "echo beside a copy of 64 MiB, p50" "echo beside a copy of 64 MiB, p99" "through -L" "through -R"; do
     [[ $output == *"$figure"* ]] || { echo "$output" && false; }
   done

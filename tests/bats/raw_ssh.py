@@ -67,8 +67,8 @@ class Reader:
 class Connection:
     """Connected, and nothing said yet. hello(), exchange_keys() and login() bring it further."""
 
-    def __init__(self, host, port=22022):
-        self.socket = socket.create_connection((host, port), 10)
+    def __init__(self, host, port=22022, source=None):
+        self.socket = socket.create_connection((host, port), 10, source and (source, 0))
         self.socket.settimeout(20)
         self.buffer = b""
         self.sent = self.received = 0  # packets

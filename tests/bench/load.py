@@ -10,7 +10,7 @@ import sys
 import time
 
 from measure import QUICK, add_input, cpu_seconds, descendants, interleaved, pss, timed
-from stage import FABRIC_PORT, servers, until
+from stage import FABRIC_PORT, TABLET, servers, until
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bats"))
 from raw_ssh import Connection  # noqa: E402
@@ -45,13 +45,13 @@ def credential(stage):
     return key
 
 
-def connections(stage, count, ours=True, port=FABRIC_PORT):
-    """As many that are logged in."""
+def connections(stage, count, ours=True, port=FABRIC_PORT, source=lambda i: None):
+    """As many that are logged in, the i-th from the address source(i)."""
     clients, key = [], ""
     for i in range(count):
         if i % 100 == 0:
             key = credential(stage) if ours else f"{stage.home}/.ssh/id_ed25519"
-        clients.append(Connection(stage.address, port))
+        clients.append(Connection(stage.address, port, source(i)))
         clients[-1].hello()
         clients[-1].exchange_keys()
         clients[-1].login(stage.user, key, certificate=ours)
@@ -112,23 +112,27 @@ def ended(clients, seconds):
 
 
 def revoke(stage, table):
-    """The user of many live sessions is taken out of the only group that may log in."""
+    """One peer, from which every twentieth of many live sessions comes, is no longer a source of the policy. The last
+    session is one of those, so all have been judged when they are gone; the others live on."""
     count = 20 if QUICK else 1000
-    figure = f"from apply to the end of {count:,} sessions that it withdraws"
+    withdrawn = lambda i: i % 20 == 19
+    figure = f"from apply to the end of {count // 20:,} of {count:,} sessions"
     root = stage.qf_up.pid
     until("the server is idle", lambda: len(descendants(root)) <= 3, 60)
-    clients = connections(stage, count)
+    clients = connections(stage, count, source=lambda i: TABLET if withdrawn(i) else None)
     start = time.perf_counter()
-    change(stage, lambda document: document["user_groups"].update(people=[]))
+    change(stage, lambda document: document["policies"][0].update(sources=["client"]))
     applied = time.perf_counter()
-    left = ended(clients, 10)
+    left = ended([client for i, client in enumerate(clients) if withdrawn(i)], 10)
     done = time.perf_counter()
+    others = [client for i, client in enumerate(clients) if not withdrawn(i)]
+    gone = len(others) - ended(others, 0.5)
     for client in clients:
         client.socket.close()
-    change(stage, lambda document: document["user_groups"].update(people=[f"machine:{stage.user}"]))
+    change(stage, lambda document: document["policies"][0].update(sources=["client", "tablet"]))
     until("they are gone", lambda: len(descendants(root)) <= 3, 60)
-    if left > 0:
-        return table.add_failure(figure, f"{left:,} live on", 1)
     with open(f"{stage.folder}/server/state/audit.log") as log:
         revoked = sum(1 for line in log if json.loads(line).get("event") == "revoked")
-    table.add_limit(figure, done - applied, None, "s", 1, f"{done - start:.2g} s with the apply; {revoked:,} in the audit log")
+    if left > 0 or gone > 0 or revoked != count // 20:
+        return table.add_failure(figure, f"{left:,} of them live on, {gone:,} others are gone, {revoked:,} in the audit log", 1)
+    table.add_limit(figure, done - applied, None, "s", 1, f"{done - start:.2g} s with the apply")

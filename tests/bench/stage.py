@@ -23,6 +23,7 @@ KEX = "curve25519-sha256"
 CIPHER = "aes128-gcm@openssh.com"
 LIGHT_CIPHER = "aes128-ctr"  # of the client that keeps a thousand connections (tests/bats/raw_ssh.py)
 FABRIC_PORT = 22022
+TABLET = "127.0.0.2"  # a second peer of the user's
 
 
 def until(what, condition, seconds=10):
@@ -156,9 +157,10 @@ class Stage:
             "peers": [
                 {"name": "server", "addresses": [server_address], "ssh": True, "version": "0.61.0",
                  "ssh_host_keys": [host_key]},
-                {"name": "client", "addresses": ["127.0.0.1"], "ssh": False, "version": "0.61.0", "ssh_host_keys": []}],
+                {"name": "client", "addresses": ["127.0.0.1"], "ssh": False, "version": "0.61.0", "ssh_host_keys": []},
+                {"name": "tablet", "addresses": [TABLET], "ssh": False, "version": "0.61.0", "ssh_host_keys": []}],
             "policies": [{"name": "all", "enabled": True, "action": "allow", "protocol": "qufabric-ssh",
-                          "sources": ["client"], "destinations": ["server"], "access": "full",
+                          "sources": ["client", "tablet"], "destinations": ["server"], "access": "full",
                           "authorized_groups": {"people": []}}],
         }
 
