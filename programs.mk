@@ -76,7 +76,7 @@ qf-helper_LIBS :=
 
 $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_issuers document_peers \
     document_policies document_root host_patterns json_place names schema ssh_config)))
-$(eval $(call bundle,up-commands,$(addprefix qf-up/, apply choices commands instance live_status machine staged_file \
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands instance live_status machine \
     status supervise)))
 qf-up_MAIN := qf-up/main
 qf-up_BUNDLES := up-document up-commands

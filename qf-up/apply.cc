@@ -5,14 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "libqf/lmdb.h"
+#include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
 #include "libqf/text.h"
+#include "qf-up/applied_set.h"
 #include "qf-up/compile.h"
 #include "qf-up/ssh_config.h"
-#include "qf-up/staged_file.h"
 
 namespace qf {
 
@@ -57,32 +57,54 @@ bool belongs_to_root(const char* path) {
 
 constexpr std::string_view kOurs = "# Written by qf-up";
 
-// All new files, in the order in which they come into force.
-Result<std::vector<StagedFile>> stage(const Document& document, const Folders& folders,
-                                      const Choices& choices, const std::string& config_path) {
-  if (auto ours = check_ours(config_path); !ours) return ours.error();
+std::string last_word(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// A chosen place has a name of its own in the set, so that another choice takes its file away from there.
+SetPlace config_place(const Folders& folders, const Choices& choices) {
+  constexpr size_t kHashDigits = 16;
+  std::string path = ssh_config_path(folders, choices);
+  if (choices.ssh_config_file.empty()) return {path, kSshConfigName};
+  return {path, std::string(kSshConfigName) + "." + hex(sha256(path)).substr(0, kHashDigits)};
+}
+
+// Where ssh_config files of ours lie that are not at the place of now: the one of before, and what applies
+// left there that were killed, whose sets still tell of it. Another instance's file is none of them.
+std::vector<SetPlace> left_places(const Folders& folders, const SetPlace& config) {
+  std::vector<SetPlace> left;
+  auto look = [&](const std::string& set, bool in_force) {
+    Folders there = folders;
+    there.state = set;
+    auto choices = load_choices(there);
+    if (!choices) return;
+    SetPlace place = config_place(folders, *choices);
+    if (place.path == config.path) return;
+    // an older version wrote a file, no link
+    struct stat st = {};
+    bool file = in_force && ::lstat(place.path.c_str(), &st) == 0 && S_ISREG(st.st_mode);
+    if (is_set_link(folders.state, place) || (file && check_ours(place.path))) left.push_back(place);
+  };
+  look(folders.state, true);
+  for (const auto& set : set_folders(folders.state)) look(set, false);
+  return left;
+}
+
+Status fill(NewSet& set, const Document& document, const Folders& folders, const Choices& choices,
+            const std::string& config_name) {
   auto settings = config_settings(folders, choices);
   auto config = render_ssh_config(document, settings);
   if (!config) return config.error();
-  std::vector<StagedFile> files;
-  Error problem;
-  auto add = [&](Result<StagedFile> file) {
-    if (!file) {
-      problem = file.error();
-      return false;
-    }
-    files.push_back(std::move(*file));
-    return true;
-  };
-  bool good =
-      add(stage_database(folders.policy_mdb(), policy_records(document), kPrivateMode)) &&
-      add(stage_database(folders.peers_mdb(),
-                         peers_records(document, {choices.self, choices.ssh_jwt_cache_ttl}), kPublicMode)) &&
-      add(stage_text(folders.known_hosts(), render_known_hosts(document, settings), kPublicMode)) &&
-      add(stage_text(choices_path(folders), choices_text(choices), kPublicMode)) &&
-      add(stage_text(config_path, *config, kPublicMode));
-  if (!good) return problem;
-  return files;
+  Status done = set.add_database(last_word(folders.policy_mdb()), policy_records(document), kPrivateMode);
+  if (done)
+    done = set.add_database(last_word(folders.peers_mdb()),
+                            peers_records(document, {choices.self, choices.ssh_jwt_cache_ttl}), kPublicMode);
+  if (done)
+    done =
+        set.add_text(last_word(folders.known_hosts()), render_known_hosts(document, settings), kPublicMode);
+  if (done) done = set.add_text(last_word(choices_path(folders)), choices_text(choices), kPublicMode);
+  if (done) done = set.add_text(config_name, *config, kPublicMode);
+  return done;
 }
 
 }  // namespace
@@ -101,7 +123,7 @@ Result<Fd> lock_state(const Folders& folders) {
 }
 
 Status check_serial(const Folders& folders, const Document& document) {
-  // Both: a kill between the two renames of an apply leaves one of them behind.
+  // Both: one of them may be damaged or gone.
   for (const auto& now : {in_force<PolicyDb>(folders.policy_mdb()), in_force<PeersDb>(folders.peers_mdb())}) {
     if (!now) continue;
     if (document.serial < now->serial)
@@ -132,15 +154,33 @@ std::string ssh_config_path(const Folders& folders, const Choices& choices) {
 }
 
 Result<Applied> apply_document(const Document& document, const Folders& folders, const Choices& choices) {
-  Applied applied;
-  applied.ssh_config = ssh_config_path(folders, choices);
-  auto files = stage(document, folders, choices, applied.ssh_config);
-  if (!files) return files.error();
-  for (auto& file : *files) {
-    if (auto done = file.commit(); !done) return done.error();
+  SetPlace config = config_place(folders, choices);
+  if (auto ours = check_ours(config.path); !ours) return ours.error();
+  auto left = left_places(folders, config);
+  std::vector<SetPlace> places = left;
+  for (const auto& path :
+       {folders.policy_mdb(), folders.peers_mdb(), folders.known_hosts(), choices_path(folders)})
+    places.push_back({path, last_word(path)});
+  places.push_back(config);
+  auto set = NewSet::begin(folders.state, std::move(places));
+  if (!set) return set.error();
+  if (auto filled = fill(*set, document, folders, choices, config.name); !filled) return filled.error();
+  if (auto done = set->put_into_force(); !done) return done.error();
+  // they lead nowhere since: ssh passes over them
+  for (const auto& place : left) ::unlink(place.path.c_str());
+  return Applied{config.path, lacks_include(config.path)};
+}
+
+Status remove_ssh_config(const Folders& folders, const Choices& choices) {
+  SetPlace config = config_place(folders, choices);
+  struct stat st = {};
+  // one that leads nowhere is what a killed first apply leaves
+  if (!is_set_link(folders.state, config)) {
+    if (::stat(config.path.c_str(), &st) != 0) return Done{};
+    if (auto ours = check_ours(config.path); !ours) return ours.error();
   }
-  applied.include_missing = lacks_include(applied.ssh_config);
-  return applied;
+  if (::unlink(config.path.c_str()) != 0) return system_error("cannot remove " + config.path);
+  return Done{};
 }
 
 Result<std::string> find_self(const Document& document, const std::string& name) {

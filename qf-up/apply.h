@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Putting a fabric document into force on this machine: policy.mdb, peers.mdb, known_hosts, choices.json and
-// the ssh_config file. Everything is written beside its place first and renamed at the end, so a failure (no
-// space, a bad name, no permission) leaves all of the old state.
-//
-// A kill between two renames leaves a mixture of two documents that is safe, and the next apply of the same
-// document mends it: policy.mdb goes first, so that what a document forbids is forbidden from then on; then
-// peers.mdb and known_hosts, which at worst disagree about a host key, and then ssh refuses the peer; the
-// ssh_config file goes last, since it needs all the others.
+// the ssh_config file, all in one step (qf-up/applied_set.h). A failure (no space, a bad name, no permission)
+// and a kill at any moment leave all of the old state, or all of the new one.
 #pragma once
 
 #include <string>
@@ -43,8 +38,12 @@ struct Applied {
   bool include_missing = false;  // /etc/ssh/ssh_config does not read it
 };
 // The caller holds the lock and has checked the serial. choices.self is a peer of the document, or empty.
+// The ssh_config file of another place, where choices.json had it until now, goes away. An error without a
+// hint has changed nothing.
 [[nodiscard]] Result<Applied> apply_document(const Document& document, const Folders& folders,
                                              const Choices& choices);
+// kInput for a file that we did not write. The caller holds the lock.
+[[nodiscard]] Status remove_ssh_config(const Folders& folders, const Choices& choices);
 
 // The peer of the document that `name` means, letter case aside; kInput when there is none.
 [[nodiscard]] Result<std::string> find_self(const Document& document, const std::string& name);

@@ -169,14 +169,6 @@ Result<std::vector<std::string>> prepare_server(const Folders& folders, const Ch
   return command;
 }
 
-// Removes the ssh_config file, but never one that we did not write.
-Status remove_ssh_config(const std::string& path) {
-  if (::access(path.c_str(), F_OK) != 0) return Done{};
-  if (auto ours = check_ours(path); !ours) return ours.error();
-  if (::unlink(path.c_str()) != 0) return system_error("cannot remove " + path);
-  return Done{};
-}
-
 }  // namespace
 
 int fail(const Error& error, std::string_view hint) {
@@ -274,8 +266,7 @@ int command_down(const Invocation& invocation) {
   }
   auto lock = lock_state(invocation.folders);
   if (!lock) return fail(lock.error(), "is this the right --state-dir, and may you write there?");
-  std::string config = ssh_config_path(invocation.folders, *choices);
-  if (auto removed = remove_ssh_config(config); !removed) return fail(removed.error());
+  if (auto removed = remove_ssh_config(invocation.folders, *choices); !removed) return fail(removed.error());
   say(*stopped ? "down" : "down; no qf-up was running");
   return kExitOk;
 }

@@ -212,9 +212,9 @@ only_open() {
 
 @test "the state that only root may read is so: host key, policy.mdb, audit log" {
   for file in ssh_host_ed25519_key policy.mdb audit.log; do
-    [ "$(stat -c '%U %a' "$QF/state/$file")" = "root 600" ]
+    [ "$(stat -L -c '%U %a' "$QF/state/$file")" = "root 600" ]
   done
-  [ "$(stat -c '%a' "$QF/state/peers.mdb")" = 644 ]
+  [ "$(stat -L -c '%a' "$QF/state/peers.mdb")" = 644 ]
   run -1 as_client cat "$QF/state/policy.mdb"
 }
 

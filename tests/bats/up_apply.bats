@@ -27,7 +27,7 @@ change() {
   echo "$output"
   [ "$status" -eq 0 ]
   [[ $output == *"serial 1 is in force: 4 peers, 5 policies; ssh reads $PWD/state/99-qufabric.conf"* ]]
-  [ "$(stat -c %a state/peers.mdb state/policy.mdb state/known_hosts | tr '\n' ' ')" = "644 600 644 " ]
+  [ "$(stat -L -c %a state/peers.mdb state/policy.mdb state/known_hosts | tr '\n' ' ')" = "644 600 644 " ]
   sums >before
   "$bin/qf-up" apply
   sums | diff before -
@@ -77,26 +77,12 @@ cd state; sha256sum *.mdb known_hosts 99-qufabric.conf >../before; cd ..
 jq '.serial = 2 | .peers += [range(20000) | {name: "p\(.)", addresses: []}]' config/fabric.json >large.json
 if "$bin/qf-up" apply large.json; then exit 9; fi
 cd state; sha256sum -c ../before
-[ -z "\$(ls | grep qf-up-new)" ]
+[ -z "\$(ls | grep qf-up-new)" ] && ls -d applied.* | wc -l | grep -qx 1
 EOF
   run unshare -m sh ./small
   echo "$output"
   [ "$status" -eq 0 ]
   [[ $output == *"hint: nothing was changed; is the disk full?"* ]]
-}
-
-@test "a qf-up killed at any moment leaves a state that the next one mends" {
-  "$bin/qf-up" apply
-  for delay in 0.005 0.01 0.02 0.03 0.04 0.06 0.08 0.12; do
-    serial=$((${serial:-1} + 1))
-    jq --argjson s "$serial" '.serial = $s | .peers += [range(10000) | {name: "p\(.)", addresses: []}]' \
-      "$BATS_TEST_DIRNAME/../../conf/fabric.example.json" >config/fabric.json
-    timeout -s KILL "$delay" "$bin/qf-up" apply || true
-    "$bin/qf-detect" --state-dir "$PWD/state" --host-keys db1 | grep -q ssh-ed25519
-    "$bin/qf-up" apply
-    [ "$("$bin/qf-up" status --json | jq .serial)" -eq "$serial" ]
-  done
-  [ -z "$(ls state | grep -F qf-up-new)" ]
 }
 
 @test "two at once do not mix" {
@@ -175,6 +161,70 @@ EOF
   [ "$status" -eq 0 ]
   [[ $output == *"hint: add this line at its top: Include /etc/ssh/ssh_config.d/*.conf"*second* ]]
   [[ ${output#*second} != *Include* ]]
+}
+
+@test "the ssh_config file is a symlink: others' ssh reads it, and passes over one that leads nowhere" {
+  [ "$(id -u)" -eq 0 ] || skip "writing into /etc/ssh needs root"
+  unshare -m true 2>/dev/null || skip "no private mounts here"
+  cat >system <<EOF
+set -e
+mount -t tmpfs tmpfs /etc/ssh && mkdir /etc/ssh/ssh_config.d && mount -t tmpfs tmpfs /mnt && chmod 755 /etc/ssh /mnt
+echo 'Include /etc/ssh/ssh_config.d/*.conf' >/etc/ssh/ssh_config
+"$bin/qf-up" apply --state-dir /mnt/state --ssh-config-file /etc/ssh/ssh_config.d/99-qufabric.conf
+others() { setpriv --reuid 65534 --regid 65534 --clear-groups ssh -vG other.example 2>&1 | tr -d '\r'; }
+others | grep 'Reading configuration data /etc/ssh/ssh_config.d/99-qufabric.conf'
+echo second
+rm /mnt/state/current
+others | grep -cE '^port 22|Reading.*99-qufabric'
+"$bin/qf-up" down --state-dir /mnt/state --ssh-config-file /etc/ssh/ssh_config.d/99-qufabric.conf
+ls -A /etc/ssh/ssh_config.d | wc -l
+EOF
+  run unshare -m sh ./system
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"Reading configuration data /etc/ssh/ssh_config.d/99-qufabric.conf"$'\n'second$'\n'1$'\n'*$'\n'0 ]]
+}
+
+@test "another place for the ssh_config file: the one of before goes" {
+  "$bin/qf-up" apply
+  "$bin/qf-up" apply --ssh-config-file "$PWD/here.conf"
+  [ ! -L state/99-qufabric.conf ]
+  grep -q ^Match here.conf
+  mkdir there
+  "$bin/qf-up" apply --ssh-config-file "$PWD/there/here.conf"
+  [ ! -L here.conf ]
+  grep -q ^Match there/here.conf
+  # somebody else's file at the old place stays
+  rm there/here.conf
+  echo "Host *" >there/here.conf
+  "$bin/qf-up" apply --ssh-config-file ""
+  grep -q ^Match state/99-qufabric.conf
+  [ "$(cat there/here.conf)" = "Host *" ]
+}
+
+@test "where nothing can be written nothing is changed, and that is said" {
+  [ "$(id -u)" -eq 0 ] || skip "mounting needs root"
+  unshare -m true 2>/dev/null || skip "no private mounts here"
+  "$bin/qf-up" apply
+  sums >before
+  ls -A state state/current >listed
+  change '.serial = 2'
+  run unshare -m sh -c "mount --bind state state && mount -o remount,bind,ro state && '$bin/qf-up' apply"
+  echo "$output"
+  [ "$status" -eq 71 ]
+  [[ $output == *"Read-only file system"*"hint: "* ]]
+  sums | diff before -
+  ls -A state state/current | diff listed -
+}
+
+@test "a folder of somebody's under the name of ours is said, with a next step" {
+  mkdir -p state/current
+  run -78 "$bin/qf-up" apply
+  [[ $output == *"$PWD/state/current is not a symlink"*"hint: move it away"* ]]
+  rmdir state/current
+  mkdir state/known_hosts
+  run -78 "$bin/qf-up" apply
+  [[ $output == *"$PWD/state/known_hosts is a folder"* ]]
 }
 
 @test "host-key makes the key once, private, and prints its public half" {
