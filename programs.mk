@@ -14,7 +14,7 @@ $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd fo
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
-$(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize identity)))
+$(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize explain identity)))
 $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
