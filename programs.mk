@@ -75,8 +75,8 @@ qf-helper_BUNDLES := sshd-messages sshd-helper
 qf-helper_LIBS :=
 
 $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_issuers document_peers \
-    document_policies document_root host_patterns json_place names schema ssh_config)))
-$(eval $(call bundle,up-commands,$(addprefix qf-up/, apply choices commands instance live_status machine staged_file \
+    document_policies document_root document_tests fabric_tests host_patterns json_place names question schema ssh_config)))
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, apply choices commands explain instance live_status machine staged_file \
     status supervise)))
 qf-up_MAIN := qf-up/main
 qf-up_BUNDLES := up-document up-commands
