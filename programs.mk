@@ -14,7 +14,7 @@ $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd fo
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
-$(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize identity)))
+$(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize explain identity)))
 $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
@@ -75,8 +75,9 @@ qf-helper_BUNDLES := sshd-messages sshd-helper
 qf-helper_LIBS :=
 
 $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_issuers document_peers \
-    document_policies document_root host_patterns json_place names schema ssh_config)))
-$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands instance live_status machine \
+    document_policies document_root document_tests fabric_tests host_patterns json_place names question schema \
+    ssh_config)))
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain instance live_status machine \
     status supervise)))
 qf-up_MAIN := qf-up/main
 qf-up_BUNDLES := up-document up-commands

@@ -72,59 +72,73 @@ bool speaks_native_ssh(const PeerPolicyRecord& peer) {
   return version && *version >= kFirstNative;
 }
 
-// What the policies of a pair of peers say about port 22022.
-struct PairRules {
-  std::vector<PolicyRecord> denies;  // qufabric-ssh denies that name groups: judged with the identity
-  std::vector<PolicyRecord> allows;  // the document's order
-  std::optional<Decision> closed;    // why nobody may connect; absent: the port is open
-};
+// The policies of a pair of peers, in the document's order, each with what it says so far.
+using Judged = std::vector<JudgedPolicy>;
 
-// The derived rule: a tcp policy for 22 opens 22022 as well. Its conditions, one by one; that the
+bool any_says(const Judged& all, PolicyVerdict verdict) {
+  return std::any_of(all.begin(), all.end(),
+                     [verdict](const JudgedPolicy& judged) { return judged.verdict == verdict; });
+}
+
+const PolicyRecord* first_that(const Judged& all, PolicyVerdict verdict) {
+  for (const auto& judged : all) {
+    if (judged.verdict == verdict) return &judged.policy;
+  }
+  return nullptr;
+}
+
+// What a policy that names the pair says about port 22022, before the derived rule: kNotDerived for one that
+// is about 22 alone.
+PolicyVerdict about_port(const PolicyRecord& policy) {
+  if (!policy.enabled) return PolicyVerdict::kDisabled;
+  if (closes_port(policy)) return PolicyVerdict::kCloses;
+  if (covers(policy, kFabricPort)) return policy.allow ? PolicyVerdict::kOpens : PolicyVerdict::kNamesGroups;
+  return covers(policy, kSshPort) ? PolicyVerdict::kNotDerived : PolicyVerdict::kOtherPort;
+}
+
+// The derived rule: a tcp policy for 22 counts for 22022 as well. Its conditions, one by one; that the
 // destination's server is allowed is plain, since this runs in it.
-void derive_from_port_22(const std::vector<PolicyRecord>& enabled, const PeerPolicyRecord& self,
-                         PairRules& rules) {
-  auto covers_22 = [](const PolicyRecord& policy) { return covers(policy, kSshPort); };
-  if (std::none_of(enabled.begin(), enabled.end(), covers_22)) return;
-  if (!self.ssh) {
-    rules.closed = refuse(Refusal::kPeer, "port 22 is allowed, but this peer has no \"ssh\": true");
-    return;
-  }
-  if (!speaks_native_ssh(self)) {
-    rules.closed = refuse(Refusal::kPeer, "port 22 is allowed, but this peer's version is below 0.60.0");
-    return;
-  }
-  for (const auto& policy : enabled) {
-    if (!covers_22(policy)) continue;
-    if (!policy.allow) {
-      rules.allows.clear();
-      rules.closed = refuse(Refusal::kPeer, "denied by policy", policy.name);
-      return;
+void derive_from_port_22(Judged& all, const PeerPolicyRecord& self) {
+  bool covered = any_says(all, PolicyVerdict::kOpens) || any_says(all, PolicyVerdict::kCloses) ||
+                 any_says(all, PolicyVerdict::kNamesGroups);
+  if (covered) return;
+  for (auto& [policy, verdict] : all) {
+    if (verdict != PolicyVerdict::kNotDerived) continue;
+    if (!self.ssh) {
+      verdict = PolicyVerdict::kNoSsh;
+    } else if (!speaks_native_ssh(self)) {
+      verdict = PolicyVerdict::kOldVersion;
+    } else {
+      verdict = policy.allow ? PolicyVerdict::kOpens : PolicyVerdict::kCloses;
     }
-    rules.allows.push_back(policy);
   }
 }
 
-Result<PairRules> rules_between(const PolicyDb& db, const PeerPolicyRecord& source,
-                                const PeerPolicyRecord& self) {
+void judge_port(Judged& all, const PeerPolicyRecord& self) {
+  for (auto& judged : all) judged.verdict = about_port(judged.policy);
+  derive_from_port_22(all, self);
+}
+
+// Why nobody may connect; absent: the port is open.
+std::optional<Decision> closed(const Judged& all) {
+  if (const auto* deny = first_that(all, PolicyVerdict::kCloses))
+    return refuse(Refusal::kPeer, "denied by policy", deny->name);
+  if (any_says(all, PolicyVerdict::kOpens)) return std::nullopt;
+  if (any_says(all, PolicyVerdict::kNoSsh))
+    return refuse(Refusal::kPeer, "port 22 is allowed, but this peer has no \"ssh\": true");
+  if (any_says(all, PolicyVerdict::kOldVersion))
+    return refuse(Refusal::kPeer, "port 22 is allowed, but this peer's version is below 0.60.0");
+  return refuse(Refusal::kPeer, "no policy lets this source reach this peer");
+}
+
+Result<Judged> pair_policies(const PolicyDb& db, const PeerPolicyRecord& source,
+                             const PeerPolicyRecord& self) {
   auto policies = db.policies_between(source, self);
   if (!policies) return policies.error();
-  std::erase_if(*policies, [](const PolicyRecord& policy) { return !policy.enabled; });
-  PairRules rules;
-  bool covered = false;  // some rule is about 22022 itself, so none is derived
-  for (const auto& policy : *policies) {
-    if (closes_port(policy)) {
-      rules.closed = refuse(Refusal::kPeer, "denied by policy", policy.name);
-      return rules;
-    }
-    if (!covers(policy, kFabricPort)) continue;
-    covered = true;
-    (policy.allow ? rules.allows : rules.denies).push_back(policy);
-  }
-  if (!covered) derive_from_port_22(*policies, self, rules);
-  if (rules.allows.empty() && !rules.closed) {
-    rules.closed = refuse(Refusal::kPeer, "no policy lets this source reach this peer");
-  }
-  return rules;
+  Judged all;
+  all.reserve(policies->size());
+  for (auto& policy : *policies) all.push_back({std::move(policy), PolicyVerdict::kOtherPort});
+  return all;
 }
 
 Decision unreadable(const Error& error) {
@@ -198,6 +212,15 @@ bool denies(const PolicyRecord& policy, const std::optional<Identity>& identity,
   return false;
 }
 
+// Only a deny of every OS user decides before one is named.
+bool denies_every_os_user(const PolicyRecord& deny, const Identity& identity) {
+  return std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(), [&](const auto& entry) {
+    bool every = deny.full_access || entry.second.empty() ||
+                 std::find(entry.second.begin(), entry.second.end(), "*") != entry.second.end();
+    return every && may_be_in_group(identity, entry.first);
+  });
+}
+
 // Why a deny that names groups was not sure to be about somebody else.
 std::string deny_detail(const PolicyRecord& deny, const std::optional<Identity>& identity) {
   bool member = !identity || std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(),
@@ -206,32 +229,41 @@ std::string deny_detail(const PolicyRecord& deny, const std::optional<Identity>&
                 : "denied by policy: the token does not hold the user's groups, one of which is denied";
 }
 
-const PolicyRecord* first_deny(const PairRules& rules, const LoginRequest& request) {
-  auto found = std::find_if(rules.denies.begin(), rules.denies.end(), [&](const PolicyRecord& policy) {
-    return denies(policy, request.identity, request);
-  });
-  return found == rules.denies.end() ? nullptr : &*found;
+// What a policy that opens the port says about the login.
+PolicyVerdict about_grant(const PolicyRecord& policy, const LoginRequest& request) {
+  if (!request.identity) return PolicyVerdict::kAllows;
+  if (!request.identity->fabric_user) return PolicyVerdict::kNotAUser;
+  if (grants(policy, *request.identity, request.os_user)) return PolicyVerdict::kAllows;
+  return is_about(policy, *request.identity) ? PolicyVerdict::kOsUser : PolicyVerdict::kNoGroup;
 }
 
-// The first policy, in the document's order, that grants the login.
-const PolicyRecord* first_grant(const PairRules& rules, const LoginRequest& request) {
-  auto found = std::find_if(rules.allows.begin(), rules.allows.end(), [&](const PolicyRecord& policy) {
-    return !request.identity || grants(policy, *request.identity, request.os_user);
-  });
-  return found == rules.allows.end() ? nullptr : &*found;
+// What a deny that names groups says about it.
+PolicyVerdict about_deny(const PolicyRecord& policy, const LoginRequest& request) {
+  if (denies(policy, request.identity, request)) return PolicyVerdict::kDenies;
+  bool member = !request.identity || std::any_of(policy.authorized_groups.begin(),
+                                                 policy.authorized_groups.end(), [&](const auto& entry) {
+                                                   return may_be_in_group(*request.identity, entry.first);
+                                                 });
+  return member ? PolicyVerdict::kOsUser : PolicyVerdict::kNoGroup;
 }
 
-bool authorized_on_any(const PairRules& rules, const Identity& identity) {
-  return std::any_of(rules.allows.begin(), rules.allows.end(),
-                     [&](const PolicyRecord& policy) { return is_about(policy, identity); });
-}
-
-Decision no_grant(const PairRules& rules, const LoginRequest& request) {
-  if (!authorized_on_any(rules, *request.identity)) {
-    return refuse(Refusal::kPeer, "none of the user's groups is authorized on this peer");
+void judge_request(Judged& all, const LoginRequest& request) {
+  for (auto& [policy, verdict] : all) {
+    if (verdict == PolicyVerdict::kOpens) verdict = about_grant(policy, request);
+    if (verdict == PolicyVerdict::kNamesGroups) verdict = about_deny(policy, request);
   }
-  bool mapped = std::any_of(rules.allows.begin(), rules.allows.end(),
-                            [&](const PolicyRecord& policy) { return maps(policy, request.os_user); });
+}
+
+// Nothing allows and nothing denies.
+Decision no_grant(const Judged& all, const LoginRequest& request) {
+  bool authorized = false, mapped = false;
+  for (const auto& [policy, verdict] : all) {
+    bool opened = verdict == PolicyVerdict::kOsUser || verdict == PolicyVerdict::kNoGroup;
+    if (!policy.allow || !opened) continue;
+    authorized = authorized || verdict == PolicyVerdict::kOsUser;
+    mapped = mapped || maps(policy, request.os_user);
+  }
+  if (!authorized) return refuse(Refusal::kPeer, "none of the user's groups is authorized on this peer");
   if (!mapped) return refuse(Refusal::kNoMapping, "no policy maps this OS user");
   return refuse(Refusal::kOsUser, "the OS user is not mapped for any of the user's groups");
 }
@@ -243,24 +275,27 @@ std::string shown(const std::string& name) {
 }  // namespace
 
 Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self) {
-  auto rules = rules_between(policy, source, self);
-  if (!rules) return unreadable(rules.error());
-  return rules->closed ? *rules->closed : allow(rules->allows.front());
+  auto all = pair_policies(policy, source, self);
+  if (!all) return unreadable(all.error());
+  judge_port(*all, self);
+  auto refused = closed(*all);
+  return refused ? *refused : allow(*first_that(*all, PolicyVerdict::kOpens));
 }
 
-Decision judge_login(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self,
-                     const LoginRequest& request) {
-  auto rules = rules_between(policy, source, self);
-  if (!rules) return unreadable(rules.error());
-  if (rules->closed) return *rules->closed;
+Decision judge_policies(std::vector<JudgedPolicy>& all, const PeerPolicyRecord& self,
+                        const LoginRequest& request) {
+  judge_port(all, self);
+  auto refused = closed(all);
+  judge_request(all, request);
+  if (refused) return *refused;
   if (request.identity && !request.identity->fabric_user) {
     return refuse(Refusal::kPeer, "not a user of this fabric");
   }
-  if (const auto* deny = first_deny(*rules, request)) {
+  if (const auto* deny = first_that(all, PolicyVerdict::kDenies))
     return refuse(Refusal::kOsUser, deny_detail(*deny, request.identity), deny->name);
-  }
-  const auto* grant = first_grant(*rules, request);
-  if (grant == nullptr) return no_grant(*rules, request);
+  // the first one in the document's order
+  const auto* grant = first_that(all, PolicyVerdict::kAllows);
+  if (grant == nullptr) return no_grant(all, request);
   // uid 0 by whatever name, and after the policies, so that only who is authorized learns of the flag
   if (request.os_user_is_root && !request.root_enabled) {
     return refuse(Refusal::kOsUser, "root login is not enabled on this peer (--enable-ssh-root)",
@@ -269,24 +304,25 @@ Decision judge_login(const PolicyDb& policy, const PeerPolicyRecord& source, con
   return allow(*grant);
 }
 
+Decision judge_login(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self,
+                     const LoginRequest& request) {
+  auto all = pair_policies(policy, source, self);
+  return all ? judge_policies(*all, self, request) : unreadable(all.error());
+}
+
 Decision judge_tunnel(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self,
                       const Identity& identity) {
-  auto rules = rules_between(policy, source, self);
-  if (!rules) return unreadable(rules.error());
-  if (rules->closed) return *rules->closed;
+  auto all = pair_policies(policy, source, self);
+  if (!all) return unreadable(all.error());
+  judge_port(*all, self);
+  if (auto refused = closed(*all)) return *refused;
   if (!identity.fabric_user) return refuse(Refusal::kPeer, "not a user of this fabric");
-  for (const auto& deny : rules->denies) {
-    // only a deny of every OS user decides before one is named
-    bool all =
-        std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(), [&](const auto& entry) {
-          bool every = deny.full_access || entry.second.empty() ||
-                       std::find(entry.second.begin(), entry.second.end(), "*") != entry.second.end();
-          return every && may_be_in_group(identity, entry.first);
-        });
-    if (all) return refuse(Refusal::kPeer, deny_detail(deny, identity), deny.name);
+  for (const auto& [deny, verdict] : *all) {
+    if (verdict == PolicyVerdict::kNamesGroups && denies_every_os_user(deny, identity))
+      return refuse(Refusal::kPeer, deny_detail(deny, identity), deny.name);
   }
-  for (const auto& grant : rules->allows) {
-    if (is_about(grant, identity)) return allow(grant);
+  for (const auto& [grant, verdict] : *all) {
+    if (verdict == PolicyVerdict::kOpens && is_about(grant, identity)) return allow(grant);
   }
   return refuse(Refusal::kPeer, "none of the user's groups is authorized on this peer");
 }

@@ -111,6 +111,11 @@ std::string read_email_local(const IssuerRecord& issuer, const Claims& claims) {
 
 }  // namespace
 
+bool takes_issuer(const PeerPolicyRecord& peer, const std::string& name) {
+  return peer.issuers.empty() ||
+         std::find(peer.issuers.begin(), peer.issuers.end(), name) != peer.issuers.end();
+}
+
 TokenRules token_rules(const IssuerRecord& issuer, bool check_expiry) {
   TokenRules rules;
   rules.issuer = issuer.issuer;

@@ -45,6 +45,9 @@ struct Identity {
   [[nodiscard]] std::string name() const { return issuer_name + ":" + subject; }
 };
 
+// Whether the peer takes logins of the issuer of that name.
+[[nodiscard]] bool takes_issuer(const PeerPolicyRecord& peer, const std::string& name);
+
 // The issuer's demands on a token; `check_expiry` as in TokenRules.
 [[nodiscard]] TokenRules token_rules(const IssuerRecord& issuer, bool check_expiry);
 

@@ -34,11 +34,6 @@ std::string key_fault(const IssuerRecord& issuer, const TokenEvidence& token) {
   return "";
 }
 
-bool takes_issuer(const PeerPolicyRecord& self, const std::string& name) {
-  return self.issuers.empty() ||
-         std::find(self.issuers.begin(), self.issuers.end(), name) != self.issuers.end();
-}
-
 // Why the issuer's token is worth nothing here any more; empty: it still is.
 std::string token_fault(const IssuerRecord& issuer, const PeerPolicyRecord& self, const Identity& identity,
                         int64_t now) {

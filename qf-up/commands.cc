@@ -13,6 +13,7 @@
 #include "libqf/policy_db.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
+#include "qf-up/fabric_tests.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
 #include "qf-up/ssh_config.h"
@@ -30,22 +31,6 @@ std::string document_path(const Invocation& invocation) {
 
 std::string count_of(size_t count, const char* one, const char* many) {
   return std::to_string(count) + " " + (count == 1 ? one : many);
-}
-
-// The document, or nothing after all its faults were said.
-std::optional<Document> load_document(const std::string& path) {
-  auto text = read_file(path, kMostDocumentBytes);
-  if (!text) {
-    say(text.error().text(), "write a fabric document there, see fabric.json(5), or name another file");
-    return std::nullopt;
-  }
-  auto document = read_document(*text);
-  if (document) return std::move(*document);
-  const auto& faults = document.error();
-  for (const auto& fault : faults) say(printable(fault.text()));
-  std::string more = faults.size() >= Faults::kMostFaults ? " (there may be more faults)" : "";
-  say(path + " is not a valid fabric document" + more, "correct it and run: qf-up check " + path);
-  return std::nullopt;
 }
 
 // What the person gives up or still has to do; never a reason to stop.
@@ -180,6 +165,32 @@ int fail(const Error& error, std::string_view hint) {
   }
   say(error.text(), hint);
   return error.kind == ErrorKind::kSystem || error.kind == ErrorKind::kTimeout ? kExitSystem : kExitConfig;
+}
+
+std::optional<Document> load_document(const std::string& path, bool with_tests) {
+  auto text = read_file(path, kMostDocumentBytes);
+  if (!text) {
+    say(text.error().text(), "write a fabric document there, see fabric.json(5), or name another file");
+    return std::nullopt;
+  }
+  auto document = read_document(*text);
+  if (!document) {
+    const auto& faults = document.error();
+    for (const auto& fault : faults) say(printable(fault.text()));
+    std::string more = faults.size() >= Faults::kMostFaults ? " (there may be more faults)" : "";
+    say(path + " is not a valid fabric document" + more, "correct it and run: qf-up check " + path);
+    return std::nullopt;
+  }
+  if (!with_tests) return std::move(*document);
+  text = std::string();  // the tests may take memory of their own
+  auto failed = failed_tests(*document);
+  if (failed.empty()) return std::move(*document);
+  for (size_t i = 0; i < failed.size() && i < Faults::kMostFaults; ++i)
+    say(printable(failed[i].text()), "run: " + printable(explain_command(failed[i].test->question, path)));
+  say(path + ": " + count_of(failed.size(), "test", "tests") + " of " +
+          std::to_string(document->tests.size()) + " failed",
+      "correct the policies or the tests, then run: qf-up check " + path);
+  return std::nullopt;
 }
 
 Result<Choices> choose(const Invocation& invocation) {

@@ -10,6 +10,7 @@
 
 #include "libqf/folders.h"
 #include "qf-up/choices.h"
+#include "qf-up/document.h"
 
 namespace qf {
 
@@ -37,6 +38,13 @@ struct Invocation {
 [[nodiscard]] int command_host_key(const Invocation& invocation);
 // Becomes qf-tokend; returns only when that fails.
 [[nodiscard]] int command_machine_jwks(const Invocation& invocation);
+
+// With options of their own; argv[0] is the command.
+[[nodiscard]] int command_explain(int argc, char** argv);
+[[nodiscard]] int command_test(int argc, char** argv);
+
+// The document, or nothing after all its faults were said. `with_tests`: a test of it that fails is one.
+[[nodiscard]] std::optional<Document> load_document(const std::string& path, bool with_tests = true);
 
 // Says it, and what to do. Returns the exit code that fits the error.
 [[nodiscard]] int fail(const Error& error, std::string_view hint = {});

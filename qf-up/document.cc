@@ -78,7 +78,6 @@ void read_head(ObjectReader& object, Document& document) {
     if (auto fault = domain_fault(*domain)) object.fault("domain", quoted(*domain) + ": " + *fault);
     document.domain = lower(*domain);
   }
-  object.not_yet("tests");
   object.not_yet("expires");
 }
 
@@ -102,6 +101,8 @@ void read_root(DocumentReader& reader, const DocumentRoot& root) {
              });
   object.list("policies", Need::kOptional,
               [&](const cJSON* value, const Place& at) { read_policy(reader, value, at); });
+  object.list("tests", Need::kOptional,
+              [&](const cJSON* value, const Place& at) { read_test(reader, value, at); });
   object.finish();
 }
 

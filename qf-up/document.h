@@ -12,6 +12,7 @@
 
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
+#include "qf-up/question.h"
 #include "qf-up/schema.h"
 
 namespace qf {
@@ -46,6 +47,14 @@ struct Identifier {
   std::string subject;
 };
 
+// One of "tests": a login, and what the policies must say about it.
+struct TestEntry {
+  std::string name;  // empty: none
+  LoginQuestion question;
+  bool allow = true;
+  std::string policy;  // that must decide; empty: any
+};
+
 struct Document {
   uint64_t serial = 0;
   std::string domain;  // lower case
@@ -55,6 +64,7 @@ struct Document {
   std::vector<PeerEntry> peers;
   std::map<std::string, std::vector<std::string>> peer_groups;  // names of peers as the peers spell them
   std::vector<PolicyEntry> policies;
+  std::vector<TestEntry> tests;
 };
 
 // At most Faults::kMostFaults faults. The time is linear in the text.

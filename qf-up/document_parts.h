@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of reading a fabric document, in the order in which they refer to each other: issuers, user
-// groups, peers, peer groups, policies. Inside of document.cc only.
+// groups, peers, peer groups, policies, tests. Inside of document.cc only.
 #pragma once
 
 #include <string>
@@ -22,6 +22,7 @@ struct DocumentReader {
   std::unordered_map<std::string, size_t> peers_by_address = {};  // canonical
   std::unordered_set<std::string> peer_groups_lower = {};
   std::unordered_set<std::string> policy_names = {};
+  std::unordered_set<std::string> test_names = {};
 };
 
 void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place);
@@ -29,6 +30,7 @@ void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place)
 void check_group_maps(DocumentReader& reader, const cJSON* root, const Place& place);
 void read_peer(DocumentReader& reader, const cJSON* value, const Place& place);
 void read_policy(DocumentReader& reader, const cJSON* value, const Place& place);
+void read_test(DocumentReader& reader, const cJSON* value, const Place& place);
 
 // The peer of exactly that name, or null.
 [[nodiscard]] const PeerEntry* find_peer_entry(DocumentReader& reader, const std::string& name);

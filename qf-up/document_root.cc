@@ -10,9 +10,10 @@ namespace qf {
 
 namespace {
 
-// Lists and objects with as many entries as the fabric has peers, users, groups or policies.
+// Lists and objects with as many entries as the fabric has peers, users, groups, policies or tests.
 bool stays_text(std::string_view key, std::string_view value) {
-  constexpr std::array<std::string_view, 4> kLong = {"peers", "peer_groups", "user_groups", "policies"};
+  constexpr std::array<std::string_view, 5> kLong = {"peers", "peer_groups", "user_groups", "policies",
+                                                     "tests"};
   return std::find(kLong.begin(), kLong.end(), key) != kLong.end() &&
          (value.starts_with('[') || value.starts_with('{'));
 }

@@ -54,7 +54,10 @@ const std::map<std::string, Command>& commands() {
 
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
-  static const std::map<std::string, int (*)(int, char**)> kAll = {};
+  static const std::map<std::string, int (*)(int, char**)> kAll = {
+      {"explain", qf::command_explain},
+      {"test", qf::command_test},
+  };
   return kAll;
 }
 
@@ -97,6 +100,10 @@ void print_help() {
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
+      "       qf-up test [FILE]             run the tests of a fabric document, one line each\n"
+      "       qf-up explain --user USER [--issuer ISSUER] [--groups GROUP,...] [--claim NAME=VALUE]...\n"
+      "                     --from PEER|ADDRESS --to PEER --login OSUSER [--file FILE] [--json]\n"
+      "                                     say whether a user may log in, and why\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",

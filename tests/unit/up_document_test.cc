@@ -159,7 +159,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"Fabric.example", "fab ric", "$.domain: \"fab ric\": not a domain name"},
         BadCase{"\"x-note\": \"top\"", "\"note\": \"top\"", "$.note: unknown key"},
         BadCase{"\"x-note\": \"top\"", "\"a b\": \"top\"", "$[\"a b\"]: unknown key"},
-        BadCase{"\"x-note\": \"top\"", "\"tests\": []", "$.tests: not supported by this version yet"},
+        BadCase{"\"x-note\": \"top\"", "\"tests\": {}", "$.tests: expected a list, found an object"},
         BadCase{"\"x-note\": \"top\"", "\"expires\": \"2030-01-01\"",
                 "$.expires: not supported by this version yet"},
         BadCase{"\"x-note\": \"top\"", "\"serial\": 42",

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The "tests" of a fabric document: read, and their references checked. What they say is found out later,
+// when all of the document is known to be right (qf-up/fabric_tests.h).
+#include "libqf/address.h"
+#include "libqf/text.h"
+#include "qf-up/document_parts.h"
+#include "qf-up/names.h"
+
+namespace qf {
+
+namespace {
+
+void read_test_user(DocumentReader& reader, ObjectReader& object, LoginQuestion& question) {
+  auto user = object.text("user", Need::kRequired);
+  if (!user) return;
+  size_t colon = user->find(':');
+  if (colon == std::string::npos) return object.fault("user", quoted(*user) + " is not \"ISSUER:SUBJECT\"");
+  std::string issuer = user->substr(0, colon);
+  if (!reader.issuer_names.contains(issuer)) return object.fault("user", "no issuer " + quoted(issuer));
+  if (auto fault = subject_fault(user->substr(colon + 1))) return object.fault("user", *fault);
+  question.user = std::move(*user);
+}
+
+void read_test_ends(DocumentReader& reader, ObjectReader& object, LoginQuestion& question) {
+  auto end = [&](const char* key) -> std::string {
+    auto name = object.text(key, Need::kRequired);
+    if (!name || find_peer_entry(reader, *name) != nullptr) return name.value_or("");
+    object.fault(key, "no peer " + quoted(*name) + spelled_otherwise(reader, *name));
+    return "";
+  };
+  question.to = end("to");
+  auto from = object.text("from", Need::kRequired);
+  if (!from) return;
+  question.from = *from;
+  auto address = canonical_address(*from);
+  bool known =
+      address ? reader.peers_by_address.contains(*address) : find_peer_entry(reader, *from) != nullptr;
+  if (!known)
+    object.fault("from", (address ? "no peer has the address " : "no peer ") + quoted(*from) +
+                             spelled_otherwise(reader, *from));
+}
+
+void read_test_token(ObjectReader& object, LoginQuestion& question) {
+  if (object.has("groups")) question.groups = object.texts("groups", Need::kOptional);
+  if (const cJSON* claims = object.object("claims", Need::kOptional)) question.claims = json_text(claims);
+}
+
+}  // namespace
+
+void read_test(DocumentReader& reader, const cJSON* value, const Place& place) {
+  ObjectReader object(value, place, reader.faults);
+  if (!object.is_object()) return;
+  TestEntry test;
+  if (auto name = object.text("name", Need::kOptional)) {
+    if (auto fault = group_name_fault(*name)) object.fault("name", quoted(*name) + ": " + *fault);
+    if (!reader.test_names.insert(*name).second)
+      object.fault("name", "two tests have the name " + quoted(*name));
+    test.name = *name;
+  }
+  read_test_user(reader, object, test.question);
+  read_test_ends(reader, object, test.question);
+  if (auto login = object.text("login", Need::kRequired)) {
+    if (login->front() == '*' || login->front() == '{')
+      object.fault("login", "name one OS user");
+    else if (auto fault = os_user_fault(*login))
+      object.fault("login", quoted(*login) + ": " + *fault);
+    test.question.login = *login;
+  }
+  read_test_token(object, test.question);
+  test.allow = object.word("expect", Need::kRequired, {"allow", "deny"}) != "deny";
+  if (auto policy = object.text("policy", Need::kOptional)) {
+    if (!reader.policy_names.contains(*policy)) object.fault("policy", "no policy " + quoted(*policy));
+    test.policy = *policy;
+  }
+  object.finish();
+  reader.document.tests.push_back(std::move(test));
+}
+
+}  // namespace qf

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-up/question.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <numeric>
+
+#include "libqf/address.h"
+#include "libqf/json.h"
+#include "libqf/log.h"
+#include "libqf/text.h"
+
+namespace qf {
+
+namespace {
+
+constexpr int64_t kTokenLife = 300;  // seconds, of the token that is made up
+constexpr const char* kTunnelLogin = "qufabric-tunnel";
+
+Error no_peer(const PolicyDb& db, const std::string& name) {
+  std::string near;
+  db.scan("peer:", [&](std::string_view other, std::string_view) {
+    if (near.empty() && near_spelling(other, name)) near = other;
+  });
+  return input_error("the fabric document has no peer " + quoted(name) +
+                     (near.empty() ? "" : " (there is " + quoted(near) + ")"));
+}
+
+Result<PeerPolicyRecord> find_peer_called(const PolicyDb& db, const std::string& name) {
+  auto peer = db.peer(name);
+  if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
+  return no_peer(db, name);
+}
+
+Result<PeerPolicyRecord> find_source(const PolicyDb& db, const std::string& name) {
+  auto address = canonical_address(name);
+  if (!address) return find_peer_called(db, name);
+  auto peer = db.peer_at(*address);
+  if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
+  return input_error("no peer of the fabric document has the address " + *address);
+}
+
+struct Person {
+  IssuerRecord issuer;
+  std::string subject;
+};
+
+Result<Person> find_issuer(const PolicyDb& db, const std::string& name, const std::string& subject) {
+  auto issuer = db.issuer(name);
+  if (issuer) return Person{std::move(*issuer), subject};
+  if (issuer.error().kind != ErrorKind::kNotFound) return issuer.error();
+  auto meta = db.meta();
+  std::string known = meta ? join(meta->issuers, ", ") : "";
+  return input_error("the fabric document has no issuer " + quoted(name) +
+                     (known.empty() ? "" : " (there is " + known + ")"));
+}
+
+// A subject may have colons too, so what is before the first one counts when it is an issuer's name.
+Result<Person> find_person(const PolicyDb& db, const LoginQuestion& question) {
+  if (!question.issuer.empty()) return find_issuer(db, question.issuer, question.user);
+  auto meta = db.meta();
+  if (!meta) return meta.error();
+  size_t colon = question.user.find(':');
+  if (colon != std::string::npos) {
+    std::string name = question.user.substr(0, colon);
+    if (std::find(meta->issuers.begin(), meta->issuers.end(), name) != meta->issuers.end())
+      return find_issuer(db, name, question.user.substr(colon + 1));
+  }
+  if (meta->issuers.size() == 1) return find_issuer(db, meta->issuers.front(), question.user);
+  if (meta->issuers.empty()) return input_error("the fabric document has no issuer, so it knows no user");
+  return input_error("which issuer does " + quoted(question.user) + " belong to? There are " +
+                     join(meta->issuers, ", "));
+}
+
+void put(cJSON* object, const std::string& name, cJSON* value) {
+  ::cJSON_DeleteItemFromObjectCaseSensitive(object, name.c_str());
+  if (value == nullptr || ::cJSON_AddItemToObject(object, name.c_str(), value) == 0) std::abort();
+}
+
+void put_unless_there(cJSON* object, const char* name, cJSON* value) {
+  if (json_member(object, name) == nullptr) return put(object, name, value);
+  ::cJSON_Delete(value);
+}
+
+// The claims that a token of this person would have now.
+Result<Claims, TokenRefusal> made_claims(const Person& person, const LoginQuestion& question) {
+  auto all = parse_json(question.claims);
+  if (!all || ::cJSON_IsObject(all->get()) == 0)
+    return TokenRefusal{TokenFault::kMalformed, "the claims are not an object"};
+  cJSON* object = all->get();
+  auto now = static_cast<int64_t>(std::time(nullptr));
+  put(object, "iss", ::cJSON_CreateString(person.issuer.issuer.c_str()));
+  put_unless_there(object, "sub", ::cJSON_CreateString(person.subject.c_str()));
+  put(object, person.issuer.user_id_claim, ::cJSON_CreateString(person.subject.c_str()));
+  // who is asked about by their email has one that counts
+  if (person.issuer.user_id_claim == "email")
+    put_unless_there(object, "email_verified", ::cJSON_CreateTrue());
+  put_unless_there(object, "aud", ::cJSON_CreateString(person.issuer.audiences.front().c_str()));
+  put(object, "iat", ::cJSON_CreateNumber(static_cast<double>(now)));
+  put(object, "exp", ::cJSON_CreateNumber(static_cast<double>(now + kTokenLife)));
+  if (question.groups) {
+    JsonWriter groups;
+    groups.set("list", *question.groups);
+    auto list = groups.take();
+    put(object, person.issuer.groups_claim, ::cJSON_DetachItemFromObjectCaseSensitive(list.get(), "list"));
+  }
+  return parse_claims(json_text(object));
+}
+
+Decision refusal_of(std::string detail) {
+  Decision decision;
+  decision.refusal = Refusal::kPeer;
+  decision.detail = std::move(detail);
+  return decision;
+}
+
+// The identity in the request, or why there is none.
+std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, const LoginQuestion& question,
+                                     JudgeableLogin& login) {
+  if (!takes_issuer(login.destination, person.issuer.name))
+    return refusal_of(login.destination.name + " takes no logins of issuer " + quoted(person.issuer.name));
+  auto claims = made_claims(person, question);
+  if (!claims) return refusal_of(claims.error().text());
+  auto identity = identify(db, person.issuer, *claims);
+  if (!identity) return refusal_of(identity.error().text());
+  login.request.identity = std::move(*identity);
+  return std::nullopt;
+}
+
+std::string for_shell(const std::string& word) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+=";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quote = "'";
+  for (char c : word) quote += c == '\'' ? "'\\''" : std::string(1, c);
+  return quote + "'";
+}
+
+}  // namespace
+
+Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
+                                  const ServerSide& server) {
+  JudgeableLogin login;
+  auto source = find_source(db, question.from);
+  if (!source) return source.error();
+  auto destination = find_peer_called(db, question.to);
+  if (!destination) return destination.error();
+  auto person = find_person(db, question);
+  if (!person) return person.error();
+  login.source = std::move(*source);
+  login.destination = std::move(*destination);
+  login.request.os_user = question.login;
+  login.request.os_user_is_root = server.login_is_root || question.login == "root";
+  login.request.root_enabled = server.root_enabled;
+  if (question.login == kTunnelLogin)
+    login.refused = refusal_of("the OS user " + quoted(question.login) + " is reserved");
+  if (!login.refused && !server.without_identity) login.refused = put_identity(db, *person, question, login);
+  return login;
+}
+
+Decision decide(const PolicyDb& db, const JudgeableLogin& login) {
+  if (login.refused) return *login.refused;
+  return judge_login(db, login.source, login.destination, login.request);
+}
+
+std::string explain_command(const LoginQuestion& question, const std::string& file) {
+  std::string line = "qf-up explain --user " + for_shell(question.user);
+  auto add = [&](const char* option, const std::string& value) {
+    line += std::string(" --") + option + " " + for_shell(value);
+  };
+  if (!question.issuer.empty()) add("issuer", question.issuer);
+  if (question.groups) add("groups", join(*question.groups, ","));
+  if (auto claims = parse_json(question.claims)) {
+    for (const cJSON* i = claims->get()->child; i != nullptr; i = i->next)
+      add("claim", std::string(i->string) + "=" + json_text(i));
+  }
+  add("from", question.from);
+  add("to", question.to);
+  add("login", question.login);
+  if (!file.empty()) add("file", file);
+  return line;
+}
+
+bool near_spelling(std::string_view a, std::string_view b) {
+  constexpr size_t kMost = 2;
+  std::string left = lower(a), right = lower(b);
+  if (left.size() > right.size() + kMost || right.size() > left.size() + kMost) return false;
+  // the edit distance, a row at a time
+  std::vector<size_t> row(right.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < left.size(); ++i) {
+    size_t corner = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < right.size(); ++j) {
+      size_t replaced = corner + (left[i] == right[j] ? 0 : 1);
+      corner = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back() <= kMost && row.back() < std::max<size_t>(right.size(), 1);
+}
+
+}  // namespace qf

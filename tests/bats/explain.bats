@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# qf-up explain says what real logins then meet; tests in a document keep a wrong one out.
+
+load helpers
+
+setup_file() {
+  fabric_begin && fabric_write && server_start && warm
+}
+teardown_file() { fabric_end; }
+
+# explain ARGUMENT…: of CLIENT's login as TARGET, or as the arguments say.
+explain() {
+  local login=$1
+  shift
+  "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from client --to server --login "$login" --groups '' "$@"
+}
+# agree LOGIN: ssh and explain end alike, and a refused user reads what explain says.
+agree() {
+  run explain "$1" --json
+  local said=$status answer=$output
+  run --separate-stderr qssh -l "$1" server true
+  if [ "$said" = 0 ]; then [ "$status" = 0 ]; else [ "$status" = 255 ]; fi
+  [[ $stderr == *"$(jq -r .refusal <<<"$answer")"* ]] || { echo "$answer" "$stderr" && false; }
+  audit -s 'last(.[] | select(.event == "login")) | [.allowed, .policy // ""]' >"$BATS_TEST_TMPDIR/audit"
+  [ "$(jq -c '[.allowed, .policy]' <<<"$answer")" = "$(<"$BATS_TEST_TMPDIR/audit")" ]
+}
+
+@test "explain agrees with a login that is allowed" {
+  fabric_apply
+  agree "$TARGET"
+  run -0 explain "$TARGET"
+  [ "${lines[0]}" = "allowed: machine:$CLIENT as $TARGET from client to server" ]
+  [ "${lines[1]}" = 'policy: "all"' ]
+  [[ $output == *'"all" allows it'* ]]
+}
+
+@test "explain agrees with the three refusals" {
+  fabric_apply '.user_groups.others = ["machine:somebody"] |
+    .policies[0] += {access: "limited", authorized_groups: {others: ["*"]}}'
+  agree "$TARGET"
+  run -1 explain "$TARGET"
+  [[ ${lines[0]} == "denied: User is not authorized to access this peer"* ]]
+  [[ $output == *"\"all\" authorizes none of the user's groups"* ]]
+  fabric_apply '.user_groups.others = ["machine:somebody"] |
+    .policies[0] += {access: "limited", authorized_groups: {people: ["developer"], others: [$target]}}'
+  agree "$TARGET"
+  run -1 explain "$TARGET"
+  [[ ${lines[0]} == "denied: User is not authorized to login as OS user"* ]]
+  fabric_apply '.policies[0] += {access: "limited", authorized_groups: {people: ["developer"]}}'
+  agree "$TARGET"
+  run -1 explain "$TARGET"
+  [[ ${lines[0]} == "denied: No authorization mapping for OS user"* ]]
+}
+
+@test "root on this machine needs its flag, by whatever name; elsewhere that is a note" {
+  fabric_apply
+  agree root
+  run -1 explain root
+  [[ $output == *"--enable-ssh-root"* ]]
+  run -0 "$BIN/qf-up" explain --config-dir "$QF/none" --state-dir "$QF/none" --user "machine:$CLIENT" --from client \
+    --to server --login root --file "$QF/config/fabric.json"
+  [[ $output == *"note: root besides needs --enable-ssh-root on server"* ]]
+}
+
+@test "a document that is not applied yet, and a source by its address" {
+  fabric_apply
+  jq '.policies[0].enabled = false' "$QF/config/fabric.json" >"$QF/next.json"
+  run -1 explain "$TARGET" --file "$QF/next.json"
+  [[ $output == *'"all" is disabled'* ]]
+  run -0 "$BIN/qf-up" explain $FOLDERS --user "$CLIENT" --issuer machine --from ::ffff:127.0.0.1 --to server --login "$TARGET"
+}
+
+@test "who cannot be meant is said with the near spelling, and wrong usage" {
+  run -78 "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from client --to Servr --login a
+  [[ $output == *'no peer "Servr" (there is "server")'* ]]
+  run -78 "$BIN/qf-up" explain $FOLDERS --user a --issuer machin --from client --to server --login a
+  [[ $output == *'no issuer "machin" (there is machine)'* ]]
+  run -78 "$BIN/qf-up" explain --state-dir "$QF/none" --user a --from client --to server --login a
+  [[ $output == *"hint: "* ]]
+  for words in "" "--user a --from b --to c" "--user a --from b --to c --login d --claim e" \
+    "--user a --from b --to c --login d e" "--user a --from b --to c --login d --claim e=1 --claim e=2"; do
+    run -64 "$BIN/qf-up" explain $words
+    [[ $output == *"hint: run qf-up explain --help"* ]] || { echo "$words: $output" && false; }
+  done
+}
+
+@test "a test that fails keeps its document out, and the command it names says why" {
+  fabric_apply
+  local serial
+  serial=$("$BIN/qf-up" status $FOLDERS --json | jq .serial)
+  jq --arg client "$CLIENT" '.serial += 1 | .tests = [
+    {name: "people may", user: "machine:\($client)", from: "client", to: "server", login: "a", expect: "allow"},
+    {name: "nobody may", user: "machine:\($client)", from: "client", to: "server", login: "a", expect: "deny", groups: []}]' \
+    "$QF/config/fabric.json" >"$QF/bad.json"
+  run -1 "$BIN/qf-up" check "$QF/bad.json"
+  [[ $output == *'$.tests[1] ("nobody may"): expected deny, but allowed by policy "all"'* ]]
+  local hint
+  hint=$(sed -n 's/^hint: run: qf-up/"$BIN\/qf-up"/p' <<<"$output")
+  run -0 eval "$hint"
+  run -78 "$BIN/qf-up" apply $FOLDERS "$QF/bad.json"
+  [ "$("$BIN/qf-up" status $FOLDERS --json | jq .serial)" = "$serial" ]
+  run -1 "$BIN/qf-up" test "$QF/bad.json"
+  [ "${lines[0]}" = 1..2 ]
+  [ "${lines[1]}" = "ok 1 - people may" ]
+  [ "${lines[2]}" = "not ok 2 - nobody may" ]
+  jq '.tests[1].expect = "allow"' "$QF/bad.json" >"$QF/good.json"
+  run -0 "$BIN/qf-up" test "$QF/good.json"
+  run -0 "$BIN/qf-up" check "$QF/good.json"
+  cp "$QF/good.json" "$QF/config/fabric.json"
+  run -0 "$BIN/qf-up" apply $FOLDERS
+  # the serial that the next document must pass
+  jq .serial "$QF/config/fabric.json" >"$QF/serial"
+  run -64 "$BIN/qf-up" test a b
+  run -78 "$BIN/qf-up" test "$QF/none.json"
+}
