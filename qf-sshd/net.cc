@@ -121,8 +121,8 @@ void Net::refuse(const std::string& banner) {
 
 void Net::disconnect(const std::string& reason) {
   // ssh_disconnect() drops what libssh still holds back, and its own message too unless the socket was just
-  // seen to be writable: so first everything goes out, then one turn notices that more may. (When nothing went
-  // out, that is known, and the turn would wait for the client.)
+  // seen to be writable: so first everything goes out, then one turn notices that more may. (When nothing
+  // went out, that is known, and the turn would wait for the client.)
   bool flushed = ::ssh_blocking_flush(session_.get(), kFlushMilliseconds) == SSH_OK;
   if (flushed && (::ssh_get_poll_flags(session_.get()) & SSH_WRITE_PENDING) != 0) {
     ::ssh_event_dopoll(event_.get(), kFlushMilliseconds);

@@ -34,12 +34,12 @@ struct ExplainOptions {
 void put_claim(cJSON* claims, const std::string& text) {
   size_t equals = text.find('=');
   if (equals == 0 || equals == std::string::npos)
-    wrong_usage(kExplainProgram, "--claim " + quoted(text) + " is not NAME=VALUE");
+    wrong_usage(kExplainProgram, "--claim " + qf::quoted(text) + " is not NAME=VALUE");
   std::string name = text.substr(0, equals), value = text.substr(equals + 1);
   auto parsed = parse_json(value);
   cJSON* item = parsed ? parsed->release() : ::cJSON_CreateString(value.c_str());
   if (json_member(claims, name.c_str()) != nullptr)
-    wrong_usage(kExplainProgram, "--claim " + quoted(name) + " is given twice");
+    wrong_usage(kExplainProgram, "--claim " + qf::quoted(name) + " is given twice");
   if (item == nullptr || ::cJSON_AddItemToObject(claims, name.c_str(), item) == 0) std::abort();
 }
 
@@ -145,7 +145,7 @@ std::string headline(const Answer& answer, const LoginQuestion& question) {
 void print_text(const Answer& answer, const LoginQuestion& question) {
   const Decision& decision = answer.explanation.decision;
   std::string text = headline(answer, question) + "\n";
-  text += "policy: " + (decision.policy.empty() ? "none" : quoted(decision.policy)) + "\n";
+  text += "policy: " + (decision.policy.empty() ? "none" : qf::quoted(decision.policy)) + "\n";
   if (const auto& identity = answer.login.request.identity)
     text += "groups: " + (identity->groups.empty() ? "none" : printable(join(identity->groups, ", "))) + "\n";
   if (!decision.permit_open.empty()) text += "permit_open: " + join(decision.permit_open, " ") + "\n";
@@ -153,7 +153,7 @@ void print_text(const Answer& answer, const LoginQuestion& question) {
   if (decision.max_session != 0) text += "max_session: " + std::to_string(decision.max_session) + " s\n";
   for (const auto& note : answer.notes) text += "note: " + note + "\n";
   for (const auto& policy : answer.explanation.policies)
-    text += "  " + quoted(policy.name) + " " + policy.reason + "\n";
+    text += "  " + qf::quoted(policy.name) + " " + policy.reason + "\n";
   std::fputs(text.c_str(), stdout);
 }
 
@@ -212,7 +212,7 @@ int command_test(int argc, char** argv) {
   add_folder_options(visible, folders);
   static_cast<void>(
       parse_options(argc, argv, {kTestProgram, "usage: qf-up test [FILE] [options]\n", visible, &words}));
-  if (words.size() > 1) wrong_usage(kTestProgram, "unexpected word " + quoted(words[1]));
+  if (words.size() > 1) wrong_usage(kTestProgram, "unexpected word " + qf::quoted(words[1]));
   auto document = load_document(words.empty() ? folders.folders().fabric_json() : words[0], false);
   if (!document) return kExitConfig;
   auto results = run_tests(*document);
