@@ -99,7 +99,7 @@ only_open() {
 
 @test "every role: open descriptors" {
   log="$QF/qf-up.log" audit="$QF/state/audit.log"
-  only_open "$(pids_of listener)" "0 /dev/null" "[12] $log" "* $audit" "* $QF/run/sshd.lock" '* anon_inode:*signalfd*' '* socket:*'
+  only_open "$(pids_of listener)" "0 /dev/null" "[12] $log" "* $audit" "* $QF/run/sshd.lock" '* anon_inode:*signalfd*' '* anon_inode:inotify' '* socket:*'
   only_open "$(pids_of keyfetch)" "[01] /dev/null" "2 $log" '* socket:*' '* anon_inode:*event*'
   for pid in $(pids_of monitor); do
     only_open "$pid" "[01] /dev/null" "2 $log" "* $audit" '* socket:*' '* anon_inode:*pidfd*' '* anon_inode:*signalfd*'
