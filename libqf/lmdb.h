@@ -19,6 +19,13 @@ struct MDB_txn;
 
 namespace qf {
 
+// The record in what a find(key) has found.
+template <class T>
+[[nodiscard]] Result<T> read_record(std::optional<std::string_view> found, std::string_view key) {
+  if (!found) return not_found("no record " + std::string(key));
+  return decode<T>(*found);
+}
+
 class LmdbReader {
  public:
   LmdbReader(LmdbReader&&) = default;
@@ -36,9 +43,7 @@ class LmdbReader {
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
   template <class T>
   [[nodiscard]] Result<T> get(std::string_view key) const {
-    auto bytes = find(key);
-    if (!bytes) return not_found("no record " + std::string(key));
-    return decode<T>(*bytes);
+    return read_record<T>(find(key), key);
   }
   // Calls visit(key without prefix, value) for every record of that prefix, in the order of the keys. A
   // damaged page ends it early.

@@ -157,9 +157,7 @@ class PolicyDb {
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
   template <class T>
   [[nodiscard]] Result<T> get(std::string_view key) const {
-    auto bytes = find(key);
-    if (!bytes) return not_found("no record " + std::string(key));
-    return decode<T>(*bytes);
+    return read_record<T>(find(key), key);
   }
   [[nodiscard]] Result<std::vector<uint32_t>> ids(const std::string& side,
                                                   const PeerPolicyRecord& peer) const;

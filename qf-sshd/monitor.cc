@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/monitor.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -12,7 +11,6 @@
 #include <algorithm>
 #include <ctime>
 #include <list>
-#include <map>
 #include <utility>
 
 #include "libqf/log.h"
@@ -22,11 +20,10 @@
 #include "qf-sshd/live_session.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/monitor_key_sets.h"
+#include "qf-sshd/monitor_sessions.h"
 #include "qf-sshd/net.h"
 #include "qf-sshd/policy_watch.h"
 #include "qf-sshd/process_title.h"
-#include "qf-sshd/session.h"
-#include "qf-sshd/signal_sender.h"
 #include "qf-sshd/standing.h"
 
 namespace qf {
@@ -34,14 +31,12 @@ namespace qf {
 namespace {
 
 constexpr auto kFarewell = std::chrono::seconds(10);  // for a refused client to hang up
-constexpr auto kLastWords =
-    std::chrono::seconds(2);  // for sessions to end after their connection, for the audit log
+constexpr auto kLastWords = std::chrono::seconds(2);  // for a net to end with its connection
 constexpr auto kWithdrawn =
-    std::chrono::milliseconds(1500);                      // for a client whose access is withdrawn to hang up
-constexpr auto kHangUp = std::chrono::milliseconds(700);  // of it, for its sessions to end by themselves
-constexpr time_t kSendSeconds = 10;                       // a net that does not read is ended
-constexpr size_t kMostWords = 900;                        // bytes of a Disconnect
-constexpr int kTunnelBuffer = 1 << 20;                    // bytes, each direction of a tunnel's stream
+    std::chrono::milliseconds(1500);    // for a client whose access is withdrawn to hang up
+constexpr time_t kSendSeconds = 10;     // a net that does not read is ended
+constexpr size_t kMostWords = 900;      // bytes of a Disconnect
+constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's stream
 
 struct NetLink {
   MessageSocket socket;
@@ -60,7 +55,7 @@ class Monitor {
         key_sets_(plan.key_sets, listener_, [this](const Message& message) { hear_listener(message); }),
         connection_(plan.connection),
         forwarding_(plan.settings, plan.audit, connection_),
-        signals_(plan.settings.privileged),
+        sessions_(plan, forwarding_, status_),
         policy_watch_(plan.settings.folders.policy_mdb()) {}
   [[noreturn]] void run(Fd connection);
 
@@ -69,19 +64,7 @@ class Monitor {
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
-  [[nodiscard]] Status handle_session(NetLink& link, const SessionRequest& request);
-  [[nodiscard]] Status handle_signal(const SignalRequest& request);
-  [[nodiscard]] Status handle_close(const SessionClose& close);
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
-  [[nodiscard]] Status refuse_session(NetLink& link, uint32_t channel, const std::string& reason);
-  // Sockets that belong to a session; /dev/null for what there is not.
-  struct SessionSockets {
-    std::vector<Fd> fds;  // agent, two displays
-    bool agent = false;
-    uint32_t displays = 0;
-  };
-  [[nodiscard]] Result<SessionSockets> open_sockets(NetLink& link, const SessionRequest& request,
-                                                    SessionForwards& forwards);
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
   void watch_policy();
@@ -89,14 +72,10 @@ class Monitor {
   [[nodiscard]] Standing standing() const;
   void withdraw(const Decision& decision);
   void dismiss(const std::string& words);
-  void kill_sessions();
   void take_limits(const Decision& decision);
-  [[nodiscard]] std::string judge_session(const SessionRequest& request) const;
   void read_listener();
   void hear_listener(const Message& message);
   void answer_listener();
-  void reap(LiveSession& session);
-  void record_end(const LiveSession& session);
   void turn();
   [[noreturn]] void end();
 
@@ -106,9 +85,8 @@ class Monitor {
   ConnectionStatus status_;
   const AuditConnection& connection_;
   Forwarding forwarding_;
-  SignalSender signals_;
+  MonitorSessions sessions_;
   std::list<NetLink> nets_;
-  std::map<uint32_t, LiveSession> sessions_;
   std::optional<Account> account_;
   std::optional<UserLogin> login_;  // set with account_
   Fd ending_;                       // SIGTERM, SIGINT: an orderly end
@@ -119,7 +97,6 @@ class Monitor {
   bool policy_changed_ = false;              // the listener says so
   Deadline logged_in_at_ = Deadline::max();
   bool dismissed_ = false;                  // the user may not stay: told, and on the way out
-  Deadline kill_at_ = Deadline::max();      // its sessions
   Deadline grace_ = Deadline::max();        // to be logged in
   Deadline session_end_ = Deadline::max();  // "max_session" of the policy
   Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
@@ -175,15 +152,17 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     }
     case MessageType::kSessionRequest: {
       auto request = checked<SessionRequest>(message);
-      return request ? handle_session(link, *request) : Status(request.error());
+      return request ? sessions_.start(link.socket, *request) : Status(request.error());
     }
     case MessageType::kSignalRequest: {
       auto request = checked<SignalRequest>(message);
-      return request ? handle_signal(*request) : Status(request.error());
+      if (request) sessions_.signal(*request);
+      return request ? Status(Done{}) : Status(request.error());
     }
     case MessageType::kSessionClose: {
       auto close = checked<SessionClose>(message);
-      return close ? handle_close(*close) : Status(close.error());
+      if (close) sessions_.close(*close);
+      return close ? Status(Done{}) : Status(close.error());
     }
     case MessageType::kTunnelRequest: {
       auto request = checked<TunnelRequest>(message);
@@ -264,6 +243,7 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
       grace_ = Deadline::max();
       logged_in_at_ = Clock::now();
       forwarding_.allow(*account_, login_->context(), result.decision);
+      sessions_.logged_in(*account_, login_->context());
       take_limits(result.decision);
       listener_.logged_in(link.inner);
     }
@@ -288,131 +268,6 @@ Status Monitor::handle_tunnel(NetLink& link, const TunnelRequest& request) {
   if (auto sent = link.socket.send(TunnelReply{request.channel}, {handed_out}); !sent) return sent.error();
   stream->first.reset();
   return spawn_net(std::move(stream->second), true);
-}
-
-// ---- sessions ---------------------------------------------------------------------------------------------
-
-// What stands against this session; empty: nothing.
-std::string Monitor::judge_session(const SessionRequest& request) const {
-  if (dismissed_) return "this connection is ending";
-  if (sessions_.size() >= plan_.settings.most_sessions) return "too many sessions on this connection";
-  if (request.kind != SessionKind::kSubsystem) return "";
-  if (request.command != "sftp") return "subsystem \"" + request.command + "\" is not available";
-  if (!plan_.settings.sftp) {
-    return "SFTP subsystem not available\nhint: ask the admin of this peer for qf-up --enable-ssh-sftp";
-  }
-  if (plan_.settings.sftp_server.empty()) {
-    return "SFTP subsystem not available: this peer has no sftp-server\nhint: install openssh-sftp-server "
-           "there";
-  }
-  return "";
-}
-
-Status Monitor::refuse_session(NetLink& link, uint32_t channel, const std::string& reason) {
-  auto null = open_file("/dev/null", O_RDWR);
-  if (!null) return null.error();
-  plan_.audit.session_refused(connection_, account_->name, reason);
-  return link.socket.send(SessionReply{channel, false, reason, false, 0},
-                          std::vector<int>(SessionReply::kFds, null->get()));
-}
-
-Status Monitor::handle_session(NetLink& link, const SessionRequest& request) {
-  if (sessions_.count(request.channel) != 0) return peer_error("net used a channel number twice");
-  if (auto reason = judge_session(request); !reason.empty())
-    return refuse_session(link, request.channel, reason);
-  SessionForwards forwards;
-  auto sockets = open_sockets(link, request, forwards);
-  if (!sockets) return sockets.error();
-  SessionPlan plan{plan_.settings, *account_, login_->context(), plan_.ends()};
-  auto spawned = spawn_session(plan, request, forwards);
-  if (!spawned) {
-    forwarding_.release(request.channel);
-    log_error("cannot start a session for " + account_->name + ": " + spawned.error().text());
-    return refuse_session(link, request.channel, "cannot start the session: " + spawned.error().text());
-  }
-  const char* kind = request.kind == SessionKind::kShell  ? "shell"
-                     : request.kind == SessionKind::kExec ? "exec"
-                                                          : "sftp";
-  plan_.audit.session_start(connection_, {request.channel, kind, identity_ ? identity_->name() : "",
-                                          account_->name, request.terminal.has_value(), spawned->pid});
-  LiveSession session;
-  session.channel = request.channel;
-  session.pid = spawned->pid;
-  session.pidfd = std::move(spawned->pidfd);
-  session.started = Clock::now();
-  session.record = std::move(spawned->record);
-  sessions_[request.channel] = std::move(session);
-  status_.session_started(request.channel, request, spawned->pid);
-  std::vector<int> fds;
-  for (const auto& fd : spawned->fds) fds.push_back(fd.get());
-  for (const auto& fd : sockets->fds) fds.push_back(fd.get());
-  return link.socket.send(SessionReply{request.channel, true, "", sockets->agent, sockets->displays}, fds);
-}
-
-// What the client asked to be forwarded for this session. What cannot be is left out, as sshd does: the
-// session is worth more.
-Result<Monitor::SessionSockets> Monitor::open_sockets(NetLink& link, const SessionRequest& request,
-                                                      SessionForwards& forwards) {
-  SessionSockets out;
-  for (size_t i = 0; i < SessionReply::kFds - 3; ++i) {
-    auto null = open_file("/dev/null", O_RDWR);
-    if (!null) return null.error();
-    out.fds.push_back(std::move(*null));
-  }
-  if (request.agent && plan_.settings.agent_forwarding) {
-    auto agent = forwarding_.open_agent(link.socket, request.channel);
-    plan_.audit.forward(connection_, "agent", "", agent ? "" : agent.error().text());
-    if (agent) {
-      forwards.agent_socket = agent->path;
-      out.agent = true;
-      out.fds[0] = std::move(agent->fds[0]);
-    }
-  }
-  if (request.x11 && plan_.settings.x11_forwarding) {
-    auto display = forwarding_.open_display(link.socket);
-    plan_.audit.forward(connection_, "x11", "", display ? "" : display.error().text());
-    if (display) {
-      forwards.display = display->display;
-      forwards.x11 = *request.x11;
-      out.displays = static_cast<uint32_t>(display->fds.size());
-      for (size_t i = 0; i < display->fds.size(); ++i) out.fds[1 + i] = std::move(display->fds[i]);
-    }
-  }
-  return out;
-}
-
-Status Monitor::handle_signal(const SignalRequest& request) {
-  auto session = sessions_.find(request.channel);
-  int number = signal_number(request.name);
-  if (session == sessions_.end() || session->second.ended || number == 0) return Done{};
-  // the session leads a process group of its own (setsid)
-  signals_.send(*account_, session->second.pid, number);
-  return Done{};
-}
-
-Status Monitor::handle_close(const SessionClose& close) {
-  auto found = sessions_.find(close.channel);
-  if (found == sessions_.end()) return Done{};
-  LiveSession& session = found->second;
-  session.channel_open = false;
-  forwarding_.release(close.channel);
-  session.bytes_in = close.bytes_in;
-  session.bytes_out = close.bytes_out;
-  status_.session_closed(close);
-  if (session.ended) {
-    record_end(session);
-    sessions_.erase(found);
-  }
-  return Done{};
-}
-
-void Monitor::reap(LiveSession& session) {
-  pid_t pid = session.pid;
-  if (session.reap()) signals_.forget(pid);
-}
-
-void Monitor::record_end(const LiveSession& session) {
-  plan_.audit.session_end(connection_, session.audit_end());
 }
 
 // ---- the listener -----------------------------------------------------------------------------------------
@@ -453,20 +308,16 @@ void Monitor::turn() {
   answer_listener();
   std::vector<pollfd> polled;
   for (const auto& link : nets_) polled.push_back({link.ended ? -1 : link.socket.fd(), POLLIN, 0});
-  std::vector<uint32_t> channels;
-  for (const auto& [channel, session] : sessions_) {
-    if (session.ended) continue;
-    channels.push_back(channel);
-    polled.push_back({session.pidfd.get(), POLLIN, 0});
-  }
   size_t helper = polled.size();
   polled.push_back({forwarding_.helper_fd(), POLLIN, 0});
   size_t ending = polled.size();
   polled.push_back({ending_.get(), POLLIN, 0});
-  polled.push_back({signals_.fd(), POLLIN, 0});
+  size_t listener = polled.size();
   polled.push_back({listener_.fd(), POLLIN, 0});
+  size_t sessions = polled.size();
+  sessions_.poll(polled);
   Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(),
-                            signals_.deadline(), policy_check_, kill_at_, forwarding_.deadline()});
+                            sessions_.deadline(), policy_check_, forwarding_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
@@ -477,36 +328,19 @@ void Monitor::turn() {
     plan_.audit.violation(connection_, "not logged in within the login grace time");
     end();
   }
-  if (Clock::now() >= kill_at_) kill_sessions();
   if (Clock::now() >= end_by_) end();
   if (forwarding_.overdue()) {
     plan_.audit.violation(connection_, "net keeps a forward that was withdrawn");
     end();
   }
   if (Clock::now() >= session_end_) end_session_time();
-  signals_.turn();
+  // sessions belong to the connection that is logged in as an OS user
+  NetLink* user = session_link();
+  if (!sessions_.settle(polled, sessions, user == nullptr ? nullptr : &user->socket)) end();
   if (ready <= 0) return;
-  if (polled.back().revents != 0) read_listener();
-  size_t index = nets_.size();
-  for (uint32_t channel : channels) {
-    auto found = sessions_.find(channel);
-    if (polled[index++].revents == 0 || found == sessions_.end()) continue;
-    LiveSession& session = found->second;
-    reap(session);
-    if (!session.ended) continue;
-    // sessions belong to the connection that is logged in as an OS user
-    for (auto& link : nets_) {
-      if (session.channel_open && link.state == NetState::kSession && !link.socket.send(session.exit)) end();
-    }
-    if (!session.channel_open) {
-      record_end(session);
-      sessions_.erase(found);
-    }
-  }
-  if (NetLink* link = session_link(); polled[helper].revents != 0 && link != nullptr) {
-    if (!forwarding_.read_helper(link->socket)) end();
-  }
-  index = 0;
+  if (polled[listener].revents != 0) read_listener();
+  if (polled[helper].revents != 0 && user != nullptr && !forwarding_.read_helper(user->socket)) end();
+  size_t index = 0;
   // a message may add a net (tunnel), so only those that were polled are looked at
   size_t count = nets_.size();
   auto link = nets_.begin();
@@ -610,19 +444,12 @@ void Monitor::dismiss(const std::string& words) {
     if (link == nullptr && alone) link = &outer;
   }
   if (link == nullptr || !link->socket.send(Disconnect{words.substr(0, kMostWords)})) end();
-  for (const auto& [channel, session] : sessions_) session.signal_group(SIGHUP);
-  kill_at_ = Clock::now() + kHangUp;
+  sessions_.dismiss();
   end_by_ = Clock::now() + kWithdrawn;
-}
-
-void Monitor::kill_sessions() {
-  kill_at_ = Deadline::max();
-  for (const auto& [channel, session] : sessions_) session.signal_group(SIGKILL);
 }
 
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).
 void Monitor::end() {
-  signals_.stop();
   for (auto& link : nets_) {
     link.socket.close();
     int status = 0;
@@ -641,18 +468,7 @@ void Monitor::end() {
                 (WTERMSIG(status) == SIGSYS ? " (a system call that it may not make)" : ""));
     }
   }
-  Deadline deadline = dismissed_ ? kill_at_ : Clock::now() + kLastWords;
-  for (auto& [channel, session] : sessions_) {
-    bool over = session.ended || wait_for(session.pidfd.get(), POLLIN, deadline);
-    if (!over && dismissed_) {
-      session.signal_group(SIGKILL);
-      over = static_cast<bool>(wait_for(session.pidfd.get(), POLLIN, Clock::now() + kLastWords));
-    }
-    if (!session.ended && over) reap(session);
-    // what goes on without its connection (nohup) is not ours to end
-    session.enter_logout(std::chrono::milliseconds(0));
-    record_end(session);
-  }
+  sessions_.end();
   forwarding_.stop();
   if (login_) login_->close();
   std::_Exit(kExitOk);
