@@ -18,6 +18,7 @@ constexpr int64_t kMostSerial = int64_t{1} << 53;  // what a JSON number carries
 void read_user_group(DocumentReader& reader, const std::string& name, const cJSON* members,
                      const Place& place) {
   if (auto fault = group_name_fault(name)) reader.faults.add(place, *fault);
+  if (!reader.user_groups_lower.insert(lower(name)).second) reader.faults.add(place, kOtherCase);
   auto& group = reader.document.user_groups[name];
   if (!cJSON_IsArray(members)) return reader.faults.add(place, "expected a list of \"ISSUER:SUBJECT\"");
   std::unordered_set<std::string> seen;
@@ -50,8 +51,7 @@ void read_peer_group(DocumentReader& reader, const std::string& name, const cJSO
   if (auto fault = group_name_fault(name)) reader.faults.add(place, *fault);
   if (reader.peers_by_name.contains(lower(name)))
     reader.faults.add(place, "a peer has the name " + quoted(name) + " too");
-  if (!reader.peer_groups_lower.insert(lower(name)).second)
-    reader.faults.add(place, "another peer group has this name in other letter case");
+  if (!reader.peer_groups_lower.insert(lower(name)).second) reader.faults.add(place, kOtherCase);
   auto& group = reader.document.peer_groups[name];
   if (!cJSON_IsArray(members)) return reader.faults.add(place, "expected a list of peer names");
   std::unordered_set<std::string> seen;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The "issuers" of a fabric document.
+#include <algorithm>
+
 #include "libqf/jwk.h"
 #include "libqf/jwt.h"
 #include "libqf/log.h"
@@ -19,8 +21,11 @@ bool is_token_word(const std::string& word) {
 void read_identity(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
   if (auto name = object.text("name", Need::kRequired)) {
     if (auto fault = issuer_name_fault(*name)) object.fault("name", quoted(*name) + ": " + *fault);
-    if (!reader.issuer_names.insert(*name).second)
+    if (!reader.issuer_names.insert(*name).second) {
       object.fault("name", "two issuers have the name " + quoted(*name));
+    } else if (!reader.issuers_lower.insert(lower(*name)).second) {
+      object.fault("name", kOtherCase);
+    }
     rules.name = *name;
   }
   if (auto issuer = object.text("issuer", Need::kRequired)) {
@@ -85,10 +90,12 @@ void read_claims(DocumentReader& reader, ObjectReader& object, IssuerRecord& rul
   read_group_map(reader, object, rules);
   rules.members_all = object.word("members", Need::kOptional, {"listed", "all"}).value_or("listed") == "all";
   read_required_claims(reader, object, rules);
-  for (const auto& domain : object.texts("email_domains", Need::kOptional)) {
-    if (auto fault = domain_fault(domain)) object.fault("email_domains", quoted(domain) + ": " + *fault);
+  auto wrong_domain = [](const std::string& domain) {
+    auto found = domain_fault(domain);
+    return found ? std::optional(quoted(domain) + ": " + *found) : std::nullopt;
+  };
+  for (const auto& domain : object.texts("email_domains", Need::kOptional, wrong_domain))
     rules.email_domains.push_back(lower(domain));
-  }
   if (!rules.email_domains.empty()) reader.any_email_domains = true;
   rules.accept_bearer = object.boolean("accept_bearer", false);
 }
@@ -110,13 +117,11 @@ void only_for(ObjectReader& object, const char* key, const char* flows, bool rig
 }
 
 void read_scopes(ObjectReader& object, LoginRecord& client, bool id_token) {
-  client.scopes = object.texts("scopes", Need::kOptional);
+  client.scopes = object.texts("scopes", Need::kOptional, [](const std::string& scope) {
+    return is_token_word(scope) ? std::nullopt : std::optional(quoted(scope) + " is not a scope");
+  });
   if (client.scopes.empty()) client.scopes = {"openid"};
-  bool openid = false;
-  for (const auto& scope : client.scopes) {
-    openid = openid || scope == "openid";
-    if (!is_token_word(scope)) object.fault("scopes", quoted(scope) + " is not a scope");
-  }
+  bool openid = std::find(client.scopes.begin(), client.scopes.end(), "openid") != client.scopes.end();
   if (!openid && id_token) object.fault("scopes", "without \"openid\" the issuer gives no id_token");
 }
 

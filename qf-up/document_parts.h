@@ -16,14 +16,20 @@ struct DocumentReader {
   Document& document;
   Faults& faults;
   std::unordered_set<std::string> issuer_names = {};
+  std::unordered_set<std::string> issuers_lower = {};
   std::unordered_set<std::string> issuer_urls = {};
   bool any_email_domains = false;
   std::unordered_map<std::string, size_t> peers_by_name = {};     // lower case -> index
   std::unordered_map<std::string, size_t> peers_by_address = {};  // canonical
+  std::unordered_set<std::string> user_groups_lower = {};
   std::unordered_set<std::string> peer_groups_lower = {};
   std::unordered_set<std::string> policy_names = {};
+  std::unordered_set<std::string> policies_lower = {};
   std::unordered_set<std::string> test_names = {};
 };
+
+// Names count to the letter, but two that people would take for one are refused.
+inline constexpr const char* kOtherCase = "another one has this name in other letter case";
 
 void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place);
 // After the user groups: every group that a group_map names must be one of them.

@@ -87,15 +87,12 @@ void read_host_keys(DocumentReader& reader, ObjectReader& object, PeerEntry& pee
   std::sort(peer.fingerprints.begin(), peer.fingerprints.end());
 }
 
-void read_peer_issuers(DocumentReader& reader, ObjectReader& object, const Place& place, PeerRecord& record) {
-  record.issuers = object.texts("issuers", Need::kOptional);
+void read_peer_issuers(DocumentReader& reader, ObjectReader& object, PeerRecord& record) {
+  record.issuers = object.texts("issuers", Need::kOptional, [&](const std::string& name) {
+    return reader.issuer_names.contains(name) ? std::nullopt : std::optional("no issuer " + quoted(name));
+  });
   if (object.is_empty("issuers"))
     object.fault("issuers", "must not be empty; leave it out to take every issuer");
-  Place list = place.member("issuers");
-  for (size_t i = 0; i < record.issuers.size(); ++i) {
-    if (!reader.issuer_names.contains(record.issuers[i]))
-      reader.faults.add(list.item(i), "no issuer " + quoted(record.issuers[i]));
-  }
 }
 
 }  // namespace
@@ -116,7 +113,7 @@ void read_peer(DocumentReader& reader, const cJSON* value, const Place& place) {
     peer.record.version = *version;
   }
   read_host_keys(reader, object, peer);
-  read_peer_issuers(reader, object, place, peer.record);
+  read_peer_issuers(reader, object, peer.record);
   object.finish();
 }
 

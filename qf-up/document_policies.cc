@@ -35,17 +35,15 @@ std::optional<PortRange> parse_ports(const std::string& text) {
   return PortRange{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
 }
 
-void read_ports(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
+void read_ports(ObjectReader& object, PolicyRecord& record) {
   bool tcp = record.protocol == PolicyProtocol::kTcp;
-  object.list("ports", tcp ? Need::kRequired : Need::kOptional, [&](const cJSON* value, const Place& place) {
-    auto text = read_text(value, place, reader.faults);
-    if (!text) return;
-    auto range = parse_ports(*text);
-    if (!range)
-      return reader.faults.add(place,
-                               quoted(*text) + " is not a port such as \"22\" or a range such as \"20-30\"");
-    record.ports.push_back(*range);
-  });
+  auto wrong_ports = [](const std::string& text) {
+    return parse_ports(text)
+               ? std::nullopt
+               : std::optional(quoted(text) + " is not a port such as \"22\" or a range such as \"20-30\"");
+  };
+  for (const auto& text : object.texts("ports", tcp ? Need::kRequired : Need::kOptional, wrong_ports))
+    record.ports.push_back(*parse_ports(text));
   if (!tcp && object.has("ports")) object.fault("ports", "only a policy of the protocol \"tcp\" has ports");
   if (tcp && object.is_empty("ports"))
     object.fault("ports", "must not be empty: the policy would say nothing");
@@ -104,26 +102,21 @@ void read_access(DocumentReader& reader, ObjectReader& object, PolicyRecord& rec
 }
 
 // host:port patterns. An empty list would say nothing, and an empty one in policy.mdb means no restriction.
-std::vector<std::string> read_patterns(DocumentReader& reader, ObjectReader& object, const char* key) {
-  std::vector<std::string> patterns;
-  object.list(key, Need::kOptional, [&](const cJSON* value, const Place& place) {
-    auto text = read_text(value, place, reader.faults);
-    if (!text) return;
-    if (!parse_forward_pattern(*text)) {
-      return reader.faults.add(place, quoted(*text) +
-                                          " is not HOST:PORT such as \"db.example:5432\", \"*:80\" or "
-                                          "\"[fd00::1]:8000-8010\"");
-    }
-    patterns.push_back(std::move(*text));
+std::vector<std::string> read_patterns(ObjectReader& object, const char* key) {
+  auto patterns = object.texts(key, Need::kOptional, [](const std::string& text) {
+    return parse_forward_pattern(text) ? std::nullopt
+                                       : std::optional(quoted(text) +
+                                                       " is not HOST:PORT such as \"db.example:5432\", "
+                                                       "\"*:80\" or \"[fd00::1]:8000-8010\"");
   });
   if (object.is_empty(key)) object.fault(key, "must not be empty; leave it out to permit every place");
   return patterns;
 }
 
 // What an allow grants besides the login.
-void read_limits(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
-  record.permit_open = read_patterns(reader, object, "permit_open");
-  record.permit_listen = read_patterns(reader, object, "permit_listen");
+void read_limits(ObjectReader& object, PolicyRecord& record) {
+  record.permit_open = read_patterns(object, "permit_open");
+  record.permit_listen = read_patterns(object, "permit_listen");
   record.max_session =
       static_cast<uint32_t>(object.integer("max_session", Need::kOptional, 1, kMostSession).value_or(0));
   if (record.allow) return;
@@ -141,8 +134,11 @@ void read_policy(DocumentReader& reader, const cJSON* value, const Place& place)
   PolicyRecord& record = policy.record;
   if (auto name = object.text("name", Need::kRequired)) {
     if (auto fault = group_name_fault(*name)) object.fault("name", quoted(*name) + ": " + *fault);
-    if (!reader.policy_names.insert(*name).second)
+    if (!reader.policy_names.insert(*name).second) {
       object.fault("name", "two policies have the name " + quoted(*name));
+    } else if (!reader.policies_lower.insert(lower(*name)).second) {
+      object.fault("name", kOtherCase);
+    }
     record.name = *name;
   }
   record.enabled = object.boolean("enabled", true);
@@ -152,13 +148,13 @@ void read_policy(DocumentReader& reader, const cJSON* value, const Place& place)
   read_ends(reader, object, "sources", policy.sources);
   read_ends(reader, object, "destinations", policy.destinations);
   if (protocol) {
-    read_ports(reader, object, record);
+    read_ports(object, record);
     read_access(reader, object, record);
   } else {
     // which of these belong there, the protocol says
     for (const char* key : {"ports", "access", "authorized_groups"}) object.ignore(key);
   }
-  read_limits(reader, object, record);
+  read_limits(object, record);
   object.finish();
   reader.document.policies.push_back(std::move(policy));
 }

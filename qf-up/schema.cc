@@ -156,13 +156,14 @@ std::optional<std::string> ObjectReader::word(const char* key, Need need,
   return std::nullopt;
 }
 
-std::vector<std::string> ObjectReader::texts(const char* key, Need need) {
+std::vector<std::string> ObjectReader::texts(const char* key, Need need, const Check& check) {
   std::vector<std::string> all;
   std::unordered_set<std::string> seen;
   list(key, need, [&](const cJSON* value, const Place& place) {
     auto one = read_text(value, place, faults_);
     if (!one) return;
     if (!seen.insert(*one).second) return faults_.add(place, "duplicate " + quoted(*one));
+    if (auto found = check ? check(*one) : std::nullopt) return faults_.add(place, std::move(*found));
     all.push_back(std::move(*one));
   });
   return all;

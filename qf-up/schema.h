@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -76,8 +77,9 @@ class ObjectReader {
   // One of the words; a fault that names them all otherwise.
   [[nodiscard]] std::optional<std::string> word(const char* key, Need need,
                                                 const std::vector<std::string>& words);
-  // Strings without duplicates.
-  [[nodiscard]] std::vector<std::string> texts(const char* key, Need need);
+  // Strings without duplicates, none of which `check` finds a fault with.
+  using Check = std::function<std::optional<std::string>(const std::string&)>;
+  [[nodiscard]] std::vector<std::string> texts(const char* key, Need need, const Check& check = nullptr);
   // The object at the key, whatever its keys.
   [[nodiscard]] const cJSON* object(const char* key, Need need);
   // Calls each(value, place) for the items of a list, each(name, value, place) for the members of an object

@@ -208,7 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"\"level\": 3", "\"level\": [3]",
                 "$.issuers[0].required_claims.level: expected a string, a number, true or false"},
         BadCase{"[\"Example.com\"]", "[\"Example.com\", \"a b\"]",
-                "$.issuers[0].email_domains: \"a b\": not a domain name"},
+                "$.issuers[0].email_domains[1]: \"a b\": not a domain name"},
         BadCase{"\"accept_bearer\": false", "\"accept_bearer\": 1",
                 "$.issuers[0].accept_bearer: expected true or false, found a number"},
         BadCase{"\"accept_bearer\": false", "\"server_login\": {}",
@@ -308,7 +308,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"\"databases\": [\"db1\"]", "\"databases\": [\"db1\"], \"DB1\": []",
                 "$.peer_groups.DB1: a peer has the name \"DB1\" too"},
         BadCase{"\"databases\": [\"db1\"]", "\"databases\": [\"db1\"], \"Databases\": []",
-                "$.peer_groups.Databases: another peer group has this name in other letter case"},
+                "$.peer_groups.Databases: another one has this name in other letter case"},
         BadCase{"corp:auth0|7", "corp2:auth0|7", "$.user_groups.DBAs[0]: no issuer \"corp2\""},
         BadCase{"corp:auth0|7", "auth0", "$.user_groups.DBAs[0]: \"auth0\" is not \"ISSUER:SUBJECT\""},
         BadCase{"corp:auth0|7", "corp:", "$.user_groups.DBAs[0]: the subject is empty"},
@@ -460,6 +460,13 @@ TEST(UpDocument, WhatIsNoDocument) {
   EXPECT_EQ(faults_of("").size(), 1U);
   EXPECT_EQ(faults_of(sample_document() + "x").size(), 1U);
   EXPECT_EQ(faults_of(R"({"issuers":[{"name":"a)").front().substr(0, 19), "$.issuers[0].name: ");
+}
+
+TEST(UpDocument, APlaceCountsTheItemsBeforeIt) {
+  EXPECT_EQ(faults_of(sample_with("\"issuers\": [\"corp\"]", R"("issuers": ["corp", "corp", 7, "none"])")),
+            (std::vector<std::string>{"$.peers[0].issuers[1]: duplicate \"corp\"",
+                                      "$.peers[0].issuers[2]: expected a string, found a number",
+                                      "$.peers[0].issuers[3]: no issuer \"none\""}));
 }
 
 TEST(UpDocument, ReferencesToAFaultyPeerAreNoFaultsOfTheirOwn) {
