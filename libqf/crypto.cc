@@ -11,7 +11,6 @@
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509.h>
 #include <sys/random.h>
 
 #include <cstdlib>
@@ -257,15 +256,6 @@ bool verify_signature(EVP_PKEY* key, const char* digest, bool pss, std::string_v
                                 : verify_hashed(key, found_digest(digest), pss, message, signature);
   ::ERR_clear_error();
   return good;
-}
-
-std::string public_key_digest(const EVP_PKEY* key) {
-  unsigned char* der = nullptr;
-  int length = ::i2d_PUBKEY(key, &der);
-  if (length <= 0) std::abort();
-  std::string digest = sha256({reinterpret_cast<const char*>(der), static_cast<size_t>(length)});
-  ::OPENSSL_free(der);
-  return digest;
 }
 
 bool verify_ed25519(std::string_view public_key, std::string_view message, std::string_view signature) {

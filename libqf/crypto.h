@@ -37,9 +37,6 @@ using Number = std::unique_ptr<BIGNUM, Free<&::BN_clear_free>>;
 // as the digest (RFC 7518 section 3.5).
 [[nodiscard]] bool verify_signature(EVP_PKEY* key, const char* digest, bool pss, std::string_view message,
                                     std::string_view signature);
-// 32 bytes, of the DER form of a public key (SubjectPublicKeyInfo, RFC 5280 section 4.1): the same for the
-// same key, wherever it comes from.
-[[nodiscard]] std::string public_key_digest(const EVP_PKEY* key);
 [[nodiscard]] bool verify_ed25519(std::string_view public_key, std::string_view message,
                                   std::string_view signature);
 

@@ -19,7 +19,7 @@ namespace qf {
 struct TokenEvidence {
   JwsHeader header;
   Claims claims;
-  // public_key_digest() of the keys that verified it, and the original token that proved its binding
+  // thumbprints of the keys that verified it, and the original token that proved its binding
   std::vector<std::string> keys;
   bool inline_keys = false;  // they were in the fabric document itself
 };

@@ -114,6 +114,22 @@ std::string unfit(const cJSON* jwk, const Jwk& key) {
   return verifies ? "" : "not for verifying (key_ops)";
 }
 
+Result<std::string> thumbprint_of(const cJSON* jwk) {
+  auto kty = json_string(jwk, "kty");
+  std::vector<const char*> members;  // RFC 7638 section 3.2, RFC 8037 section 2; sorted
+  if (kty == "RSA") members = {"e", "kty", "n"};
+  if (kty == "EC") members = {"crv", "kty", "x", "y"};
+  if (kty == "OKP") members = {"crv", "kty", "x"};
+  if (members.empty()) return peer_error("the key has no kty that we know");
+  JsonWriter required;  // keeps the order
+  for (const char* member : members) {
+    auto value = json_string(jwk, member);
+    if (!value || value->empty()) return peer_error("the key has no " + std::string(member));
+    required.set(member, *value);
+  }
+  return base64url(sha256(required.text()));
+}
+
 Result<Jwk> read_key(const cJSON* jwk) {
   auto kty = json_string(jwk, "kty");
   auto crv = optional_string(jwk, "crv");
@@ -121,7 +137,7 @@ Result<Jwk> read_key(const cJSON* jwk) {
   auto use = optional_string(jwk, "use");
   auto alg = optional_string(jwk, "alg");
   if (!kty || !crv || !kid || !use || !alg) return peer_error("kty, crv, kid, use or alg is no string");
-  Jwk key{nullptr, *kty, *kty == "RSA" ? "" : *crv, *kid, *use, *alg};
+  Jwk key{nullptr, *kty, *kty == "RSA" ? "" : *crv, *kid, *use, *alg, ""};
   if (auto reason = unfit(jwk, key); !reason.empty()) return peer_error(reason);
   Result<EvpKey> evp = peer_error("an unknown type of key");
   if (*kty == "RSA") evp = read_rsa(jwk);
@@ -130,6 +146,9 @@ Result<Jwk> read_key(const cJSON* jwk) {
   if (!evp) return evp.error();
   if (*evp == nullptr) return peer_error("not a valid public key");
   key.key = std::move(*evp);
+  auto thumbprint = thumbprint_of(jwk);
+  if (!thumbprint) return thumbprint.error();
+  key.thumbprint = std::move(*thumbprint);
   return key;
 }
 
@@ -159,19 +178,7 @@ Result<KeySet> parse_key_set(std::string_view json, std::vector<std::string>* sk
 Result<std::string> jwk_thumbprint(std::string_view jwk_json) {
   auto document = parse_json(jwk_json);
   if (!document) return peer_error("the key is not JSON: " + document.error().what);
-  auto kty = json_string(document->get(), "kty");
-  std::vector<const char*> members;  // RFC 7638 section 3.2, RFC 8037 section 2; sorted
-  if (kty == "RSA") members = {"e", "kty", "n"};
-  if (kty == "EC") members = {"crv", "kty", "x", "y"};
-  if (kty == "OKP") members = {"crv", "kty", "x"};
-  if (members.empty()) return peer_error("the key has no kty that we know");
-  JsonWriter required;  // keeps the order
-  for (const char* member : members) {
-    auto value = json_string(document->get(), member);
-    if (!value || value->empty()) return peer_error("the key has no " + std::string(member));
-    required.set(member, *value);
-  }
-  return base64url(sha256(required.text()));
+  return thumbprint_of(document->get());
 }
 
 std::string key_set_json(const SigningKey& key, std::string_view kid) {

@@ -13,11 +13,12 @@ namespace qf {
 
 struct Jwk {
   EvpKey key;
-  std::string kty;  // RSA, EC, OKP
-  std::string crv;  // of EC and OKP
-  std::string kid;  // empty: none
-  std::string use;  // empty: none
-  std::string alg;  // empty: none
+  std::string kty;         // RSA, EC, OKP
+  std::string crv;         // of EC and OKP
+  std::string kid;         // empty: none
+  std::string use;         // empty: none
+  std::string alg;         // empty: none
+  std::string thumbprint;  // RFC 7638: the same for the same key, whatever its kid
 };
 
 using KeySet = std::vector<Jwk>;

@@ -8,7 +8,6 @@
 
 #include "libqf/binding.h"
 #include "libqf/certificate.h"
-#include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
 
@@ -89,7 +88,7 @@ Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const Authentic
 // An issuer whose key verifies a token's signature.
 struct Signer {
   const IssuerRecord* issuer;
-  std::string key;  // public_key_digest()
+  std::string key;  // its thumbprint
 };
 
 struct SignedBy {
@@ -104,7 +103,7 @@ Result<SignedBy, TokenRefusal> verify_by(const AuthenticationContext& context, c
   const Jwk* used = nullptr;
   auto payload = verify_jws(token, *keys, &used);
   if (!payload) return payload.error();
-  return SignedBy{std::move(*payload), public_key_digest(used->key.get())};
+  return SignedBy{std::move(*payload), used->thumbprint};
 }
 
 // Other keys might verify this token: the set is missing, lacks the kid, or the token names none.

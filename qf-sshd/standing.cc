@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "libqf/crypto.h"
 #include "libqf/jwk.h"
 #include "libqf/jwt.h"
 #include "libqf/log.h"
@@ -26,9 +25,9 @@ std::string key_fault(const IssuerRecord& issuer, const TokenEvidence& token) {
   if (!issuer.jwks) return token.inline_keys ? gone : "";
   auto keys = parse_key_set(*issuer.jwks);
   if (!keys) return gone;
-  for (const auto& digest : token.keys) {
-    bool listed = std::any_of(keys->begin(), keys->end(),
-                              [&](const Jwk& key) { return public_key_digest(key.key.get()) == digest; });
+  for (const auto& thumbprint : token.keys) {
+    bool listed =
+        std::any_of(keys->begin(), keys->end(), [&](const Jwk& key) { return key.thumbprint == thumbprint; });
     if (!listed) return gone;
   }
   return "";

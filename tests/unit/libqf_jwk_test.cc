@@ -27,6 +27,14 @@ std::string rsa_of(const std::string& n, const std::string& e = "\x03") {
   return R"({"kty":"RSA","n":")" + base64url(n) + R"(","e":")" + base64url(e) + "\"}";
 }
 
+// RFC 8037 appendix A.3
+TEST(KeySets, HaveThumbprints) {
+  auto keys = parse_key_set(
+      R"({"keys":[{"kid":"any","kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})");
+  ASSERT_TRUE(keys) << keys.error().text();
+  EXPECT_EQ(keys->front().thumbprint, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
 TEST(Jwk, ReadsEveryKind) {
   auto keys =
       parse_key_set(set_of(std::string(vectors::kKeyRs256) + "," + std::string(vectors::kKeyEs256) + "," +

@@ -149,13 +149,24 @@ TEST_F(UpBadDocuments, EveryValueOfEveryOtherType) {
 }
 
 TEST_F(UpBadDocuments, EveryRequiredKeyMissing) {
-  const std::set<std::string> required = {
-      "$.format",           "$.serial",           "$.domain",
-      "issuers[].name",     "issuers[].issuer",   "issuers[].audiences",
-      "peers[].name",       "peers[].addresses",  "policies[].name",
-      "policies[].action",  "policies[].protocol", "policies[].sources",
-      "policies[].destinations", "tests[].user",  "tests[].from",
-      "tests[].to",         "tests[].login",      "tests[].expect"};
+  const std::set<std::string> required = {"$.format",
+                                          "$.serial",
+                                          "$.domain",
+                                          "issuers[].name",
+                                          "issuers[].issuer",
+                                          "issuers[].audiences",
+                                          "peers[].name",
+                                          "peers[].addresses",
+                                          "policies[].name",
+                                          "policies[].action",
+                                          "policies[].protocol",
+                                          "policies[].sources",
+                                          "policies[].destinations",
+                                          "tests[].user",
+                                          "tests[].from",
+                                          "tests[].to",
+                                          "tests[].login",
+                                          "tests[].expect"};
   // by what else the object says
   const std::set<std::string> here = {"$.issuers[0].client.client_id",   "$.issuers[2].client.file",
                                       "$.issuers[3].client.command",     "$.policies[0].access",
