@@ -24,8 +24,8 @@ constexpr unsigned kMostStarts = 16;  // of a helper, a connection: its user may
 constexpr size_t kMostQuestions = 1024;
 constexpr size_t kMostListening = 256;  // listens that stand, a connection; net itself stops earlier
 constexpr size_t kMostErrorBytes = 512;
-constexpr auto kWithdrawal = std::chrono::seconds(5);  // for net to close what is withdrawn
-constexpr auto kSocketTime = std::chrono::seconds(5);  // for sockets that need no other machine
+constexpr auto kWithdrawal = std::chrono::milliseconds(1500);  // for net to close what is withdrawn
+constexpr auto kSocketTime = std::chrono::seconds(2);          // for sockets that need no other machine
 
 std::string place(const std::string& host, uint32_t port) {
   std::string shown = printable(host);
@@ -77,6 +77,7 @@ void Forwarding::allow(Account account, const UserContext& context, const Decisi
 // Why this is not for the user; empty: it is.
 std::string Forwarding::judge(Asked asked, const Place& where) const {
   bool connect = asked == Asked::kConnect;
+  if (dismissed_) return "this connection is ending";
   if (!(connect ? settings_.local_forwarding : settings_.remote_forwarding)) {
     return std::string(kNotAvailable) + "\nhint: ask the admin of this peer for qf-up " +
            (connect ? "--enable-ssh-local-port-forwarding" : "--enable-ssh-remote-port-forwarding");
@@ -225,6 +226,11 @@ Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
   }
   audit_.forward(connection_, "listen", target, reason);
   return refuse_listen(net, request.id, reason);
+}
+
+void Forwarding::ended(const ConnectEnd& message) {
+  auto found = standing_.find(message.id);
+  if (found != standing_.end() && found->second.asked == Asked::kConnect) standing_.erase(found);
 }
 
 void Forwarding::cancel(const ListenCancel& request) {

@@ -38,6 +38,8 @@ class Forwarding {
   void allow(Account account, const UserContext& context, const Decision& decision);
   // A new policy: what stands and is no longer permitted is withdrawn. The error is net's not taking it in.
   [[nodiscard]] Status judge_again(MessageSocket& net, const Decision& decision, const std::string& identity);
+  // The user may not stay: nothing new is forwarded.
+  void dismiss() { dismissed_ = true; }
   // When something withdrawn must be gone; net breaks the rules when it is not (overdue()).
   [[nodiscard]] Deadline deadline() const;
   [[nodiscard]] bool overdue() const { return Clock::now() >= deadline(); }
@@ -47,7 +49,7 @@ class Forwarding {
   [[nodiscard]] Status connect(MessageSocket& net, const ConnectRequest& request);
   [[nodiscard]] Status listen(MessageSocket& net, const ListenRequest& request);
   void cancel(const ListenCancel& request);
-  void ended(const ConnectEnd& message) { standing_.erase(message.id); }
+  void ended(const ConnectEnd& message);
 
   // For a session, within a few seconds; the error is for the user. What else the helper says meanwhile goes
   // to `net`, which is waiting for its session. release() when the session has ended.
@@ -102,6 +104,7 @@ class Forwarding {
   const AuditConnection& connection_;
   std::optional<Account> account_;
   const UserContext* context_ = nullptr;
+  bool dismissed_ = false;
   std::string policy_;
   std::vector<std::string> permit_open_, permit_listen_;
   MessageSocket helper_;

@@ -68,8 +68,14 @@ void KeyService::request_due() {
   }
 }
 
-void KeyService::want(uint64_t connection, const std::string& name) {
-  waiting_.push_back({connection, name});
+void KeyService::want(uint64_t connection, const KeysWanted& wanted) {
+  const std::string& name = wanted.issuer;
+  IssuerRecord source;
+  source.name = name;
+  source.issuer = wanted.url;
+  source.jwks_uri = wanted.jwks_uri;
+  source.ca_file = wanted.ca_file;
+  waiting_.push_back({connection, std::move(source)});
   auto issuer = store_.want(name, std::time(nullptr));
   if (!issuer) {
     // inline, or fetched a moment ago: what we hold may still be newer than what the connection started with
@@ -87,7 +93,7 @@ void KeyService::read() {
     keyfetch_.close();
     start_after_ = Clock::now() + kPause;
     auto waiting = waiting_;
-    for (const auto& login : waiting) answer(login.issuer, false);
+    for (const auto& login : waiting) answer(login.issuer.name, false);
     return;
   }
   auto reply = open_message<FetchReply>(*message);
@@ -107,14 +113,18 @@ void KeyService::read() {
   answer(reply->name, changed);
 }
 
+// Who waits for keys of another source than ours, by a document that only one of us has taken in, gets none.
 void KeyService::answer(const std::string& issuer, bool changed) {
   auto file = make_memory_file(changed ? store_.json(issuer) : "");
   for (auto login = waiting_.begin(); login != waiting_.end();) {
-    if (login->issuer != issuer) {
+    if (login->issuer.name != issuer) {
       ++login;
       continue;
     }
-    if (file) tell_(login->connection, KeysReply{issuer, changed}, file->get());
+    bool ours = changed && store_.find(login->issuer, std::time(nullptr)) != nullptr;
+    auto none = ours ? Result<Fd>(not_found("keys")) : make_memory_file("");
+    if (ours && file) tell_(login->connection, KeysReply{issuer, true}, file->get());
+    if (!ours && none) tell_(login->connection, KeysReply{issuer, false}, none->get());
     login = waiting_.erase(login);
   }
 }

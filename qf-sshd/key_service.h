@@ -33,7 +33,7 @@ class KeyService {
   void configure(const std::vector<IssuerRecord>& issuers);
   void request_due();
   // A login on this connection wants fresh keys.
-  void want(uint64_t connection, const std::string& issuer);
+  void want(uint64_t connection, const KeysWanted& wanted);
   [[nodiscard]] int fd() const { return keyfetch_ ? keyfetch_.fd() : -1; }  // for poll(2)
   void read();
   [[nodiscard]] bool reaped(pid_t pid);  // true: it was keyfetch
@@ -42,7 +42,7 @@ class KeyService {
   // A login that waits for a key set.
   struct Waiting {
     uint64_t connection = 0;
-    std::string issuer;
+    IssuerRecord issuer;  // its name, and where its keys come from
   };
   void start();
   [[nodiscard]] bool request(const IssuerRecord& issuer);

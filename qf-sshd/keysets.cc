@@ -26,10 +26,6 @@ int64_t refresh_after(int64_t lifetime) {
   return std::clamp(life, kKeySetLeastLifetime, kKeySetHardLimit / 2) * 3 / 4;
 }
 
-bool same_source(const IssuerRecord& a, const IssuerRecord& b) {
-  return a.issuer == b.issuer && a.jwks_uri == b.jwks_uri && a.jwks == b.jwks && a.ca_file == b.ca_file;
-}
-
 std::string kept_file(const std::string& folder, const std::string& issuer) {
   std::string name = valid_host_name(issuer) ? issuer : hex(sha256(issuer));
   return folder + "/" + name + ".json";
@@ -47,12 +43,16 @@ Result<KeySet> parse_usable_keys(const std::string& name, std::string_view json)
   return peer_error("the key set has no key that we can use; " + printable(skipped[0]));
 }
 
+bool same_key_source(const IssuerRecord& a, const IssuerRecord& b) {
+  return a.issuer == b.issuer && a.jwks_uri == b.jwks_uri && a.jwks == b.jwks && a.ca_file == b.ca_file;
+}
+
 void KeySetStore::configure(const std::vector<IssuerRecord>& issuers, int64_t now) {
   std::map<std::string, Entry> before = std::move(entries_);
   entries_.clear();
   for (const auto& issuer : issuers) {
     auto old = before.find(issuer.name);
-    if (old != before.end() && same_source(old->second.issuer, issuer)) {
+    if (old != before.end() && same_key_source(old->second.issuer, issuer)) {
       old->second.issuer = issuer;
       entries_.insert(before.extract(old));
       continue;
@@ -151,18 +151,22 @@ void KeySetStore::fetch_failed(const std::string& issuer, const std::string& err
   entry.asked = 0;
   entry.refresh = now + std::min(kKeySetRetry << (entry.failures - 1), kLongestRetry);
   std::string consequence = "there is none: its tokens are refused";
-  if (find(issuer, now) != nullptr) {
+  if (usable(entry, now) != nullptr) {
     consequence = "the one of " + std::to_string((now - entry.fetched) / 60) + " min ago stays in use";
   }
   log_warning("cannot fetch the key set of issuer " + issuer + " (" + error + "); " + consequence);
 }
 
-const KeySet* KeySetStore::find(const std::string& issuer, int64_t now) const {
-  auto found = entries_.find(issuer);
-  if (found == entries_.end() || found->second.keys.empty()) return nullptr;
-  const Entry& entry = found->second;
+const KeySet* KeySetStore::usable(const Entry& entry, int64_t now) {
+  if (entry.keys.empty()) return nullptr;
   if (entry.issuer.jwks) return &entry.keys;
   return now - entry.fetched > kKeySetHardLimit ? nullptr : &entry.keys;
+}
+
+const KeySet* KeySetStore::find(const IssuerRecord& issuer, int64_t now) const {
+  auto found = entries_.find(issuer.name);
+  bool same = found != entries_.end() && same_key_source(found->second.issuer, issuer);
+  return same ? usable(found->second, now) : nullptr;
 }
 
 std::string KeySetStore::json(const std::string& issuer) const {

@@ -26,6 +26,9 @@ inline constexpr int64_t kKeySetRetry = 30;  // seconds between fetches of one i
 // A key set with at least one key that we can use; why others are left out is logged, for who wants to know.
 [[nodiscard]] Result<KeySet> parse_usable_keys(const std::string& name, std::string_view json);
 
+// Whether both entries say that the keys come from the same place.
+[[nodiscard]] bool same_key_source(const IssuerRecord& a, const IssuerRecord& b);
+
 class KeySetStore {
  public:
   explicit KeySetStore(std::string folder) : folder_(std::move(folder)) {}
@@ -38,8 +41,9 @@ class KeySetStore {
   [[nodiscard]] Result<bool> store(const std::string& issuer, const std::string& json, int64_t lifetime,
                                    int64_t now);
   void fetch_failed(const std::string& issuer, const std::string& error, int64_t now);
-  // Null: none, or too old to be used.
-  [[nodiscard]] const KeySet* find(const std::string& issuer, int64_t now) const;
+  // Null: none, too old to be used, or that of another entry: a document may have given the name to other
+  // keys.
+  [[nodiscard]] const KeySet* find(const IssuerRecord& issuer, int64_t now) const;
   [[nodiscard]] std::string json(const std::string& issuer) const;  // empty: none
   // Issuers whose set should be fetched now; they count as asked for.
   [[nodiscard]] std::vector<IssuerRecord> due(int64_t now);
@@ -64,6 +68,7 @@ class KeySetStore {
   };
   void load(Entry& entry, int64_t now);
   void keep(const Entry& entry, int64_t lifetime);
+  [[nodiscard]] static const KeySet* usable(const Entry& entry, int64_t now);
   [[nodiscard]] static bool under_way(const Entry& entry, int64_t now);
   [[nodiscard]] static int64_t due_at(const Entry& entry, int64_t now);
   std::string folder_;

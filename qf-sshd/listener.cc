@@ -344,7 +344,7 @@ bool Listener::read_monitor(Connection& connection) {
     log_error("a monitor sent a malformed message");
     return false;
   }
-  keys_.want(connection.number, wanted->issuer);
+  keys_.want(connection.number, *wanted);
   return true;
 }
 

@@ -237,7 +237,7 @@ struct ListenReply {
   static void fields(auto& self, auto& visit) { visit(self.id, self.sockets, self.port, self.error); }
 };
 
-// net has closed the sockets of a ListenReply.
+// net has closed the sockets of a ListenReply, and carries no connection that came through them.
 struct ListenCancel {
   static constexpr MessageType kType = MessageType::kListenCancel;
   static constexpr size_t kMostBytes = 16, kFds = 0;
@@ -350,12 +350,16 @@ inline constexpr NetRule kNetRules[] = {
 // ---- monitor <-> listener
 // ----------------------------------------------------------------------------------------
 
-// An unknown kid: fetch this issuer's key set.
+// An unknown kid: fetch this issuer's key set. Where the keys come from is said, too: the listener may not
+// have taken in the document that the monitor has read, or a later one.
 struct KeysWanted {
   static constexpr MessageType kType = MessageType::kKeysWanted;
-  static constexpr size_t kMostBytes = 256, kFds = 0;
-  std::string issuer;  // name
-  static void fields(auto& self, auto& visit) { visit(self.issuer); }
+  static constexpr size_t kMostBytes = 8192, kFds = 0;
+  std::string issuer;                   // name
+  std::string url;                      // of the issuer
+  std::optional<std::string> jwks_uri;  // none: discovered
+  std::optional<std::string> ca_file;
+  static void fields(auto& self, auto& visit) { visit(self.issuer, self.url, self.jwks_uri, self.ca_file); }
 };
 
 // Descriptor: a sealed memfd with the key set as JSON; empty when there is none.

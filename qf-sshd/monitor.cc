@@ -33,8 +33,9 @@ namespace {
 constexpr auto kFarewell = std::chrono::seconds(10);  // for a refused client to hang up
 constexpr auto kLastWords = std::chrono::seconds(2);  // for a net to end with its connection
 constexpr auto kWithdrawn =
-    std::chrono::milliseconds(1500);    // for a client whose access is withdrawn to hang up
-constexpr time_t kSendSeconds = 10;     // a net that does not read is ended
+    std::chrono::milliseconds(900);  // for a client whose access is withdrawn to hang up
+constexpr time_t kSendSeconds = 10;  // a net that does not read is ended
+constexpr suseconds_t kMomentMicroseconds = 300'000;
 constexpr size_t kMostWords = 900;      // bytes of a Disconnect
 constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's stream
 
@@ -94,6 +95,7 @@ class Monitor {
   std::optional<Identity> identity_;
   PolicyWatch policy_watch_;
   Deadline policy_check_ = Deadline::max();  // without a listener
+  Deadline judge_at_ = Deadline::max();      // the policy could not be read
   bool policy_changed_ = false;              // the listener says so
   Deadline logged_in_at_ = Deadline::max();
   bool dismissed_ = false;                  // the user may not stay: told, and on the way out
@@ -126,6 +128,13 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   link.login = std::make_unique<Login>(plan_, connection_, key_sets_, inner ? identity_ : std::nullopt);
   nets_.push_back(std::move(link));
   return Done{};
+}
+
+// To a net that may not read: it gets a moment.
+bool say_soon(MessageSocket& net, const Disconnect& words) {
+  timeval moment = {0, kMomentMicroseconds};
+  bool short_wait = ::setsockopt(net.fd(), SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment) == 0;
+  return short_wait && net.send(words);
 }
 
 template <class T>
@@ -228,6 +237,10 @@ Status Monitor::handle(NetLink& link, const Message& message) {
 }
 
 Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
+  if (dismissed_) {
+    link.state = NetState::kRefused;
+    return link.socket.send(AuthReply{AuthVerdict::kEnd, "this connection is ending", false});
+  }
   LoginResult result = link.login->judge(request);
   if (result.account || result.tunnel) {
     identity_ = result.identity;
@@ -251,12 +264,13 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
   if (result.reply.verdict == AuthVerdict::kEnd) {
     // net says its last words and ends; one that does not is ended
     link.state = NetState::kRefused;
-    end_by_ = Clock::now() + kFarewell;
+    end_by_ = std::min(end_by_, Clock::now() + kFarewell);
   }
   return link.socket.send(result.reply);
 }
 
 Status Monitor::handle_tunnel(NetLink& link, const TunnelRequest& request) {
+  if (dismissed_) end();
   auto stream = make_socketpair(SOCK_STREAM);
   if (!stream) return stream.error();
   for (int fd : {stream->first.get(), stream->second.get()}) {
@@ -317,7 +331,7 @@ void Monitor::turn() {
   size_t sessions = polled.size();
   sessions_.poll(polled);
   Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(),
-                            sessions_.deadline(), policy_check_, forwarding_.deadline()});
+                            sessions_.deadline(), policy_check_, judge_at_, forwarding_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
@@ -331,6 +345,7 @@ void Monitor::turn() {
   if (Clock::now() >= end_by_) end();
   if (forwarding_.overdue()) {
     plan_.audit.violation(connection_, "net keeps a forward that was withdrawn");
+    dismissed_ = true;  // it gets no time for last words
     end();
   }
   if (Clock::now() >= session_end_) end_session_time();
@@ -373,7 +388,6 @@ NetLink* Monitor::session_link() {
 }
 
 void Monitor::end_session_time() {
-  session_end_ = Deadline::max();
   const char* words = "the time of this session is over (\"max_session\" of the policy)";
   plan_.audit.revoked(connection_, status_.identity, status_.os_user, "session", "", words);
   dismiss(words);
@@ -395,7 +409,7 @@ void Monitor::watch_policy() {
     policy_check_ = alone ? Clock::now() + kPolicyInterval : Deadline::max();
     policy_changed_ = policy_watch_.changed() || policy_changed_;
   }
-  if (std::exchange(policy_changed_, false)) judge_again();
+  if (std::exchange(policy_changed_, false) || Clock::now() >= judge_at_) judge_again();
 }
 
 Standing Monitor::standing() const {
@@ -404,6 +418,7 @@ Standing Monitor::standing() const {
                    : identity_ ? Standing::Stage::kTunnel
                                : Standing::Stage::kConnected;
   standing.source_address = plan_.client.address();
+  standing.source_peer = connection_.peer;
   standing.identity = identity_;
   if (account_) {
     standing.os_user = account_->name;
@@ -415,8 +430,14 @@ Standing Monitor::standing() const {
 void Monitor::judge_again() {
   if (dismissed_) return;
   auto policy = PolicyDb::open(plan_.settings.folders.policy_mdb());
-  // there is no other document then, and new logins are refused
-  if (!policy) return log_error("a connection is not judged again: " + policy.error().text());
+  // Nobody new gets in then. Whoever is in stays for as long as there is no other document that can be read.
+  if (!policy) {
+    if (judge_at_ == Deadline::max())
+      log_error("a connection cannot be judged again yet: " + policy.error().text());
+    judge_at_ = Clock::now() + kPolicyInterval;
+    return;
+  }
+  judge_at_ = Deadline::max();
   Verdict verdict = judge_standing(*policy, plan_.settings, standing(), std::time(nullptr));
   if (!verdict.decision.allowed) return withdraw(verdict.decision);
   identity_ = std::move(verdict.identity);
@@ -438,14 +459,17 @@ void Monitor::withdraw(const Decision& decision) {
 // Tells the user, and ends everything in a moment: sessions are hung up, then killed.
 void Monitor::dismiss(const std::string& words) {
   dismissed_ = true;
+  session_end_ = Deadline::max();
+  end_by_ = std::min(end_by_, Clock::now() + kWithdrawn);
+  // first what must happen, then the words: a net that does not read must not put it off
+  sessions_.dismiss();
+  forwarding_.dismiss();
   NetLink* link = session_link();
   for (auto& outer : nets_) {
     bool alone = outer.state == NetState::kOuter || outer.state == NetState::kTunnelling;
     if (link == nullptr && alone) link = &outer;
   }
-  if (link == nullptr || !link->socket.send(Disconnect{words.substr(0, kMostWords)})) end();
-  sessions_.dismiss();
-  end_by_ = Clock::now() + kWithdrawn;
+  if (link == nullptr || !say_soon(link->socket, Disconnect{words.substr(0, kMostWords)})) end();
 }
 
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).

@@ -15,15 +15,23 @@ constexpr auto kKeysPatience = std::chrono::seconds(12);  // for the listener to
 }  // namespace
 
 const KeySet* MonitorKeySets::find(const IssuerRecord& issuer) {
-  if (auto fresh = fresh_.find(issuer.name); fresh != fresh_.end()) return &fresh->second;
-  return store_.find(issuer.name, std::time(nullptr));
+  auto fresh = fresh_.find(issuer.name);
+  if (fresh != fresh_.end() && same_key_source(fresh->second.issuer, issuer)) return &fresh->second.keys;
+  if (const KeySet* held = store_.find(issuer, std::time(nullptr))) return held;
+  auto listed = issuer.jwks ? parse_key_set(*issuer.jwks) : Result<KeySet>(not_found("no inline keys"));
+  if (!listed) return nullptr;
+  fresh_.insert_or_assign(issuer.name, Fresh{issuer, std::move(*listed)});
+  return &fresh_[issuer.name].keys;
 }
 
 void MonitorKeySets::refresh(const std::vector<const IssuerRecord*>& issuers,
                              const std::function<bool(const IssuerRecord&)>& found) {
   std::map<std::string, const IssuerRecord*> wanted;
   for (const auto* issuer : issuers) {
-    if (listener_ && listener_.send(KeysWanted{issuer->name})) wanted[issuer->name] = issuer;
+    // keys of the document itself are all here
+    if (issuer->jwks || !listener_) continue;
+    KeysWanted question{issuer->name, issuer->issuer, issuer->jwks_uri, issuer->ca_file};
+    if (listener_.send(question)) wanted[issuer->name] = issuer;
   }
   // an answer may also be a late one to an earlier question: its keys are as good
   for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
@@ -39,15 +47,15 @@ void MonitorKeySets::refresh(const std::vector<const IssuerRecord*>& issuers,
     if (issuer == wanted.end()) continue;
     const IssuerRecord& record = *issuer->second;
     wanted.erase(issuer);
-    if (reply->changed && take(reply->issuer, message->fds[0].get()) && found(record)) return;
+    if (reply->changed && take(record, message->fds[0].get()) && found(record)) return;
   }
 }
 
-bool MonitorKeySets::take(const std::string& issuer, int fd) {
+bool MonitorKeySets::take(const IssuerRecord& issuer, int fd) {
   auto json = read_memory_file(fd, kMostKeySetBytes);
   auto keys = json ? parse_key_set(*json) : Result<KeySet>(json.error());
   if (!keys) return false;
-  fresh_[issuer] = std::move(*keys);
+  fresh_.insert_or_assign(issuer.name, Fresh{issuer, std::move(*keys)});
   return true;
 }
 

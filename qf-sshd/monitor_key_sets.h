@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The monitor's key sets: as the listener held them when this connection came, and those that it has had
-// fetched for us since. What the listener hands over is parsed here again; what does not parse counts as not
-// there.
+// The monitor's key sets: as the listener held them when this connection came, those that it has had fetched
+// for us since, and those that a later document holds itself. What the listener hands over is parsed here
+// again; what does not parse counts as not there.
 #pragma once
 
 #include <functional>
@@ -27,12 +27,17 @@ class MonitorKeySets : public KeySets {
                const std::function<bool(const IssuerRecord&)>& found) override;
 
  private:
-  [[nodiscard]] bool take(const std::string& issuer, int fd);
+  // With the entry of the document that they are for: a later document may have another one of that name.
+  struct Fresh {
+    IssuerRecord issuer;
+    KeySet keys;
+  };
+  [[nodiscard]] bool take(const IssuerRecord& issuer, int fd);
 
   KeySetStore& store_;
   ListenerLink& listener_;
   std::function<void(const Message&)> other_;
-  std::map<std::string, KeySet> fresh_;
+  std::map<std::string, Fresh> fresh_;  // by the name of the issuer
 };
 
 }  // namespace qf

@@ -68,9 +68,20 @@ void NetForward::withdraw(uint32_t id) {
   auto listens = [id](const Listener& listener) {
     return listener.kind == Kind::kForward && listener.id == id;
   };
-  if (std::erase_if(listeners_, listens) > 0) plan_.monitor.tell(ListenCancel{id});
+  if (std::erase_if(listeners_, listens) > 0) cancelled_.insert(id);
   std::erase_if(opening_, of_it);
   for (auto it = streams_.begin(); it != streams_.end();) it = of_it(*it) ? end(it) : std::next(it);
+  tell_cancelled();
+}
+
+void NetForward::tell_cancelled() {
+  std::erase_if(cancelled_, [this](uint32_t id) {
+    auto of_it = [id](const auto& what) { return what.forward == id; };
+    bool carries = std::any_of(streams_.begin(), streams_.end(), of_it) ||
+                   std::any_of(opening_.begin(), opening_.end(), of_it);
+    if (!carries) plan_.monitor.tell(ListenCancel{id});
+    return !carries;
+  });
 }
 
 // ---- sockets that are listened on -------------------------------------------------------------------------
@@ -126,9 +137,10 @@ bool NetForward::cancel(const std::string& address, uint32_t port) {
   auto found = std::find_if(listeners_.begin(), listeners_.end(), matches);
   if (found == listeners_.end()) return false;
   if (found->port != port && std::count_if(listeners_.begin(), listeners_.end(), matches) > 1) return false;
-  plan_.monitor.tell(ListenCancel{found->id});
+  cancelled_.insert(found->id);
   // at once, so that the client may ask for the same place again
   listeners_.erase(found);
+  tell_cancelled();
   return true;
 }
 
@@ -251,6 +263,7 @@ void NetForward::turn(bool shared) {
     it->stream->turn(shared);
     it = it->stream->finished() ? end(it) : std::next(it);
   }
+  if (!cancelled_.empty()) tell_cancelled();
   bool room = streams() < plan_.most_streams;
   for (auto& listener : listeners_) {
     for (auto& socket : listener.sockets) socket->want(room ? POLLIN : 0);

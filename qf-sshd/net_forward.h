@@ -8,6 +8,7 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -92,6 +93,7 @@ class NetForward {
   [[nodiscard]] Progress open_channel(Opening& opening);
   void advance_openings();
   std::list<Carried>::iterator end(std::list<Carried>::iterator carried);
+  void tell_cancelled();
 
   Plan plan_;
   uint32_t next_id_ = 1;
@@ -99,6 +101,8 @@ class NetForward {
   std::list<Listener> listeners_;
   std::list<Opening> opening_;
   std::list<Carried> streams_;
+  // cancelled by the client; the monitor is told when what came through them is gone as well
+  std::set<uint32_t> cancelled_;
   uint64_t ended_in_ = 0, ended_out_ = 0;  // bytes of streams that are gone
 };
 

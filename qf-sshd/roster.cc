@@ -141,6 +141,8 @@ void Roster::take_up(Newcomer& newcomer) {
   if (connection == nullptr) return;
   connection->since = card->since;
   connection->logged_in = card->logged_in;
+  // there may have been a new policy since it has looked for one itself
+  connection->policy_untold = true;
   log_info("the connection from " + card->address + " port " + std::to_string(card->port) + " goes on");
 }
 

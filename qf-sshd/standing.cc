@@ -72,6 +72,8 @@ Verdict judge_standing(const PolicyDb& policy, const Settings& settings, const S
   if (!self) return withdrawn("the fabric document no longer has the peer \"" + settings.self + "\"");
   auto source = policy.peer_at(standing.source_address);
   if (!source) return withdrawn(source.error().text());
+  if (source->name != standing.source_peer)
+    return withdrawn("the address is now that of the peer \"" + source->name + "\"");
   Verdict verdict;
   if (standing.identity) {
     auto identity = identity_now(policy, *self, *standing.identity, now);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a live connection stands on, and whether it still may under the fabric document of now: its source,
 // its identity with the groups that it has now, its OS user. Runs in the monitor (root). Fails closed: what
-// cannot be read of a document that can be opened ends the connection.
+// cannot be read of a document that can be opened ends the connection. (One that cannot be opened is no
+// document, and the monitor tries again.)
 #pragma once
 
 #include <optional>
@@ -22,6 +23,7 @@ struct Standing {
   };
   Stage stage = Stage::kConnected;
   std::string source_address;        // canonical
+  std::string source_peer;           // that had it when the connection came
   std::optional<Identity> identity;  // none: --disable-ssh-auth
   std::string os_user;
   bool os_user_is_root = false;

@@ -184,8 +184,9 @@ Status remove_ssh_config(const Folders& folders, const Choices& choices) {
 }
 
 Result<std::string> find_self(const Document& document, const std::string& name) {
+  std::string wanted = lower(name);
   for (const auto& peer : document.peers) {
-    if (lower(peer.record.name) == lower(name)) return peer.record.name;
+    if (lower(peer.record.name) == wanted) return peer.record.name;
   }
   return input_error("the fabric document has no peer \"" + name + "\"");
 }

@@ -51,7 +51,7 @@ std::vector<Sample> samples() {
           sample(Disconnect{}),
           sample(ConnectReply{}),
           sample(ListenReply{}),
-          sample(KeysWanted{"machine"}),
+          sample(KeysWanted{"machine", "", std::nullopt, std::nullopt}),
           sample(KeysReply{}),
           sample(LoggedIn{}),
           sample(FetchRequest{}),

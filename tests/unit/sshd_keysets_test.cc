@@ -37,7 +37,7 @@ class KeySetStoreTest : public ::testing::Test {
     EXPECT_EQ(*stored, changed);
   }
   std::string first_kid(const KeySetStore& store, int64_t now) {
-    const KeySet* keys = store.find("corp", now);
+    const KeySet* keys = store.find(fetched_issuer(), now);
     return keys == nullptr ? "none" : keys->front().kid;
   }
   Scratch scratch_;
@@ -46,7 +46,7 @@ class KeySetStoreTest : public ::testing::Test {
 TEST_F(KeySetStoreTest, StartsWithNothingAndAsksAtOnce) {
   auto store = new_store();
   store.configure({fetched_issuer()}, kStart);
-  EXPECT_EQ(store.find("corp", kStart), nullptr);
+  EXPECT_EQ(store.find(fetched_issuer(), kStart), nullptr);
   EXPECT_EQ(store.json("corp"), "");
   EXPECT_EQ(store.next_due(kStart), 0);
   auto due = store.due(kStart);
@@ -54,6 +54,23 @@ TEST_F(KeySetStoreTest, StartsWithNothingAndAsksAtOnce) {
   EXPECT_EQ(due[0].name, "corp");
   EXPECT_TRUE(store.pending("corp", kStart));
   EXPECT_TRUE(store.due(kStart).empty()) << "asked for once";
+}
+
+// What a document that came later says of the same name.
+TEST_F(KeySetStoreTest, KeysOfAnotherSourceAreNotTheIssuers) {
+  auto store = new_store();
+  store.configure({fetched_issuer()}, kStart);
+  good(store, one_key("k1"), 600, kStart);
+  auto issuer = fetched_issuer();
+  issuer.max_token_age = 1;
+  EXPECT_NE(store.find(issuer, kStart), nullptr);
+  for (auto change :
+       {+[](IssuerRecord& i) { i.issuer += "other"; }, +[](IssuerRecord& i) { i.jwks_uri.reset(); },
+        +[](IssuerRecord& i) { i.jwks = one_key("k1"); }, +[](IssuerRecord& i) { i.ca_file = "/x"; }}) {
+    auto other = fetched_issuer();
+    change(other);
+    EXPECT_EQ(store.find(other, kStart), nullptr);
+  }
 }
 
 TEST_F(KeySetStoreTest, AnUnansweredRequestIsMadeAgain) {
@@ -173,12 +190,15 @@ TEST_F(KeySetStoreTest, InlineSetsAreNeverFetchedAndNeverEnd) {
   issuer.jwks = one_key("inline");
   auto store = new_store();
   store.configure({issuer}, kStart);
-  EXPECT_EQ(first_kid(store, kStart + 100 * kKeySetHardLimit), "inline");
+  const KeySet* listed = store.find(issuer, kStart + 100 * kKeySetHardLimit);
+  ASSERT_NE(listed, nullptr);
+  EXPECT_EQ(listed->front().kid, "inline");
   EXPECT_TRUE(store.due(kStart).empty());
   EXPECT_GT(store.next_due(kStart), 3600);
   EXPECT_FALSE(store.want("corp", kStart));
   EXPECT_FALSE(store.store("corp", one_key("other"), 600, kStart)) << "nobody may replace it";
-  EXPECT_EQ(first_kid(store, kStart), "inline");
+  ASSERT_EQ(store.find(issuer, kStart), listed);
+  EXPECT_EQ(listed->front().kid, "inline");
 }
 
 TEST_F(KeySetStoreTest, ABrokenInlineSetIsNone) {
@@ -186,7 +206,7 @@ TEST_F(KeySetStoreTest, ABrokenInlineSetIsNone) {
   issuer.jwks = "{}";
   auto store = new_store();
   store.configure({issuer}, kStart);
-  EXPECT_EQ(store.find("corp", kStart), nullptr);
+  EXPECT_EQ(store.find(issuer, kStart), nullptr);
 }
 
 // ---- a new policy -----------------------------------------------------------------------------------------
@@ -202,7 +222,7 @@ TEST_F(KeySetStoreTest, ANewPolicyKeepsSetsOfTheSameSource) {
   EXPECT_FALSE(store.due(kStart + 450).empty());
   EXPECT_EQ(store.want("corp", kStart + 500)->max_token_age, 5U) << "with the new rules";
   store.configure({}, kStart + 2);
-  EXPECT_EQ(store.find("corp", kStart + 2), nullptr);
+  EXPECT_EQ(store.find(fetched_issuer(), kStart + 2), nullptr);
 }
 
 TEST_F(KeySetStoreTest, KeysOfAnotherSourceDoNotCarryOver) {

@@ -149,7 +149,12 @@ Sample<Disconnect> sample(Disconnect) {
   return {{"bye"}, "00000003627965"};
 }
 Sample<KeysWanted> sample(KeysWanted) {
-  return {{"corp"}, "00000004636f7270"};
+  return {{"corp", "u", "j", std::nullopt},
+          "00000004636f7270"
+          "0000000175"
+          "01"
+          "000000016a"
+          "00"};
 }
 Sample<KeysReply> sample(KeysReply) {
   return {{"corp", true},

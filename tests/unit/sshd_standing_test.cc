@@ -41,7 +41,7 @@ class LiveConnections : public Credentials {
   [[nodiscard]] Standing logged_in(const std::string& os_user = "deploy") {
     auto identity = by_certificate(certificate(token()));
     EXPECT_TRUE(identity) << identity.error().text();
-    return {Standing::Stage::kLoggedIn, kAddress, *identity, os_user, os_user == "root"};
+    return {Standing::Stage::kLoggedIn, kAddress, "laptop", *identity, os_user, os_user == "root"};
   }
   // With the issuer as it is now, and these policies from laptop to db1.
   [[nodiscard]] Verdict judge(const Standing& standing, const std::vector<PolicyRecord>& policies) {
@@ -130,7 +130,7 @@ TEST_F(LiveConnections, BearerTokensAreNoLongerTaken) {
   issuer_.accept_bearer = true;
   auto identity = by_password(bearer());
   ASSERT_TRUE(identity) << identity.error().text();
-  Standing standing{Standing::Stage::kLoggedIn, kAddress, *identity, "deploy", false};
+  Standing standing{Standing::Stage::kLoggedIn, kAddress, "laptop", *identity, "deploy", false};
   issuer_.accept_bearer = false;
   expect_withdrawn(judge(standing, {developers()}), "bearer");
 }
@@ -173,7 +173,7 @@ TEST_F(LiveConnections, ARefreshedLoginRestsOnBothKeys) {
   c.original_token = token();
   auto identity = by_certificate(sign_credential(c, user_key_));
   ASSERT_TRUE(identity) << identity.error().text();
-  Standing standing{Standing::Stage::kLoggedIn, kAddress, *identity, "deploy", false};
+  Standing standing{Standing::Stage::kLoggedIn, kAddress, "laptop", *identity, "deploy", false};
   // the one that proved the binding is gone
   issuer_.jwks = key_set_json(second, "k2");
   expect_withdrawn(judge(standing, {developers()}), "key of issuer \"corp\"");
@@ -190,11 +190,16 @@ TEST_F(LiveConnections, TheSourceIsNoPeerAnyMoreOrAnotherOne) {
   auto standing = logged_in();
   standing.source_address = "100.119.4.3";
   expect_withdrawn(judge(standing, {developers()}), "no peer has the address 100.119.4.3");
+  begin_again();
+  second_->raw("addr:" + std::string(kAddress), "db1");
+  standing.source_address = kAddress;
+  expect_withdrawn(judge(standing, {developers()}), "the address is now that of the peer \"db1\"");
 }
 
 TEST_F(LiveConnections, BeforeTheLoginOnlyTheNetworkIsJudged) {
   Standing standing;
   standing.source_address = kAddress;
+  standing.source_peer = "laptop";
   EXPECT_TRUE(judge(standing, {developers()}).decision.allowed);
   begin_again();
   expect_withdrawn(judge(standing, {}), "no policy lets this source reach this peer");
@@ -219,7 +224,7 @@ TEST_F(LiveConnections, RootNeedsItsFlagStill) {
 }
 
 TEST_F(LiveConnections, WithoutIdentitiesTheNetworkDecides) {
-  Standing standing{Standing::Stage::kLoggedIn, kAddress, std::nullopt, "deploy", false};
+  Standing standing{Standing::Stage::kLoggedIn, kAddress, "laptop", std::nullopt, "deploy", false};
   EXPECT_TRUE(judge(standing, {developers()}).decision.allowed);
   begin_again();
   EXPECT_FALSE(judge(standing, {}).decision.allowed);

@@ -289,10 +289,11 @@ TEST_F(UpBadDocuments, EverythingThatIsReferredToMissing) {
       {"$.peers[0]", "$.peer_groups.databases[0]"},
       {"$.peers[1]", "$.policies[1].sources[0]"},
       {"$.issuers[0].email_domains", "$.policies[0].authorized_groups.Developers[1]"}};
-  for (const auto& [path, reference] : gone) {
+  for (const auto& entry : gone) {
+    const std::string& path = entry.first;  // a structured binding cannot be captured (C++17)
     auto site = std::find_if(sites_.begin(), sites_.end(), [&](const Site& s) { return s.path == path; });
     ASSERT_NE(site, sites_.end()) << path;
-    refuses(without(*site), reference, "", "without " + path);
+    refuses(without(*site), entry.second, "", "without " + path);
   }
 }
 
