@@ -274,6 +274,10 @@ std::string shown(const std::string& name) {
 
 }  // namespace
 
+Decision refused_decision(std::string detail) {
+  return refuse(Refusal::kPeer, std::move(detail));
+}
+
 Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self) {
   auto all = pair_policies(policy, source, self);
   if (!all) return unreadable(all.error());

@@ -99,6 +99,7 @@ class Listener {
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
   Deadline listen_again_ = Deadline::max();
+  std::string policy_fault_;  // why the policy cannot be used; said once
   bool key_refused_ = false;  // a new host key waits for the document that lists it
   bool stopping_ = false;
 };
@@ -200,7 +201,12 @@ Status Listener::load_policy() {
 void Listener::check_policy() {
   policy_check_ = Clock::now() + kPolicyInterval;
   if (!policy_watch_.changed()) return;
-  if (auto loaded = load_policy(); !loaded) log_error("cannot use the new policy: " + loaded.error().text());
+  auto loaded = load_policy();
+  std::string fault = loaded ? "" : loaded.error().text();
+  if (!fault.empty() && fault != policy_fault_) log_error("cannot use the new policy: " + fault);
+  policy_fault_ = fault;
+  // too many open files, no memory: it may be readable in a moment
+  if (!loaded && loaded.error().kind == ErrorKind::kSystem) policy_watch_.forget();
   if (key_refused_) reload_host_key();
   roster_.policy_changed();
 }

@@ -243,9 +243,10 @@ int main(int argc, char** argv) {
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");
-  qf::Handed handed = qf::take_handed();
   qf::Flags flags;
   qf::parse(argc, argv, flags);
+  // which closes what nobody knows: a key set of --verify-token may be a descriptor of the shell's
+  qf::Handed handed = flags.verify.wanted ? qf::Handed() : qf::take_handed();
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   if (flags.verify.wanted) return qf::verify(flags);
