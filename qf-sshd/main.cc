@@ -41,6 +41,7 @@ struct Flags {
   bool no_auth = false;
   bool no_pam = false;
   bool no_agent = false;
+  bool no_audit_syslog = false;
   bool verbose = false;
 };
 
@@ -124,6 +125,10 @@ po::options_description describe(Flags& flags) {
   add("enable-ssh-x11", po::bool_switch(&s.x11_forwarding), "forward X11 (-X)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
+  add("disable-audit-syslog", po::bool_switch(&flags.no_audit_syslog),
+      "keep the audit log in its file alone, and not in syslog too");
+  add("allow-without-audit", po::bool_switch(&s.allow_without_audit),
+      "allow logins also when the audit log cannot be written");
   add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
@@ -202,6 +207,7 @@ void prepare(Flags& flags) {
   settings.agent_forwarding = !flags.no_agent;
   settings.folders = flags.folders.folders();
   settings.privileged = ::geteuid() == 0;
+  settings.audit_syslog = settings.privileged && !flags.no_audit_syslog;
   settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {
     auto peers = PeersDb::open(settings.folders.peers_mdb());

@@ -12,6 +12,7 @@
 #include "libqf/log.h"
 #include "libqf/server_limits.h"
 #include "libqf/text.h"
+#include "qf-up/audit.h"
 #include "qf-up/commands.h"
 
 namespace {
@@ -55,6 +56,7 @@ const std::map<std::string, Command>& commands() {
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
+      {"audit", qf::audit_main},
       {"explain", qf::command_explain},
       {"test", qf::command_test},
   };
@@ -107,6 +109,12 @@ void print_help() {
       "                                     say whether a user may log in, and why\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
+      "       qf-up audit verify [--last HASH] [FILE...]\n"
+      "                                     say whether lines of the server's audit log were changed or "
+      "removed\n"
+      "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME] [--since TIME]\n"
+      "                        [--until TIME] [--json] [FILE...]\n"
+      "                                     say who did what\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
 }
