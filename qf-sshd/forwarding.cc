@@ -240,6 +240,12 @@ void Forwarding::ended(const ConnectEnd& message) {
   if (found != standing_.end() && found->second.asked == Asked::kConnect) standing_.erase(found);
 }
 
+void Forwarding::refused_by_net(const ForwardRefused& message) {
+  if (refused_by_net_++ >= kMostForwardRefusals) return;
+  record(message.listen ? Asked::kListen : Asked::kConnect, place(message.address, message.port),
+         message.reason.empty() ? "refused" : message.reason);
+}
+
 void Forwarding::cancel(const ListenCancel& request) {
   auto found = standing_.find(request.id);
   if (found == standing_.end() || found->second.asked != Asked::kListen) return;

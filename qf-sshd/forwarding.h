@@ -50,6 +50,7 @@ class Forwarding {
   [[nodiscard]] Status listen(MessageSocket& net, const ListenRequest& request);
   void cancel(const ListenCancel& request);
   void ended(const ConnectEnd& message);
+  void refused_by_net(const ForwardRefused& message);
 
   // For a session, within a few seconds; the error is for the user. What else the helper says meanwhile goes
   // to `net`, which is waiting for its session. release() when the session has ended.
@@ -107,6 +108,7 @@ class Forwarding {
   std::string identity_;  // for the audit log
   const UserContext* context_ = nullptr;
   bool dismissed_ = false;
+  unsigned refused_by_net_ = 0;
   std::string policy_;
   std::vector<std::string> permit_open_, permit_listen_;
   MessageSocket helper_;

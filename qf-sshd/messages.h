@@ -31,6 +31,7 @@ enum class MessageType : uint32_t {
   kListenCancel,
   kProtocolError,
   kConnectEnd,
+  kForwardRefused,
   kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
@@ -252,6 +253,18 @@ struct ConnectEnd {
   static void fields(auto& self, auto& visit) { visit(self.id); }
 };
 
+// net has refused a forward by itself, for the audit log. It says so a few times; more are not taken.
+struct ForwardRefused {
+  static constexpr MessageType kType = MessageType::kForwardRefused;
+  static constexpr size_t kMostBytes = 512, kFds = 0;
+  bool listen = false;
+  std::string address;
+  uint32_t port = 0;
+  std::string reason;
+  static void fields(auto& self, auto& visit) { visit(self.listen, self.address, self.port, self.reason); }
+};
+inline constexpr unsigned kMostForwardRefusals = 16;  // told, a connection
+
 // A new policy withdraws the forward of this number: net closes its sockets, those of connections that came
 // through a listened-on one as well, and says ConnectEnd or ListenCancel.
 struct ForwardEnd {
@@ -335,6 +348,7 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kListenRequest, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kConnectEnd, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kForwardRefused, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kProtocolError, kAnyState & ~static_cast<uint32_t>(NetState::kStart)},
     {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };

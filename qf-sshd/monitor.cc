@@ -195,6 +195,11 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       if (ended) forwarding_.ended(*ended);
       return ended ? Status(Done{}) : Status(ended.error());
     }
+    case MessageType::kForwardRefused: {
+      auto refused = checked<ForwardRefused>(message);
+      if (refused) forwarding_.refused_by_net(*refused);
+      return refused ? Status(Done{}) : Status(refused.error());
+    }
     case MessageType::kProtocolError: {
       auto last = checked<ProtocolError>(message);
       if (!last) return last.error();

@@ -60,6 +60,7 @@ class Net : public SessionOwner {
   void keep_alive();
   void notice(const std::string& text);
   void say_notices();
+  void tell_closed();
   [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
   [[noreturn]] void break_off(const std::string& reason);
@@ -79,6 +80,8 @@ class Net : public SessionOwner {
   std::map<uint32_t, std::unique_ptr<NetSession>> sessions_;
   std::vector<std::string> notices_;  // for the user, all that there were
   size_t notices_said_ = 0;
+  bool closed_told_ = false;
+  std::string old_error_;  // the library's, of something that the connection has outlived
   // keepalive of the client
   ssh_counter_struct received_ = {};  // packets, by libssh
   uint64_t received_before_ = 0;
@@ -120,6 +123,7 @@ void Net::refuse(const std::string& banner) {
 }
 
 void Net::disconnect(const std::string& reason) {
+  tell_closed();
   // ssh_disconnect() drops what libssh still holds back, and its own message too unless the socket was just
   // seen to be writable: so first everything goes out, then one turn notices that more may. (When nothing
   // went out, that is known, and the turn would wait for the client.)
@@ -152,8 +156,9 @@ bool hung_up(int connection) {
 // The client has hung up, or what it sent was no SSH. For much of that the library has no words, or an errno
 // of long ago, so the connection itself is asked.
 void Net::leave() {
+  tell_closed();
   std::string error = ::ssh_get_error(session_.get());
-  bool words = !error.empty() && !error.starts_with("Socket error");
+  bool words = !error.empty() && error != old_error_ && !error.starts_with("Socket error");
   if (error.starts_with("Received SSH_MSG_DISCONNECT") || (!words && hung_up(connection_.get())))
     std::_Exit(kExitOk);
   break_off(words ? error : "a message that is malformed or out of order");
@@ -267,6 +272,15 @@ void Net::sweep_sessions() {
   }
 }
 
+// What every session has carried, when the connection ends before its sessions.
+void Net::tell_closed() {
+  if (std::exchange(closed_told_, true)) return;
+  for (const auto& [id, session] : sessions_) {
+    if (session->known_to_monitor())
+      monitor_.tell(SessionClose{id, session->bytes_in(), session->bytes_out()});
+  }
+}
+
 // ---- words for the user -----------------------------------------------------------------------------------
 
 // Each only once: on standard error of a session as soon as there is one, and to who runs ssh -v.
@@ -363,6 +377,8 @@ void Net::turn() {
   bool overrun = std::any_of(sessions_.begin(), sessions_.end(),
                              [](const auto& session) { return session.second->overrun(); });
   if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
+  const char* error = ::ssh_get_error(session_.get());
+  if (is_connected() && old_error_ != error) old_error_ = error;
 }
 
 // The monitor ends a client that takes too long (login grace), so waiting here may last.

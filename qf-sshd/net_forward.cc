@@ -30,14 +30,22 @@ constexpr auto kSetupTime = std::chrono::seconds(30);  // for an X11 program to 
 void NetForward::connect(SshMessage request) {
   std::string host = text_of(::ssh_message_channel_request_open_destination(request.get()));
   uint32_t port = number_of(::ssh_message_channel_request_open_destination_port(request.get()));
-  if (host.empty() || host.size() > kMostAddressBytes || streams() >= plan_.most_streams) {
-    if (streams() >= plan_.most_streams) plan_.notice("too many channels on this connection");
+  bool full = streams() >= plan_.most_streams;
+  if (full || host.empty() || host.size() > kMostAddressBytes) {
+    tell_refused(false, host, port, full ? "too many channels on this connection" : "no address");
     ::ssh_message_reply_default(request.get());
     return;
   }
   uint32_t id = next_id_++;
   connecting_[id] = std::move(request);
   plan_.monitor.tell(ConnectRequest{id, host, port});
+}
+
+void NetForward::tell_refused(bool listen, const std::string& address, uint32_t port, const char* reason) {
+  plan_.notice(reason);
+  if (refusals_told_ >= kMostForwardRefusals) return;
+  ++refusals_told_;
+  plan_.monitor.tell(ForwardRefused{listen, address.substr(0, kMostAddressBytes), port, reason});
 }
 
 void NetForward::connected(const ConnectReply& reply, Fd socket) {
@@ -108,7 +116,12 @@ void NetForward::listen(SshMessage request) {
     return other.kind == Kind::kForward && other.address == listener.address && listener.asked_port != 0 &&
            other.port == listener.asked_port;
   });
-  if (taken || listener.address.size() > kMostAddressBytes || listeners_.size() >= kMostListeners) {
+  bool full = listeners_.size() >= kMostListeners;
+  if (taken || full || listener.address.size() > kMostAddressBytes) {
+    tell_refused(true, listener.address, listener.asked_port,
+                 full    ? "too many forwards on this connection"
+                 : taken ? "this connection has that forward already"
+                         : "no address");
     ::ssh_message_reply_default(request.get());
     return;
   }

@@ -53,6 +53,8 @@ class NetForward {
   [[nodiscard]] uint64_t bytes_out() const;
 
  private:
+  // What the monitor is not asked for is in the audit log as well.
+  void tell_refused(bool listen, const std::string& address, uint32_t port, const char* reason);
   enum class Kind { kForward, kAgent, kX11 };
   struct Listener {
     Kind kind = Kind::kForward;
@@ -97,6 +99,7 @@ class NetForward {
 
   Plan plan_;
   uint32_t next_id_ = 1;
+  unsigned refusals_told_ = 0;
   std::map<uint32_t, SshMessage> connecting_;
   std::list<Listener> listeners_;
   std::list<Opening> opening_;

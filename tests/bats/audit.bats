@@ -26,7 +26,7 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
   until_true 60 sessions_over
   run -0 audit_says ".event == \"login\" and .allowed and .identity == \"machine:$CLIENT\" and .issuer == \"machine\" and
     .key_bound and .os_user == \"$TARGET\" and .peer == \"client\" and .source == \"127.0.0.1\" and .policy == \"all\" and
-    (.serial | test(\"^[0-9]+$\")) and (.token_expires | test(\"Z$\"))"
+    (.serial | strings | test(\"^[0-9]+\$\")) and (.token_expires | endswith(\"Z\"))" || { tail -n 5 "$AUDIT" && false; }
   run -0 audit_says ".event == \"session-end\" and .kind == \"exec\" and .status == 7 and .bytes_out >= 5 and
     .identity == \"machine:$CLIENT\" and .os_user == \"$TARGET\" and .milliseconds >= 0"
   run -255 qssh -l nobody-of-here server true
@@ -122,7 +122,7 @@ tampered() {
   tampered '4,$d' 3 "$((COUNT - 3)) lines are missing after this one"
   tampered 1,3d 1 "3 lines are missing before this one"
   tampered '5i nothing of ours' 5 "no line of an audit log"
-  tampered '5s/}$//' 5 "this line was changed"
+  tampered '5s/}$//' 5 "no line of an audit log: it was changed"
 }
 
 @test "without its tail a log that is cut is one that ends; the hash of a line that was seen says otherwise" {
@@ -179,7 +179,7 @@ tampered() {
 }
 
 @test "show: filters, times, JSON, and a reader that leaves" {
-  run -0 on_peer 'exit 3'
+  run -3 on_peer 'exit 3'
   until_true 60 sessions_over
   run -0 show
   [[ ${lines[0]} =~ ^TIME\ +IDENTITY\ +OS\ USER\ +FROM\ +EVENT\ +WHAT$ ]]

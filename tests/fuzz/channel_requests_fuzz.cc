@@ -331,7 +331,8 @@ class Server : public SessionOwner {
         known_.push_back(listen->id);
         continue;
       }
-      must(open_message<ListenCancel>(*message) || open_message<ConnectEnd>(*message));
+      must(open_message<ListenCancel>(*message) || open_message<ConnectEnd>(*message) ||
+           open_message<ForwardRefused>(*message));
     }
     while (client_.next(true)) continue;  // an answer that was not asked for
   }

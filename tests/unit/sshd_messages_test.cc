@@ -115,6 +115,11 @@ Sample<ListenCancel> sample(ListenCancel) {
 Sample<ConnectEnd> sample(ConnectEnd) {
   return {{5}, "00000005"};
 }
+Sample<ForwardRefused> sample(ForwardRefused) {
+  return {{true, "h", 80, "no"},
+          "0100000001680000005000000002"
+          "6e6f"};
+}
 Sample<ForwardEnd> sample(ForwardEnd) {
   return {{5, "no"}, "00000005000000026e6f"};
 }
@@ -235,7 +240,8 @@ using AllMessages =
                      FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
                      ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
                      HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
-                     ConnectionQuery, ConnectionReport, ConnectEnd, ForwardEnd, PolicyChanged>;
+                     ConnectionQuery, ConnectionReport, ConnectEnd, ForwardRefused, ForwardEnd,
+                     PolicyChanged>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -383,7 +389,7 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
     {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
     {MessageType::kConnectEnd, "..y.."},      {MessageType::kForwardEnd, "....."},
-    {MessageType::kPolicyChanged, "....."},
+    {MessageType::kPolicyChanged, "....."},   {MessageType::kForwardRefused, "..y.."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {
@@ -410,8 +416,9 @@ TEST(Messages, TypesAreDistinct) {
                                  KeysReply::kType,      LoggedIn::kType,        FetchRequest::kType,
                                  FetchReply::kType,     StatusRequest::kType,   StatusReply::kType,
                                  Register::kType,       ConnectionQuery::kType, ConnectionReport::kType,
-                                 ConnectEnd::kType,     ForwardEnd::kType,      PolicyChanged::kType};
-  EXPECT_EQ(types.size(), 24U);
+                                 ConnectEnd::kType,     ForwardEnd::kType,      PolicyChanged::kType,
+                                 ForwardRefused::kType};
+  EXPECT_EQ(types.size(), 25U);
 }
 
 }  // namespace

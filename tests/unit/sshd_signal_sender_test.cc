@@ -41,17 +41,27 @@ class SignalSenderTest : public ::testing::Test {
     ::kill(target_, SIGKILL);
     ::waitpid(target_, nullptr, 0);
   }
-  // The next byte, while the sender has its turns; 0 after a second without one.
+  // The next byte, while the sender has its turns; 0 after two seconds without one.
   char next() {
-    Deadline until = Clock::now() + std::chrono::seconds(1);
+    Deadline until = Clock::now() + std::chrono::seconds(2);
     while (Clock::now() < until) {
       pollfd polled[] = {{sender_.fd(), POLLIN, 0}, {out_.get(), POLLIN, 0}};
       ::poll(polled, 2, poll_timeout(std::min(sender_.deadline(), until)));
       char byte = 0;
       if (polled[1].revents != 0 && ::read(out_.get(), &byte, 1) == 1) return byte;
+      if (polled[0].revents == 0 && Clock::now() < sender_.deadline()) continue;
+      while (pending() && Clock::now() < until) ::usleep(1000);
       sender_.turn();
     }
     return 0;
+  }
+  // Whether the target has still to take a signal, with which the kernel would merge the next one.
+  [[nodiscard]] bool pending() const {
+    auto status = read_file("/proc/" + std::to_string(target_) + "/status", 1 << 16);
+    size_t at = status ? status->find("ShdPnd:") : std::string::npos;
+    if (at == std::string::npos) return false;
+    std::string mask = status->substr(at + 7, status->find('\n', at) - at - 7);
+    return mask.find_first_not_of("0 \t") != std::string::npos;
   }
   // The processes below us but the target.
   [[nodiscard]] std::set<pid_t> children() const {
