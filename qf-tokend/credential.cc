@@ -8,6 +8,7 @@
 
 #include "libqf/base64.h"
 #include "libqf/certificate.h"
+#include "libqf/crypto.h"
 #include "libqf/fd.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
@@ -32,11 +33,23 @@ std::vector<std::string> pinned_fingerprints(const PeerRecord& peer) {
   return out;
 }
 
+// Tells the credentials of an identity apart in audit logs; nothing counts up, so it says nothing else. 0 is
+// for none.
+uint64_t random_serial() {
+  for (;;) {
+    std::string bytes = random_bytes(sizeof(uint64_t));
+    uint64_t serial = 0;
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(&serial));
+    if (serial != 0) return serial;
+  }
+}
+
 }  // namespace
 
 Result<MintedCertificate, Refusal> mint_certificate(const Identity& identity, const PeerRecord& peer,
                                                     const Keys& keys, int64_t wall_time) {
   Credential credential;
+  credential.serial = random_serial();
   credential.key_id = identity.issuer_name + " " + printable(identity.subject);
   credential.subject_key = keys.subject_key;
   credential.valid_after = static_cast<uint64_t>(std::max<int64_t>(0, wall_time - kCertificateBackdate));

@@ -25,6 +25,7 @@ display() {
   local cookie
   cookie=$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')
   as_client touch "$(home_of "$CLIENT")/.Xauthority"
+  rm -f "$(home_of "$CLIENT")/display"
   background_as "$CLIENT" "$QF/xvfb.log" bash -c "exec Xvfb -displayfd 3 -screen 0 640x480x8 -nolisten tcp -auth '$(home_of "$CLIENT")/.Xauthority' 3>'$(home_of "$CLIENT")/display'"
   until_true 60 test -s "$(home_of "$CLIENT")/display"
   DISPLAY_NUMBER=$(cat "$(home_of "$CLIENT")/display")

@@ -57,6 +57,11 @@ class CredentialTest : public ::testing::Test {
   PeerRecord peer_;
 };
 
+TEST_F(CredentialTest, EveryOneHasASerialOfItsOwn) {
+  EXPECT_NE(minted().serial, 0U);
+  EXPECT_NE(minted().serial, minted().serial);
+}
+
 TEST_F(CredentialTest, WhatThePeerReads) {
   Credential credential = minted();
   EXPECT_EQ(credential.key_id, "corp alice");
