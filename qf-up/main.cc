@@ -55,6 +55,7 @@ const std::map<std::string, Command>& commands() {
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
+      {"diff", qf::command_diff},
       {"explain", qf::command_explain},
       {"test", qf::command_test},
   };
@@ -104,6 +105,10 @@ void print_help() {
       "       qf-up explain --user USER [--issuer ISSUER] [--groups GROUP,...] [--claim NAME=VALUE]...\n"
       "                     --from PEER|ADDRESS --to PEER --login OSUSER [--file FILE] [--json]\n"
       "                                     say whether a user may log in, and why\n"
+      "       qf-up explain --who OSUSER@PEER [--from PEER|ADDRESS] [--file FILE] [--json]\n"
+      "                                     list everybody who may log in there\n"
+      "       qf-up diff FILE [--from-file FILE] [--exit-code] [--json]\n"
+      "                                     say which logins a document gives and takes\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",

@@ -27,6 +27,8 @@ Error no_peer(const PolicyDb& db, const std::string& name) {
                      (near.empty() ? "" : " (there is " + quoted(near) + ")"));
 }
 
+}  // namespace
+
 Result<PeerPolicyRecord> find_peer_called(const PolicyDb& db, const std::string& name) {
   auto peer = db.peer(name);
   if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
@@ -40,6 +42,8 @@ Result<PeerPolicyRecord> find_source(const PolicyDb& db, const std::string& name
   if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
   return input_error("no peer of the fabric document has the address " + *address);
 }
+
+namespace {
 
 struct Person {
   IssuerRecord issuer;
@@ -120,9 +124,7 @@ std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, c
                                      JudgeableLogin& login) {
   if (!takes_issuer(login.destination, person.issuer.name))
     return refusal_of(login.destination.name + " takes no logins of issuer " + quoted(person.issuer.name));
-  auto claims = made_claims(person, question);
-  if (!claims) return refusal_of(claims.error().text());
-  auto identity = identify(db, person.issuer, *claims);
+  auto identity = make_identity(db, person.issuer, person.subject, question);
   if (!identity) return refusal_of(identity.error().text());
   login.request.identity = std::move(*identity);
   return std::nullopt;
@@ -138,6 +140,17 @@ std::string for_shell(const std::string& word) {
 
 }  // namespace
 
+bool is_reserved_login(std::string_view login) {
+  return login == kTunnelLogin;
+}
+
+Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
+                                             const std::string& subject, const LoginQuestion& question) {
+  auto claims = made_claims({issuer, subject}, question);
+  if (!claims) return claims.error();
+  return identify(db, issuer, *claims);
+}
+
 Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
                                   const ServerSide& server) {
   JudgeableLogin login;
@@ -152,7 +165,7 @@ Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& quest
   login.request.os_user = question.login;
   login.request.os_user_is_root = server.login_is_root || question.login == "root";
   login.request.root_enabled = server.root_enabled;
-  if (question.login == kTunnelLogin)
+  if (is_reserved_login(question.login))
     login.refused = refusal_of("the OS user " + quoted(question.login) + " is reserved");
   if (!login.refused && !server.without_identity) login.refused = put_identity(db, *person, question, login);
   return login;

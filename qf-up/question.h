@@ -37,6 +37,18 @@ struct JudgeableLogin {
   std::optional<Decision> refused;
 };
 
+// A name by which no OS user can be reached.
+[[nodiscard]] bool is_reserved_login(std::string_view login);
+
+// What a question names; kInput: there is no such peer (the text has the near spelling).
+[[nodiscard]] Result<PeerPolicyRecord> find_peer_called(const PolicyDb& db, const std::string& name);
+[[nodiscard]] Result<PeerPolicyRecord> find_source(const PolicyDb& db, const std::string& name);
+
+// The identity that the server makes of a token of this subject that says what the question does.
+[[nodiscard]] Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
+                                                           const std::string& subject,
+                                                           const LoginQuestion& question);
+
 // kInput: there is no such peer or issuer (the text has the near spelling).
 [[nodiscard]] Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
                                                 const ServerSide& server);
