@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "qf-up/fabric.h"
@@ -43,7 +44,11 @@ struct Grant {
   uint32_t max_session = 0;  // seconds, 0: no limit
   std::vector<std::string> permit_open, permit_listen;
   std::vector<std::string> unless;  // groups of the token with which it would be refused
-  friend auto operator<=>(const Grant&, const Grant&) = default;
+  bool operator==(const Grant&) const = default;
+  [[nodiscard]] auto members() const {
+    return std::tie(policy, max_session, permit_open, permit_listen, unless);
+  }
+  bool operator<(const Grant& other) const { return members() < other.members(); }
 };
 
 // Whom of the people a row is about.

@@ -3,11 +3,11 @@
 // classes, and the ones that differ between the two documents.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "qf-up/reach_pairs.h"
@@ -21,7 +21,7 @@ struct PeopleSet {
   // kNoList: `classes` are meant. Else, and with kEverybody, all of the bucket or of the issuer but those.
   uint32_t bucket = kNoList;
   Numbers classes;
-  friend auto operator<=>(const PeopleSet&, const PeopleSet&) = default;
+  [[nodiscard]] auto members() const { return std::tie(kind, issuer, bucket, classes); }
 };
 
 struct JudgedRow {
@@ -31,7 +31,10 @@ struct JudgedRow {
   std::vector<std::string> but_logins;
   MailCondition mail = MailCondition::kNone;
   Both<std::optional<Grant>> grant;
-  friend auto operator<=>(const JudgedRow&, const JudgedRow&) = default;
+  [[nodiscard]] auto members() const {
+    return std::tuple_cat(who.members(), std::tie(groups, login, but_logins, mail, grant));
+  }
+  bool operator<(const JudgedRow& other) const { return members() < other.members(); }
 };
 
 // The crowd, the fabrics and the question are borrowed.

@@ -45,11 +45,6 @@ PeopleChange change_of_people(const Crowd& crowd) {
       add(differ);
     }
   }
-  for (const auto& issuer : crowd.issuers) {
-    for (const auto& [token, groups] : issuer.token_groups) {
-      if (groups[kBefore] != groups[kAfter]) add({groups[kBefore], groups[kAfter]});
-    }
-  }
   return change;
 }
 
