@@ -115,6 +115,8 @@ std::unique_ptr<Line> make_line() {
   ::ssh_options_set(line->client.get(), SSH_OPTIONS_USER, "user");
   ::ssh_options_set(line->client.get(), SSH_OPTIONS_FD, &fd);
   log_in(*line);
+  // ssh_connect() has made it blocking, and both ends are in this one process
+  must(static_cast<bool>(set_nonblocking(::ssh_get_fd(line->client.get()), true)));
   return line;
 }
 
@@ -144,8 +146,7 @@ Fd make_stream(std::vector<Fd>& kept) {
   return std::move(pair->first);
 }
 
-// ---- the server's side: what net.cc does, with a monitor that does what the input says
-// ----------------------------
+// ---- the server's side: what net.cc does, with a monitor that does what the input says --------------------
 
 template <class T>
 void must_fit(const T& message) {
@@ -247,6 +248,10 @@ class Server : public SessionOwner {
     static_cast<void>(!::send(fd.get(), first.data(), first.size(), MSG_NOSIGNAL));
     others_.push_back(std::move(fd));
   }
+  // A new policy.
+  void withdraw(Input& input) {
+    if (!known_.empty()) forward_.withdraw(known_[input.byte() % known_.size()]);
+  }
   // Nobody is there any more but the client.
   void finish() {
     while (!asked_.empty()) answer_connect(false, "late");
@@ -319,9 +324,14 @@ class Server : public SessionOwner {
       if (!message) break;
       if (auto connect = open_message<ConnectRequest>(*message)) {
         asked_.push_back(connect->id);
+        known_.push_back(connect->id);
         continue;
       }
-      must(open_message<ListenRequest>(*message) || open_message<ListenCancel>(*message));
+      if (auto listen = open_message<ListenRequest>(*message)) {
+        known_.push_back(listen->id);
+        continue;
+      }
+      must(open_message<ListenCancel>(*message) || open_message<ConnectEnd>(*message));
     }
     while (client_.next(true)) continue;  // an answer that was not asked for
   }
@@ -358,10 +368,10 @@ class Server : public SessionOwner {
   std::vector<Fd> others_;                        // of forwarded connections
   std::vector<SocketAddress> listening_;
   std::vector<uint32_t> asked_;  // connections that the monitor has not answered
+  std::vector<uint32_t> known_;  // forwards, ended ones as well
 };
 
-// ---- the client's side
-// --------------------------------------------------------------------------------------------
+// ---- the client's side ------------------------------------------------------------------------------------
 
 struct ChannelFree {
   // twice: while output waits the first close is only an EOF
@@ -377,12 +387,13 @@ class Client {
   Client(Line& line, Server& server, Input& input) : line_(line), server_(server), input_(input) {}
 
   void operate() {
-    uint8_t what = input_.byte() % 24;
+    uint8_t what = input_.byte() % 25;
     if (what == 0) return open([](ssh_channel c) { return ::ssh_channel_open_session(c); }, true);
     if (what == 1) return open_forward();
     if (what == 2) return open_strange();
     if (what >= 3 && what <= 5) return global(what);
     if (what >= 6 && what <= 12) return beside(what);
+    if (what == 24) return server_.withdraw(input_);
     if (ssh_channel channel = pick()) on_channel(channel, what);
   }
   void turn() {
