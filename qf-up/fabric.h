@@ -5,15 +5,28 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "libqf/policy_db.h"
 #include "qf-up/document.h"
 
 namespace qf {
+
+using Numbers = std::vector<uint32_t>;
+
+struct NumberedHash {
+  size_t operator()(const std::string& text) const { return std::hash<std::string>{}(text); }
+  size_t operator()(const Numbers& numbers) const {
+    return std::hash<std::string_view>{}(
+        {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(uint32_t)});
+  }
+};
 
 // A number for each different value.
 template <class T>
@@ -28,11 +41,9 @@ class Numbered {
   [[nodiscard]] uint32_t size() const { return static_cast<uint32_t>(values_.size()); }
 
  private:
-  std::map<T, uint32_t> numbers_;
+  std::unordered_map<T, uint32_t, NumberedHash> numbers_;
   std::vector<const T*> values_;  // keys of the map, which stay where they are
 };
-
-using Numbers = std::vector<uint32_t>;
 
 class Fabric {
  public:
