@@ -50,6 +50,7 @@ OPTIONS_LIB := -Wl,-Bstatic -lboost_program_options -Wl,-Bdynamic
 LMDB_LIB := -Wl,-Bstatic -llmdb -Wl,-Bdynamic
 JSON_LIB := -lcjson
 QR_LIB := -lqrencode
+ZIP_LIB := -lz
 CRYPTO_LIB := -lcrypto
 SSH_LIB := -lssh
 CURL_LIB := -lcurl
@@ -331,6 +332,7 @@ install: all
 	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
 	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
 	$(call put,644,$(DESTDIR)/etc/pam.d,$(PAM_SERVICES))
+	$(call put,644,$(DESTDIR)/etc/logrotate.d,$(wildcard conf/logrotate.d/*))
 	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
 	$(call put,644,$(ROOT)/share/doc/qufabric/examples,$(wildcard conf/examples/*.json))
 
@@ -342,6 +344,7 @@ uninstall:
 	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
 	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))
 	rm -f $(PAM_SERVICES:conf/pam/%=$(DESTDIR)/etc/pam.d/%)
+	rm -f $(patsubst conf/logrotate.d/%,$(DESTDIR)/etc/logrotate.d/%,$(wildcard conf/logrotate.d/*))
 	rm -rf $(ROOT)/libexec/qufabric $(ROOT)/share/doc/qufabric
 
 clean:

@@ -12,7 +12,7 @@ LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy li
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
     log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
-$(eval $(call bundle,libqf-crypto,$(addprefix libqf/, binding certificate crypto jwk jwt)))
+$(eval $(call bundle,libqf-crypto,$(addprefix libqf/, audit_line binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
 $(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize explain identity)))
 $(eval $(call bundle,libqf-options,libqf/options))
@@ -55,8 +55,8 @@ $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file))
 $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
     listener_link listening_sockets policy_watch status_server \
     verify_token warm_up)))
-$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit authenticate keysets login monitor_key_sets \
-    refusals standing)))
+$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_key_sets \
+    refusals standing syslog_copy)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions roster \
     signal_sender)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \
@@ -82,9 +82,10 @@ $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices c
     status supervise)))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
+$(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-commands up-reach
-qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB)
+qf-up_BUNDLES := up-document up-commands up-reach up-audit
+qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 qufabric_MAIN := qf-up/qufabric_main
 qufabric_BUNDLES :=
 qufabric_LIBS := $(OPTIONS_LIB)

@@ -17,8 +17,7 @@ namespace qf {
 inline constexpr uint16_t kFabricPort = 22022;
 
 // One canonical text per address: IPv4 dotted; IPv6 as RFC 5952; IPv4-mapped IPv6 (::ffff:a.b.c.d) becomes
-// IPv4; a zone
-// ("%eth0"), brackets or anything else is no address.
+// IPv4; a zone ("%eth0"), brackets or anything else is no address.
 [[nodiscard]] std::optional<std::string> canonical_address(std::string_view text);
 
 struct SocketAddress {

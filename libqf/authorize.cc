@@ -274,6 +274,10 @@ bool speaks_native_ssh(const PeerPolicyRecord& peer) {
   return version && *version >= kFirstNative;
 }
 
+Decision refused_decision(std::string detail) {
+  return refuse(Refusal::kPeer, std::move(detail));
+}
+
 Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self) {
   auto all = pair_policies(policy, source, self);
   if (!all) return unreadable(all.error());

@@ -32,6 +32,9 @@ struct Decision {
   uint32_t max_session = 0;                             // seconds, 0: no limit
 };
 
+// A refusal before the policies are asked: of the whole peer.
+[[nodiscard]] Decision refused_decision(std::string detail);
+
 // What one policy says about a login.
 enum class PolicyVerdict {
   kAllows,

@@ -252,6 +252,9 @@ std::string ecdsa_der(std::string_view r, std::string_view s) {
 
 bool verify_signature(EVP_PKEY* key, const char* digest, bool pss, std::string_view message,
                       std::string_view signature) {
+  // RFC 8017 section 8.1.2: OpenSSL takes RSASSA-PSS signatures without their leading zeros
+  bool rsa = ::EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA;
+  if (rsa && signature.size() != static_cast<size_t>(::EVP_PKEY_get_size(key))) return false;
   bool good = digest == nullptr ? verify_whole(key, message, signature)
                                 : verify_hashed(key, found_digest(digest), pss, message, signature);
   ::ERR_clear_error();

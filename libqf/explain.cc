@@ -2,6 +2,9 @@
 #include "libqf/explain.h"
 
 #include <algorithm>
+#include <cstdlib>
+
+#include "libqf/log.h"
 
 namespace qf {
 
@@ -53,6 +56,21 @@ bool is_denied(const std::vector<JudgedPolicy>& pair) {
   return std::any_of(pair.begin(), pair.end(), [](const JudgedPolicy& judged) {
     return judged.verdict == PolicyVerdict::kCloses || judged.verdict == PolicyVerdict::kDenies;
   });
+}
+
+bool lists_email(const PolicyRecord& policy) {
+  return std::any_of(policy.authorized_groups.begin(), policy.authorized_groups.end(), [](const auto& entry) {
+    return std::find(entry.second.begin(), entry.second.end(), "{email.local}") != entry.second.end();
+  });
+}
+
+// What {email.local} stands for, where that might have been expected to be the OS user.
+std::string email_text(const JudgedPolicy& judged, const LoginRequest& request) {
+  bool asked = judged.verdict == PolicyVerdict::kOsUser && request.identity && lists_email(judged.policy);
+  if (!asked) return "";
+  const Identity& identity = *request.identity;
+  return identity.email_local.empty() ? "; {email.local} is nobody: " + identity.no_email
+                                      : "; {email.local} is " + quoted(identity.email_local);
 }
 
 // Of several that allow, one decides at most.
@@ -129,7 +147,8 @@ Result<Explanation> explain_login(const PolicyDb& db, const PeerPolicyRecord& so
     // names are unique in a document
     if (next != pair.end() && next->policy.name == judged.policy.name) judged.verdict = (next++)->verdict;
     explanation.policies.push_back(
-        {judged.policy.name, judged.verdict, reason_of(judged, explanation.decision.policy, denied)});
+        {judged.policy.name, judged.verdict,
+         reason_of(judged, explanation.decision.policy, denied) + email_text(judged, request)});
   }
   return explanation;
 }

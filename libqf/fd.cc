@@ -95,13 +95,13 @@ Status write_all(int fd, std::string_view data) {
 Result<std::string> read_file(const std::string& path, size_t limit) {
   auto fd = open_file(path, O_RDONLY);
   if (!fd) return fd.error();
-  Error too_long = input_error(path + " is longer than " + std::to_string(limit) + " bytes");
+  auto too_long = [&] { return input_error(path + " is longer than " + std::to_string(limit) + " bytes"); };
   std::string content;
   struct stat st = {};
   if (::fstat(fd->get(), &st) == 0 && S_ISREG(st.st_mode)) {
     // a large one is refused unread, and read into memory that need not grow
     auto size = static_cast<size_t>(st.st_size);
-    if (size > limit) return too_long;
+    if (size > limit) return too_long();
     content.reserve(size);
   }
   char buffer[65536];
@@ -111,7 +111,7 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return system_error("cannot read " + path);
     content.append(buffer, static_cast<size_t>(n));
-    if (content.size() > limit) return too_long;
+    if (content.size() > limit) return too_long();
   }
 }
 

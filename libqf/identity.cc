@@ -98,15 +98,25 @@ Result<std::vector<std::string>, TokenRefusal> read_groups(const IssuerRecord& i
 }
 
 // The local part of an email that the provider has verified and whose domain is one of the issuer's.
-std::string read_email_local(const IssuerRecord& issuer, const Claims& claims) {
+void read_email(const IssuerRecord& issuer, const Claims& claims, Identity& identity) {
   auto email = json_string(claims.all.get(), "email");
-  if (!email || !email_is_verified(claims)) return "";
-  size_t at = email->rfind('@');
-  if (at == std::string::npos) return "";
+  size_t at = email ? email->rfind('@') : std::string::npos;
+  if (at == std::string::npos) {
+    identity.no_email = "the token has no email";
+    return;
+  }
+  if (!email_is_verified(claims)) {
+    identity.no_email = "the email of the token is not verified (claim \"email_verified\")";
+    return;
+  }
   std::string domain = lower(std::string_view(*email).substr(at + 1));
   bool ours = std::any_of(issuer.email_domains.begin(), issuer.email_domains.end(),
                           [&](const std::string& known) { return lower(known) == domain; });
-  return ours ? email->substr(0, at) : "";
+  if (ours) {
+    identity.email_local = email->substr(0, at);
+  } else {
+    identity.no_email = "the domain of the token's email is none of the issuer's \"email_domains\"";
+  }
 }
 
 }  // namespace
@@ -148,7 +158,7 @@ Result<Identity, TokenRefusal> identify(const PolicyDb& policy, const IssuerReco
   std::sort(groups->begin(), groups->end());
   groups->erase(std::unique(groups->begin(), groups->end()), groups->end());
   identity.groups = std::move(*groups);
-  identity.email_local = read_email_local(issuer, claims);
+  read_email(issuer, claims, identity);
   identity.token_id = claims.token_id;
   identity.token_expires = claims.expires;
   identity.usable_until = usable_until(claims, token_rules(issuer, true));

@@ -31,6 +31,7 @@ struct Identity {
       groups;                // user groups: of the document, and of the token through group_map; sorted
   bool fabric_user = false;  // a user of this fabric at all ("members")
   std::string email_local;   // local part of a verified email in the issuer's email_domains, else empty
+  std::string no_email;      // why email_local is empty
   bool key_bound = false;
   std::string token_id;             // jti, empty: none
   uint64_t certificate_serial = 0;  // 0: no certificate

@@ -9,14 +9,12 @@
 #include <memory>
 
 #include "libqf/peers_db.h"
+#include "libqf/tunnel.h"
 #include "qf-proxy/client_watch.h"
 #include "qf-proxy/login.h"
 #include "qf-proxy/peer.h"
 
 namespace qf {
-
-inline constexpr const char* kTunnelUser = "qufabric-tunnel";
-inline constexpr const char* kTunnelSubsystem = "qufabric-tunnel";
 
 struct FreeSsh {
   void operator()(ssh_session session) const { ::ssh_free(session); }

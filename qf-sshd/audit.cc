@@ -1,36 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/audit.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <syslog.h>
 
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 
 #include "libqf/log.h"
+#include "qf-sshd/syslog_copy.h"
 
 namespace qf {
 
 namespace {
 
 constexpr size_t kMostFieldBytes = 1024;  // of one text from outside
+constexpr const char* kSyslogName = "qf-audit";
+constexpr const char* kUnwritten = "the audit log cannot be written";
 
 int64_t system_now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
-}
-
-Result<Fd> open_audit_file(const std::string& path) {
-  return open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0600);
-}
-
-// False after a log rotation has renamed or removed the file that fd writes to.
-bool still_at(const std::string& path, int fd) {
-  struct stat named = {}, held = {};
-  return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &held) == 0 && named.st_dev == held.st_dev &&
-         named.st_ino == held.st_ino;
 }
 
 std::string clean(std::string_view text) {
@@ -70,54 +59,18 @@ void set_text(JsonWriter& fields, const char* key, const std::string& text) {
   if (!text.empty()) fields.set(key, clean(text));
 }
 
-}  // namespace
-
-std::string rfc3339(int64_t milliseconds) {
-  std::time_t seconds = milliseconds / 1000;
-  std::tm utc = {};
-  if (milliseconds < 0 || ::gmtime_r(&seconds, &utc) == nullptr) return "1970-01-01T00:00:00.000Z";
-  char day[32] = {}, fraction[16] = {};
-  std::strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &utc);
-  std::snprintf(fraction, sizeof fraction, ".%03dZ", static_cast<int>(milliseconds % 1000));
-  return std::string(day) + fraction;
+void set_user(JsonWriter& fields, const AuditUser& user) {
+  set_text(fields, "identity", user.identity);
+  set_text(fields, "os_user", user.os_user);
 }
 
-Result<AuditLog> AuditLog::open(std::string path, Now now) {
-  auto fd = open_audit_file(path);
-  if (!fd) return fd.error();
-  return AuditLog(std::move(path), std::move(*fd), now ? std::move(now) : Now(system_now));
-}
-
-void AuditLog::connection_judged(const AuditConnection& connection, const Decision& decision) {
-  JsonWriter fields;
-  fields.set("allowed", decision.allowed);
-  set_text(fields, "policy", decision.policy);
-  set_text(fields, "reason", decision.detail);
-  append("connection", connection, std::move(fields));
-  if (decision.allowed) return;
-  log_warning("connection refused: " + from(connection) + also("policy ", decision.policy) +
-              also("", decision.detail));
-}
-
-void AuditLog::connections_refused(const AuditConnection& connection, const Decision& decision,
-                                   uint64_t count, int64_t seconds) {
-  JsonWriter fields;
-  fields.set("count", static_cast<int64_t>(count));
-  fields.set("seconds", seconds);
-  set_text(fields, "policy", decision.policy);
-  set_text(fields, "reason", decision.detail);
-  append("connections-refused", connection, std::move(fields));
-  log_warning(std::to_string(count) + " more connections refused in " + std::to_string(seconds) +
-              " s, the last from " + from(connection) + also("policy ", decision.policy) +
-              also("", decision.detail));
-}
-
-void AuditLog::login(const AuditConnection& connection, const AuditLogin& login) {
+JsonWriter login_fields(const AuditLogin& login) {
   JsonWriter fields;
   fields.set("allowed", login.allowed);
   if (login.identity) {
     const Identity& identity = *login.identity;
     set_text(fields, "identity", identity.name());
+    set_text(fields, "issuer", identity.issuer_name);
     set_text(fields, "token", identity.token_id);
     fields.set("key_bound", identity.key_bound);
     // as text: JSON numbers are exact up to 2^53 only
@@ -130,36 +83,89 @@ void AuditLog::login(const AuditConnection& connection, const AuditLogin& login)
   set_text(fields, "reason", login.reason);
   set_text(fields, "policy", login.policy);
   fields.set("tunnel", login.tunnel);
-  append("login", connection, std::move(fields));
-  log_login(connection, login);
+  return fields;
+}
+
+}  // namespace
+
+AuditLog::AuditLog(std::string path, AuditOptions options)
+    : path_(std::move(path)), options_(std::move(options)), chain_(path_) {
+  if (!options_.now) options_.now = system_now;
+}
+
+Result<AuditLog> AuditLog::open(std::string path, AuditOptions options) {
+  AuditLog log(std::move(path), std::move(options));
+  if (auto opened = log.reopen(); !opened) return opened.error();
+  return log;
+}
+
+void AuditLog::connection_judged(const AuditConnection& connection, const Decision& decision) {
+  JsonWriter fields;
+  fields.set("allowed", decision.allowed);
+  set_text(fields, "policy", decision.policy);
+  set_text(fields, "reason", decision.detail);
+  append("connection", connection, fields);
+  if (decision.allowed) return;
+  log_warning("connection refused: " + from(connection) + also("policy ", decision.policy) +
+              also("", decision.detail));
+}
+
+void AuditLog::connections_refused(const AuditConnection& connection, const Decision& decision,
+                                   uint64_t count, int64_t seconds) {
+  JsonWriter fields;
+  fields.set("count", static_cast<int64_t>(count));
+  fields.set("seconds", seconds);
+  set_text(fields, "policy", decision.policy);
+  set_text(fields, "reason", decision.detail);
+  append("connections-refused", connection, fields);
+  log_warning(std::to_string(count) + " more connections refused in " + std::to_string(seconds) +
+              " s, the last from " + from(connection) + also("policy ", decision.policy) +
+              also("", decision.detail));
+}
+
+bool AuditLog::login(const AuditConnection& connection, const AuditLogin& login) {
+  std::string body = format_body("login", connection, login_fields(login));
+  auto line = write_line(body);
+  bool refused = !line && login.allowed && options_.required;
+  AuditLogin unwritten;
+  if (refused) {
+    unwritten = login;
+    unwritten.allowed = false;
+    unwritten.refusal = kUnwritten;
+    body = format_body("login", connection, login_fields(unwritten));
+  }
+  copy_to_syslog(line ? *line : body);
+  log_login(connection, refused ? unwritten : login);
+  return !refused;
 }
 
 void AuditLog::session_start(const AuditConnection& connection, const AuditSession& session) {
   JsonWriter fields;
   fields.set("channel", static_cast<int64_t>(session.channel));
   set_text(fields, "kind", session.kind);
-  set_text(fields, "identity", session.identity);
-  set_text(fields, "os_user", session.os_user);
+  set_user(fields, session.user);
   fields.set("terminal", session.terminal);
   fields.set("pid", static_cast<int64_t>(session.pid));
-  append("session-start", connection, std::move(fields));
+  append("session-start", connection, fields);
 }
 
-void AuditLog::session_refused(const AuditConnection& connection, const std::string& os_user,
+void AuditLog::session_refused(const AuditConnection& connection, const AuditUser& user,
                                const std::string& reason) {
   JsonWriter fields;
   // without the hint, which is for the user
   std::string why = reason.substr(0, reason.find('\n'));
-  set_text(fields, "os_user", os_user);
+  set_user(fields, user);
   set_text(fields, "reason", why);
-  append("session-refused", connection, std::move(fields));
-  log_warning("session refused: " + quoted(os_user, kMostFieldBytes) + " from " + from(connection) +
+  append("session-refused", connection, fields);
+  log_warning("session refused: " + quoted(user.os_user, kMostFieldBytes) + " from " + from(connection) +
               also("", why));
 }
 
 void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& end) {
   JsonWriter fields;
   fields.set("channel", static_cast<int64_t>(end.channel));
+  set_text(fields, "kind", end.kind);
+  set_user(fields, end.user);
   fields.set("pid", static_cast<int64_t>(end.pid));
   if (end.left_running) {
     fields.set("left_running", true);
@@ -171,18 +177,19 @@ void AuditLog::session_end(const AuditConnection& connection, const AuditEnd& en
   fields.set("bytes_in", static_cast<int64_t>(end.bytes_in));
   fields.set("bytes_out", static_cast<int64_t>(end.bytes_out));
   fields.set("milliseconds", static_cast<int64_t>(end.seconds * 1000));
-  append("session-end", connection, std::move(fields));
+  append("session-end", connection, fields);
 }
 
-void AuditLog::forward(const AuditConnection& connection, const std::string& what, const std::string& target,
-                       const std::string& error) {
+void AuditLog::forward(const AuditConnection& connection, const AuditUser& user, const std::string& what,
+                       const std::string& target, const std::string& error) {
   JsonWriter fields;
+  set_user(fields, user);
   set_text(fields, "kind", what);
   set_text(fields, "target", target);
   fields.set("allowed", error.empty());
   // without the hint, which is for the user
   set_text(fields, "reason", error.substr(0, error.find('\n')));
-  append("forward", connection, std::move(fields));
+  append("forward", connection, fields);
 }
 
 void AuditLog::revoked(const AuditConnection& connection, const std::string& identity,
@@ -190,11 +197,10 @@ void AuditLog::revoked(const AuditConnection& connection, const std::string& ide
                        const std::string& reason) {
   JsonWriter fields;
   set_text(fields, "what", what);
-  set_text(fields, "identity", identity);
-  set_text(fields, "os_user", os_user);
+  set_user(fields, {identity, os_user});
   set_text(fields, "target", target);
   set_text(fields, "reason", reason);
-  append("revoked", connection, std::move(fields));
+  append("revoked", connection, fields);
   log_warning(what + " revoked: " + from(connection) + also("", identity) + also("", os_user) +
               also("", target) + also("", reason));
 }
@@ -202,45 +208,50 @@ void AuditLog::revoked(const AuditConnection& connection, const std::string& ide
 void AuditLog::violation(const AuditConnection& connection, const std::string& what) {
   JsonWriter fields;
   set_text(fields, "reason", what);
-  append("violation", connection, std::move(fields));
+  append("violation", connection, fields);
   log_error("connection ended: " + from(connection) + also("", what));
 }
 
-// The one place where a line gets its final form.
-std::string AuditLog::format_line(const char* event, const AuditConnection& connection,
+void AuditLog::policy(const AuditPolicy& now, const std::optional<AuditPolicy>& before) {
+  JsonWriter fields;
+  fields.set("serial", static_cast<int64_t>(now.serial));
+  set_text(fields, "document_hash", now.document_hash);
+  if (before) {
+    fields.set("serial_before", static_cast<int64_t>(before->serial));
+    set_text(fields, "document_hash_before", before->document_hash);
+  }
+  append("policy", {}, fields);
+}
+
+// The one place where an event gets its form; its place in the chain comes before it.
+std::string AuditLog::format_body(const char* event, const AuditConnection& connection,
                                   const JsonWriter& fields) const {
   JsonWriter head;
-  head.set("time", rfc3339(now_())).set("event", event);
+  head.set("time", rfc3339(options_.now())).set("event", event);
   set_text(head, "connection", connection.id);
   set_text(head, "source", connection.address);
   if (connection.port != 0) head.set("port", static_cast<int64_t>(connection.port));
   set_text(head, "peer", connection.peer);
-  std::string line = head.text(), more = fields.text();
+  std::string body = head.text(), more = fields.text();
   // {a,b} and {c,d} become {a,b,c,d}
-  if (more != "{}") line.replace(line.size() - 1, 1, "," + more.substr(1));
-  return line + "\n";
+  if (more != "{}") body.replace(body.size() - 1, 1, "," + more.substr(1));
+  return body;
 }
 
-Status AuditLog::reopen() {
-  auto fd = open_audit_file(path_);
-  if (!fd) return fd.error();
-  fd_ = std::move(*fd);
-  return Done{};
+Result<std::string> AuditLog::write_line(const std::string& body) {
+  auto line = chain_.append(body);
+  if (!line) log_error("cannot write to the audit log " + path_ + " (" + line.error().text() + "): " + body);
+  return line;
 }
 
-Status AuditLog::write_line(const std::string& line) {
-  if (!still_at(path_, fd_.get())) {
-    if (auto opened = reopen(); !opened) return opened;
-  }
-  // O_APPEND makes one write(2) one line, whoever else writes; more than one is needed only on a full disk
-  return write_all(fd_.get(), line);
+void AuditLog::copy_to_syslog(const std::string& line) const {
+  if (!options_.syslog.empty()) send_to_syslog(options_.syslog, LOG_AUTHPRIV | LOG_INFO, kSyslogName, line);
 }
 
-void AuditLog::append(const char* event, const AuditConnection& connection, JsonWriter fields) {
-  std::string line = format_line(event, connection, fields);
-  if (auto written = write_line(line); !written) {
-    log_error("cannot write to the audit log " + path_ + " (" + written.error().text() + "): " + line);
-  }
+void AuditLog::append(const char* event, const AuditConnection& connection, const JsonWriter& fields) {
+  std::string body = format_body(event, connection, fields);
+  auto line = write_line(body);
+  copy_to_syslog(line ? *line : body);
 }
 
 }  // namespace qf

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The audit log: who asked for what, what was decided and by which policy. One JSON object a line in
-// STATE/audit.log (0600), appended with one write(2), and a line for people in the log. Never holds tokens,
-// keys, commands or environments. A line that cannot be written goes to the log as an error: a full disk must
-// not lock out who would clear it.
+// STATE/audit.log (0600), chained to the line before it (audit_chain.h), the same line to syslog, and a line
+// for people in the log. Never holds tokens, keys, commands or environments.
 //
-// Every event has "time" (RFC 3339, UTC, milliseconds), "event" and "connection"; man page: AUDIT LOG.
+// A line that cannot be written goes to the log as an error, and to syslog without its place in the chain;
+// nobody is logged in then, unless --allow-without-audit, and what runs goes on.
+//
+// Every event has "time" (RFC 3339, UTC, milliseconds) and "event", those of a connection "connection"; man
+// page: AUDIT LOG.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "libqf/authorize.h"
-#include "libqf/fd.h"
 #include "libqf/json.h"
+#include "qf-sshd/audit_chain.h"
 
 namespace qf {
 
@@ -23,6 +27,12 @@ struct AuditConnection {
   std::string address;  // canonical, of the source
   uint16_t port = 0;
   std::string peer;  // of the source; empty: no peer has that address
+};
+
+// Who it is about, once somebody is logged in.
+struct AuditUser {
+  std::string identity;  // "corp:alice"; empty: nobody's is known
+  std::string os_user;
 };
 
 struct AuditLogin {
@@ -39,14 +49,15 @@ struct AuditLogin {
 struct AuditSession {
   uint32_t channel = 0;
   std::string kind;  // "shell", "exec", "sftp"
-  std::string identity;
-  std::string os_user;
+  AuditUser user;
   bool terminal = false;
   pid_t pid = 0;
 };
 
 struct AuditEnd {
   uint32_t channel = 0;
+  std::string kind;
+  AuditUser user;
   pid_t pid = 0;
   bool left_running = false;  // the connection has ended, the process not (nohup)
   uint32_t status = 0;        // when it has ended and signal is empty
@@ -55,49 +66,59 @@ struct AuditEnd {
   double seconds = 0;
 };
 
+struct AuditPolicy {
+  uint64_t serial = 0;
+  std::string document_hash;
+  bool operator==(const AuditPolicy&) const = default;
+};
+
+struct AuditOptions {
+  // Milliseconds since the epoch; the default is the system's clock.
+  std::function<int64_t()> now = {};
+  std::string syslog = {};  // the socket that takes the same lines; empty: none does
+  bool required = true;     // a login that cannot be written is not allowed
+};
+
 class AuditLog {
  public:
-  // Milliseconds since the epoch.
-  using Now = std::function<int64_t()>;
-
-  // Creates the file when missing. The default clock is the system's.
-  [[nodiscard]] static Result<AuditLog> open(std::string path, Now now = {});
+  // Nothing is opened before the first reopen() or event.
+  AuditLog(std::string path, AuditOptions options);
+  // Creates the file when missing.
+  [[nodiscard]] static Result<AuditLog> open(std::string path, AuditOptions options = {});
 
   void connection_judged(const AuditConnection& connection, const Decision& decision);
   // `count` more refusals like this one, in `seconds`, that were not written one by one.
   void connections_refused(const AuditConnection& connection, const Decision& decision, uint64_t count,
                            int64_t seconds);
-  void login(const AuditConnection& connection, const AuditLogin& login);
+  // False: it must not be allowed, since it could not be written.
+  [[nodiscard]] bool login(const AuditConnection& connection, const AuditLogin& login);
   void session_start(const AuditConnection& connection, const AuditSession& session);
-  void session_refused(const AuditConnection& connection, const std::string& os_user,
-                       const std::string& reason);
+  void session_refused(const AuditConnection& connection, const AuditUser& user, const std::string& reason);
   void session_end(const AuditConnection& connection, const AuditEnd& end);
   // what: "connect", "listen", "listen-end", "agent", "x11"; error: why not, empty: done
-  void forward(const AuditConnection& connection, const std::string& what, const std::string& target,
-               const std::string& error);
+  void forward(const AuditConnection& connection, const AuditUser& user, const std::string& what,
+               const std::string& target, const std::string& error);
   // A new policy has taken it away. what: "session", "connection", "forward"; target: of a forward.
   void revoked(const AuditConnection& connection, const std::string& identity, const std::string& os_user,
                const std::string& what, const std::string& target, const std::string& reason);
   // net, or a peer's behaviour, broke the rules: the connection ends
   void violation(const AuditConnection& connection, const std::string& what);
+  // The document that counts from now on, and the one before; none when the server starts.
+  void policy(const AuditPolicy& now, const std::optional<AuditPolicy>& before);
 
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] std::vector<int> fds() const { return chain_.fds(); }
   // After a log rotation; each event looks for itself too. On an error the old file stays in use.
-  [[nodiscard]] Status reopen();
+  [[nodiscard]] Status reopen() { return chain_.reopen(); }
 
  private:
-  AuditLog(std::string path, Fd fd, Now now)
-      : path_(std::move(path)), fd_(std::move(fd)), now_(std::move(now)) {}
-  void append(const char* event, const AuditConnection& connection, JsonWriter fields);
-  [[nodiscard]] std::string format_line(const char* event, const AuditConnection& connection,
+  void append(const char* event, const AuditConnection& connection, const JsonWriter& fields);
+  [[nodiscard]] std::string format_body(const char* event, const AuditConnection& connection,
                                         const JsonWriter& fields) const;
-  [[nodiscard]] Status write_line(const std::string& line);
+  [[nodiscard]] Result<std::string> write_line(const std::string& body);
+  void copy_to_syslog(const std::string& line) const;
   std::string path_;
-  Fd fd_;
-  Now now_;
+  AuditOptions options_;
+  AuditChain chain_;
 };
-
-// "2024-05-01T12:34:56.789Z"
-[[nodiscard]] std::string rfc3339(int64_t milliseconds);
 
 }  // namespace qf

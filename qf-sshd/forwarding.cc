@@ -64,7 +64,9 @@ std::string place(const std::string& host, uint32_t port) {
 
 }  // namespace
 
-void Forwarding::allow(Account account, const UserContext& context, const Decision& decision) {
+void Forwarding::allow(Account account, const UserContext& context, const Decision& decision,
+                       std::string identity) {
+  identity_ = std::move(identity);
   context_ = &context;
   account_ = std::move(account);
   policy_ = decision.policy;
@@ -90,7 +92,7 @@ std::string Forwarding::judge(Asked asked, const Place& where) const {
          "\"\nhint: ask the admin of the fabric to add it there";
 }
 
-Status Forwarding::judge_again(MessageSocket& net, const Decision& decision, const std::string& identity) {
+Status Forwarding::judge_again(MessageSocket& net, const Decision& decision) {
   policy_ = decision.policy;
   permit_open_ = decision.permit_open;
   permit_listen_ = decision.permit_listen;
@@ -101,7 +103,7 @@ Status Forwarding::judge_again(MessageSocket& net, const Decision& decision, con
     std::string reason = judge(forward.asked, forward.place);
     if (reason.empty() || forward.gone_by != Deadline::max()) continue;
     forward.gone_by = Clock::now() + kWithdrawal;
-    audit_.revoked(connection_, identity, account_->name, "forward", forward.target,
+    audit_.revoked(connection_, identity_, account_->name, "forward", forward.target,
                    reason.substr(0, reason.find('\n')));
     std::string told = "a new policy ends the forward of " + forward.target + ": " + reason;
     if (auto sent = net.send(ForwardEnd{id, told.substr(0, kMostErrorBytes)}); !sent) return sent;
@@ -113,6 +115,11 @@ Deadline Forwarding::deadline() const {
   Deadline first = Deadline::max();
   for (const auto& [id, forward] : standing_) first = std::min(first, forward.gone_by);
   return first;
+}
+
+void Forwarding::record(Asked asked, const std::string& target, const std::string& error) {
+  audit_.forward(connection_, {identity_, account_ ? account_->name : ""},
+                 asked == Asked::kConnect ? "connect" : "listen", target, error);
 }
 
 size_t Forwarding::count(Asked asked) const {
@@ -190,7 +197,7 @@ Status Forwarding::connect(MessageSocket& net, const ConnectRequest& request) {
     if (asked) return Done{};
     reason = asked.error().text();
   }
-  audit_.forward(connection_, "connect", target, reason);
+  record(Asked::kConnect, target, reason);
   return refuse_connect(net, request.id, reason);
 }
 
@@ -224,7 +231,7 @@ Status Forwarding::listen(MessageSocket& net, const ListenRequest& request) {
     if (asked) return Done{};
     reason = asked.error().text();
   }
-  audit_.forward(connection_, "listen", target, reason);
+  record(Asked::kListen, target, reason);
   return refuse_listen(net, request.id, reason);
 }
 
@@ -236,7 +243,7 @@ void Forwarding::ended(const ConnectEnd& message) {
 void Forwarding::cancel(const ListenCancel& request) {
   auto found = standing_.find(request.id);
   if (found == standing_.end() || found->second.asked != Asked::kListen) return;
-  audit_.forward(connection_, "listen-end", found->second.target, "");
+  audit_.forward(connection_, {identity_, account_->name}, "listen-end", found->second.target, "");
   standing_.erase(found);
 }
 
@@ -315,7 +322,7 @@ Status Forwarding::take(const Message& message, MessageSocket& net) {
   // the port that it has, not the 0 that was asked for
   if (!connect && listening->sockets > 0) question.target = place(question.address, listening->number);
   if (error.empty()) error = question.withdrawn;
-  audit_.forward(connection_, connect ? "connect" : "listen", question.target, error);
+  record(question.asked, question.target, error);
   if (!question.withdrawn.empty())
     return connect ? refuse_connect(net, question.net_id, error) : refuse_listen(net, question.net_id, error);
   if (connect ? error.empty() : listening->sockets > 0)
@@ -336,6 +343,7 @@ Status Forwarding::lose_helper(MessageSocket& net, const Error& why) {
   questions_.clear();
   for (const auto& [id, question] : questions) {
     Status refused = Done{};
+    if (question.asked != Asked::kSession) record(question.asked, question.target, "the helper ended");
     if (question.asked == Asked::kConnect) refused = refuse_connect(net, question.net_id, "the helper ended");
     if (question.asked == Asked::kListen) refused = refuse_listen(net, question.net_id, "the helper ended");
     if (!refused) return refused;

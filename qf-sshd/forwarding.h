@@ -35,9 +35,9 @@ class Forwarding {
 
   // Before this nothing is forwarded. `decision`: which policy has let the user in and what it permits.
   // `context` is borrowed.
-  void allow(Account account, const UserContext& context, const Decision& decision);
+  void allow(Account account, const UserContext& context, const Decision& decision, std::string identity);
   // A new policy: what stands and is no longer permitted is withdrawn. The error is net's not taking it in.
-  [[nodiscard]] Status judge_again(MessageSocket& net, const Decision& decision, const std::string& identity);
+  [[nodiscard]] Status judge_again(MessageSocket& net, const Decision& decision);
   // The user may not stay: nothing new is forwarded.
   void dismiss() { dismissed_ = true; }
   // When something withdrawn must be gone; net breaks the rules when it is not (overdue()).
@@ -98,11 +98,13 @@ class Forwarding {
   [[nodiscard]] Status lose_helper(MessageSocket& net, const Error& why);
   [[nodiscard]] std::string judge(Asked asked, const Place& place) const;
   [[nodiscard]] size_t count(Asked asked) const;
+  void record(Asked asked, const std::string& target, const std::string& error);
 
   const Settings& settings_;
   AuditLog& audit_;
   const AuditConnection& connection_;
   std::optional<Account> account_;
+  std::string identity_;  // for the audit log
   const UserContext* context_ = nullptr;
   bool dismissed_ = false;
   std::string policy_;

@@ -152,7 +152,8 @@ void KeySetStore::fetch_failed(const std::string& issuer, const std::string& err
   entry.refresh = now + std::min(kKeySetRetry << (entry.failures - 1), kLongestRetry);
   std::string consequence = "there is none: its tokens are refused";
   if (usable(entry, now) != nullptr) {
-    consequence = "the one of " + std::to_string((now - entry.fetched) / 60) + " min ago stays in use";
+    consequence = "the one of " + std::to_string(std::max<int64_t>(now - entry.fetched, 0) / 60) +
+                  " min ago stays in use";
   }
   log_warning("cannot fetch the key set of issuer " + issuer + " (" + error + "); " + consequence);
 }

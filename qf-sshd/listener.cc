@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,9 +97,11 @@ class Listener {
   sigset_t old_mask_ = {};
   std::vector<std::string> own_addresses_;
   PolicyWatch policy_watch_;
+  std::optional<AuditPolicy> in_force_;
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
   Deadline listen_again_ = Deadline::max();
+  std::string policy_fault_;  // why the policy cannot be used; said once
   bool key_refused_ = false;  // a new host key waits for the document that lists it
   bool stopping_ = false;
 };
@@ -185,6 +188,9 @@ Status Listener::load_policy() {
   }
   keys_.configure(issuers);
   log_info("fabric document of serial " + std::to_string(meta->serial) + " in force");
+  AuditPolicy now{meta->serial, meta->document_hash};
+  if (!in_force_ || *in_force_ != now) audit_.policy(now, in_force_);
+  in_force_ = std::move(now);
   if (own_addresses_.empty()) return Done{};  // not yet started
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("it has no peer \"" + settings_.self + "\", so nobody is let in");
@@ -200,7 +206,12 @@ Status Listener::load_policy() {
 void Listener::check_policy() {
   policy_check_ = Clock::now() + kPolicyInterval;
   if (!policy_watch_.changed()) return;
-  if (auto loaded = load_policy(); !loaded) log_error("cannot use the new policy: " + loaded.error().text());
+  auto loaded = load_policy();
+  std::string fault = loaded ? "" : loaded.error().text();
+  if (!fault.empty() && fault != policy_fault_) log_error("cannot use the new policy: " + fault);
+  policy_fault_ = fault;
+  // too many open files, no memory: it may be readable in a moment
+  if (!loaded && loaded.error().kind == ErrorKind::kSystem) policy_watch_.forget();
   if (key_refused_) reload_host_key();
   roster_.policy_changed();
 }
@@ -435,6 +446,20 @@ void Listener::stop() {
   log_info("stopped; sessions that stand go on");
 }
 
+AuditLog open_audit_log(const Settings& settings) {
+  AuditOptions options;
+  if (settings.audit_syslog) options.syslog = _PATH_LOG;
+  options.required = !settings.allow_without_audit;
+  AuditLog log(settings.folders.audit_log(), std::move(options));
+  if (auto opened = log.reopen(); !opened) {
+    if (!settings.allow_without_audit)
+      die(kExitSystem, "nobody could log in without the audit log: " + opened.error().text(),
+          "mend it, or give --allow-without-audit");
+    log_error("without audit log: " + opened.error().text());
+  }
+  return log;
+}
+
 }  // namespace
 
 int listener_role(const Settings& settings, Handed handed) {
@@ -444,8 +469,7 @@ int listener_role(const Settings& settings, Handed handed) {
   if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
   auto bind = make_bind(settings, std::move(key->key));
   if (!bind) die(kExitConfig, bind.error().text());
-  auto audit = AuditLog::open(settings.folders.audit_log());
-  if (!audit) die(kExitSystem, audit.error().text());
+  AuditLog audit = open_audit_log(settings);
   warm_up();
   // Loads PAM's modules once, for all monitors; nobody logs in with this.
   std::optional<Result<PamLogin>> modules;
@@ -456,7 +480,7 @@ int listener_role(const Settings& settings, Handed handed) {
   }
   Settings own = settings;
   own.own_fingerprint = key->fingerprint;
-  Listener listener(std::move(own), std::move(*filter), std::move(*bind), std::move(*audit),
+  Listener listener(std::move(own), std::move(*filter), std::move(*bind), std::move(audit),
                     std::move(handed));
   if (auto started = listener.start(); !started) {
     const Error& error = started.error();

@@ -81,9 +81,11 @@ void LiveSession::enter_logout(std::chrono::milliseconds patience) {
   static_cast<void>(wait_for(done->first.get(), POLLIN, Clock::now() + patience));
 }
 
-AuditEnd LiveSession::audit_end() const {
+AuditEnd LiveSession::audit_end(AuditUser user) const {
   AuditEnd entry;
   entry.channel = channel;
+  entry.kind = kind;
+  entry.user = std::move(user);
   entry.pid = pid;
   entry.left_running = !ended;
   entry.status = exit.status;

@@ -15,6 +15,7 @@ namespace qf {
 
 struct LiveSession {
   uint32_t channel = 0;
+  std::string kind;  // as in the audit log
   pid_t pid = -1;
   Fd pidfd;
   Deadline started;
@@ -32,7 +33,7 @@ struct LiveSession {
   // In a process of its own, which is waited for for `patience` at most: anybody may hold a lock on utmp and
   // wtmp.
   void enter_logout(std::chrono::milliseconds patience);
-  [[nodiscard]] AuditEnd audit_end() const;
+  [[nodiscard]] AuditEnd audit_end(AuditUser user) const;
 };
 
 // RFC 4254 section 6.10 names some without SIG; others get OpenSSH's suffix.

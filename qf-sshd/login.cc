@@ -17,6 +17,10 @@ constexpr const char* kWanted =
     "Authentication failed: your ssh offered no login token of this fabric\n"
     "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...";
 
+constexpr const char* kUnaudited =
+    "this peer cannot write its audit log, so nobody may log in\n"
+    "hint: ask its admin: the server's log says why, and qf-up has --allow-without-audit";
+
 constexpr size_t kMostNoticeBytes = 4096;  // of PAM's modules, as a banner
 // Where a token may be the password: ssh asks for it next.
 constexpr const char* kWantedOrPassword =
@@ -98,7 +102,8 @@ LoginResult Login::end(const std::string& banner) {
 LoginResult Login::refuse(AuditLogin entry, const std::string& banner) {
   entry.allowed = false;
   entry.tunnel = entry.tunnel || inherited_.has_value();
-  plan_.audit.login(connection_, entry);
+  // refused already, written or not
+  static_cast<void>(plan_.audit.login(connection_, entry));
   return end(banner);
 }
 
@@ -242,7 +247,7 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
     return refuse(entry, entry.refusal);
   }
   entry.allowed = true;
-  plan_.audit.login(connection_, entry);
+  if (!plan_.audit.login(connection_, entry)) return end(kUnaudited);
   LoginResult result;
   result.reply = {AuthVerdict::kAllowed, "", true};
   result.identity = identity;
@@ -309,7 +314,10 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   }
   entry.allowed = true;
   entry.tunnel = inherited_.has_value();
-  plan_.audit.login(connection_, entry);
+  if (!plan_.audit.login(connection_, entry)) {
+    login->close();
+    return end(kUnaudited);
+  }
   LoginResult result;
   result.reply = {AuthVerdict::kAllowed, login->notice().substr(0, kMostNoticeBytes), false};
   result.account = std::move(*account);

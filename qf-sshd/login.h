@@ -8,6 +8,7 @@
 #include <string>
 
 #include "libqf/authorize.h"
+#include "libqf/tunnel.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/authenticate.h"
 #include "qf-sshd/messages.h"
@@ -15,9 +16,6 @@
 #include "qf-sshd/user_context.h"
 
 namespace qf {
-
-// The outer connection of a tunnel logs in under this name: an identity without OS user.
-inline constexpr const char* kTunnelUser = "qufabric-tunnel";
 
 // Whether some issuer's tokens may be a password here.
 [[nodiscard]] bool password_offered(const Settings& settings);

@@ -41,6 +41,7 @@ struct Flags {
   bool no_auth = false;
   bool no_pam = false;
   bool no_agent = false;
+  bool no_audit_syslog = false;
   bool verbose = false;
 };
 
@@ -124,6 +125,10 @@ po::options_description describe(Flags& flags) {
   add("enable-ssh-x11", po::bool_switch(&s.x11_forwarding), "forward X11 (-X)");
   add("enable-ssh-root", po::bool_switch(&s.root_login), "allow logins as uid 0, where the policy does");
   add("disable-ssh-auth", po::bool_switch(&flags.no_auth), "want no JWT: the source peer alone decides");
+  add("disable-audit-syslog", po::bool_switch(&flags.no_audit_syslog),
+      "keep the audit log in its file alone, and not in syslog too");
+  add("allow-without-audit", po::bool_switch(&s.allow_without_audit),
+      "allow logins also when the audit log cannot be written");
   add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add_limits(options, s);
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
@@ -202,6 +207,7 @@ void prepare(Flags& flags) {
   settings.agent_forwarding = !flags.no_agent;
   settings.folders = flags.folders.folders();
   settings.privileged = ::geteuid() == 0;
+  settings.audit_syslog = settings.privileged && !flags.no_audit_syslog;
   settings.pam = settings.privileged && !flags.no_pam && pam_available();
   if (settings.self.empty()) {
     auto peers = PeersDb::open(settings.folders.peers_mdb());
@@ -243,9 +249,10 @@ int main(int argc, char** argv) {
   // Host key and tokens: no core dump, no look from outside. Children inherit it until they execute
   // something; a core limit, which sessions would keep, is not needed for it.
   if (::prctl(PR_SET_DUMPABLE, 0) != 0) qf::die(qf::kExitSystem, "cannot hide the process");
-  qf::Handed handed = qf::take_handed();
   qf::Flags flags;
   qf::parse(argc, argv, flags);
+  // which closes what nobody knows: a key set of --verify-token may be a descriptor of the shell's
+  qf::Handed handed = flags.verify.wanted ? qf::Handed() : qf::take_handed();
   qf::open_log("qf-sshd", flags.settings.use_syslog,
                flags.verbose ? qf::LogLevel::kDebug : qf::LogLevel::kInfo);
   if (flags.verify.wanted) return qf::verify(flags);

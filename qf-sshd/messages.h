@@ -64,8 +64,7 @@ enum class MessageType : uint32_t {
   kHelperListening,
 };
 
-// ---- net <-> monitor
-// ---------------------------------------------------------------------------------------------
+// ---- net <-> monitor -------------------------------------------------------------------------------------
 
 struct Hello {
   static constexpr MessageType kType = MessageType::kHello;
@@ -347,8 +346,7 @@ inline constexpr NetRule kNetRules[] = {
   return false;
 }
 
-// ---- monitor <-> listener
-// ----------------------------------------------------------------------------------------
+// ---- monitor <-> listener --------------------------------------------------------------------------------
 
 // An unknown kid: fetch this issuer's key set. Where the keys come from is said, too: the listener may not
 // have taken in the document that the monitor has read, or a later one.
@@ -447,8 +445,7 @@ struct ConnectionReport {
   }
 };
 
-// ---- listener <-> keyfetch
-// ---------------------------------------------------------------------------------------
+// ---- listener <-> keyfetch -------------------------------------------------------------------------------
 
 struct FetchRequest {
   static constexpr MessageType kType = MessageType::kFetchRequest;
@@ -470,8 +467,7 @@ struct FetchReply {
   static void fields(auto& self, auto& visit) { visit(self.name, self.error, self.lifetime); }
 };
 
-// ---- monitor <-> helper
-// ------------------------------------------------------------------------------------------
+// ---- monitor <-> helper ----------------------------------------------------------------------------------
 
 // Every question has a number of its own, and gets one answer: kHelperConnect a kHelperConnected, the others
 // a kHelperListening. kHelperRelease has none.

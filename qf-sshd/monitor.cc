@@ -255,7 +255,7 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
       set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
       logged_in_at_ = Clock::now();
-      forwarding_.allow(*account_, login_->context(), result.decision);
+      forwarding_.allow(*account_, login_->context(), result.decision, status_.identity);
       sessions_.logged_in(*account_, login_->context());
       take_limits(result.decision);
       listener_.logged_in(link.inner);
@@ -445,7 +445,7 @@ void Monitor::judge_again() {
   if (!account_) return;
   take_limits(verdict.decision);
   NetLink* link = session_link();
-  if (link != nullptr && !forwarding_.judge_again(link->socket, verdict.decision, status_.identity)) end();
+  if (link != nullptr && !forwarding_.judge_again(link->socket, verdict.decision)) end();
 }
 
 void Monitor::withdraw(const Decision& decision) {
@@ -526,7 +526,9 @@ void monitor_role(const MonitorPlan& plan, Fd connection, MessageSocket listener
   // where a user's limit on file sizes holds for us too (restore_limits), a log that is too long is an error
   ::signal(SIGXFSZ, SIG_IGN);
   set_title(role_title("monitor"));
-  auto kept = keep_only({connection.get(), listener.fd(), plan.audit.fd()});
+  auto needed = plan.audit.fds();
+  needed.insert(needed.end(), {connection.get(), listener.fd()});
+  auto kept = keep_only(needed);
   if (!kept) die(kExitSystem, "monitor: " + kept.error().text());
   const AuditConnection& from = plan.connection;
   std::string path =

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Role: monitor. One process a connection; decides everything and parses no SSH packet.
 //   uid: root (or the server's own account when not root)
-//   fds: the sockets to its net (two of them for a tunnel), to the listener, audit log, pidfds of the
-//   sessions
-//   talks to: net (messages.h; anything out of turn ends the connection), listener (key sets,
+//   fds: the sockets to its net (two of them for a tunnel), to the listener, audit log and its tail, pidfds
+//   of the sessions talks to: net (messages.h; anything out of turn ends the connection), listener (key sets,
 //   status); goes on without a listener, and comes to the next one must never: parse SSH from the wire, fetch
 //   anything, let a message of net stand unchecked
 #pragma once

@@ -39,7 +39,7 @@ std::string MonitorSessions::judge(const SessionRequest& request) const {
 Status MonitorSessions::refuse(MessageSocket& net, uint32_t channel, const std::string& reason) {
   auto null = open_file("/dev/null", O_RDWR);
   if (!null) return null.error();
-  plan_.audit.session_refused(plan_.connection, account_->name, reason);
+  plan_.audit.session_refused(plan_.connection, user(), reason);
   return net.send(SessionReply{channel, false, reason, false, 0},
                   std::vector<int>(SessionReply::kFds, null->get()));
 }
@@ -60,10 +60,11 @@ Status MonitorSessions::start(MessageSocket& net, const SessionRequest& request)
   const char* kind = request.kind == SessionKind::kShell  ? "shell"
                      : request.kind == SessionKind::kExec ? "exec"
                                                           : "sftp";
-  plan_.audit.session_start(plan_.connection, {request.channel, kind, status_.identity, account_->name,
-                                               request.terminal.has_value(), spawned->pid});
+  plan_.audit.session_start(plan_.connection,
+                            {request.channel, kind, user(), request.terminal.has_value(), spawned->pid});
   LiveSession session;
   session.channel = request.channel;
+  session.kind = kind;
   session.pid = spawned->pid;
   session.pidfd = std::move(spawned->pidfd);
   session.started = Clock::now();
@@ -87,9 +88,13 @@ Result<MonitorSessions::Sockets> MonitorSessions::open_sockets(MessageSocket& ne
     if (!null) return null.error();
     out.fds.push_back(std::move(*null));
   }
+  if (request.agent && !plan_.settings.agent_forwarding)
+    plan_.audit.forward(plan_.connection, user(), "agent", "", "not enabled on this peer");
+  if (request.x11 && !plan_.settings.x11_forwarding)
+    plan_.audit.forward(plan_.connection, user(), "x11", "", "not enabled on this peer");
   if (request.agent && plan_.settings.agent_forwarding) {
     auto agent = forwarding_.open_agent(net, request.channel);
-    plan_.audit.forward(plan_.connection, "agent", "", agent ? "" : agent.error().text());
+    plan_.audit.forward(plan_.connection, user(), "agent", "", agent ? "" : agent.error().text());
     if (agent) {
       forwards.agent_socket = agent->path;
       out.agent = true;
@@ -98,7 +103,7 @@ Result<MonitorSessions::Sockets> MonitorSessions::open_sockets(MessageSocket& ne
   }
   if (request.x11 && plan_.settings.x11_forwarding) {
     auto display = forwarding_.open_display(net);
-    plan_.audit.forward(plan_.connection, "x11", "", display ? "" : display.error().text());
+    plan_.audit.forward(plan_.connection, user(), "x11", "", display ? "" : display.error().text());
     if (display) {
       forwards.display = display->display;
       forwards.x11 = *request.x11;
@@ -138,7 +143,7 @@ void MonitorSessions::reap(LiveSession& session) {
 }
 
 void MonitorSessions::record_end(const LiveSession& session) {
-  plan_.audit.session_end(plan_.connection, session.audit_end());
+  plan_.audit.session_end(plan_.connection, session.audit_end(user()));
 }
 
 // ---- their end --------------------------------------------------------------------------------------------

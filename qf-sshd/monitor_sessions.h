@@ -59,6 +59,7 @@ class MonitorSessions {
   [[nodiscard]] Status refuse(MessageSocket& net, uint32_t channel, const std::string& reason);
   [[nodiscard]] Result<Sockets> open_sockets(MessageSocket& net, const SessionRequest& request,
                                              SessionForwards& forwards);
+  [[nodiscard]] AuditUser user() const { return {status_.identity, account_->name}; }
   void reap(LiveSession& session);
   void record_end(const LiveSession& session);
   void kill_all();

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "libqf/log.h"
+#include "libqf/tunnel.h"
 #include "qf-sshd/client_variables.h"
 #include "qf-sshd/library_values.h"
 #include "qf-sshd/x11_cookie.h"
@@ -133,7 +134,7 @@ void NetSession::on_signal(ssh_session, ssh_channel, const char* signal, void* s
 
 bool NetSession::start(SessionKind kind, const char* command, size_t limit) {
   if (started_ || command == nullptr || std::strlen(command) >= limit) return false;
-  if (kind == SessionKind::kSubsystem && std::string_view(command) == "qufabric-tunnel") {
+  if (kind == SessionKind::kSubsystem && std::string_view(command) == kTunnelSubsystem) {
     // refused, the channel is as good as before
     started_ = owner_.start_tunnel(*this);
     return started_;

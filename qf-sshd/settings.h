@@ -47,6 +47,8 @@ struct Settings {
   GatewayPorts gateway_ports = GatewayPorts::kNo;
   bool auth = true;                  // false: --disable-ssh-auth
   bool use_syslog = false;           // --syslog
+  bool audit_syslog = false;         // as root, unless --disable-audit-syslog
+  bool allow_without_audit = false;  // --allow-without-audit
   unsigned login_grace = 120;        // seconds until a connection must be logged in
   unsigned most_connections = 1000;  // at once, all sources
   // at once, of one source address: so that no source can take them all

@@ -13,15 +13,14 @@ namespace {
 
 Verdict withdrawn(std::string reason) {
   Verdict verdict;
-  verdict.decision.refusal = Refusal::kPeer;
-  verdict.decision.detail = std::move(reason);
+  verdict.decision = refused_decision(std::move(reason));
   return verdict;
 }
 
 // Why a key that the token rests on does not count any more; empty: all do.
 std::string key_fault(const IssuerRecord& issuer, const TokenEvidence& token) {
   std::string gone = "the key of issuer " + quoted(issuer.name) +
-                     " that signed the login is no longer in the " + "fabric document";
+                     " that signed the login is no longer in the fabric document";
   if (!issuer.jwks) return token.inline_keys ? gone : "";
   auto keys = parse_key_set(*issuer.jwks);
   if (!keys) return gone;

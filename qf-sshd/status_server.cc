@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "libqf/audit_line.h"
 #include "libqf/json.h"
 #include "libqf/unix_socket.h"
 

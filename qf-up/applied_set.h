@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The files that an apply puts into force, as one set that a single rename brings:
 //
-//   STATE/applied.7/    the set in force: policy.mdb, peers.mdb, known_hosts, choices.json, the ssh_config
-//   file STATE/applied.6/    the one before, until the next apply: somebody may be on the way into it
+//   STATE/applied.7/    the set in force: policy.mdb, peers.mdb, known_hosts, choices.json, ssh_config file
+//   STATE/applied.6/    the one before, until the next apply: somebody may be on the way into it
 //   STATE/current       a symlink to applied.7; to replace it is the one step that changes what is in force
 //   STATE/policy.mdb    a symlink to current/policy.mdb; and so the other places where programs look
 //

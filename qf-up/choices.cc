@@ -40,6 +40,10 @@ const std::vector<BoolChoice>& bool_choices() {
       {"disable-ssh-agent-forwarding", &Choices::disable_ssh_agent_forwarding, "forward no agent (ssh -A)",
        true},
       {"enable-ssh-x11", &Choices::enable_ssh_x11, "let clients forward X11 (ssh -X)", true},
+      {"disable-audit-syslog", &Choices::disable_audit_syslog,
+       "keep the server's audit log in its file alone, and not in syslog too", true},
+      {"allow-without-audit", &Choices::allow_without_audit,
+       "let users log in also when the server cannot write its audit log", true},
       {"no-pq-warning", &Choices::no_pq_warning,
        "silence the warning of OpenSSH 10.1 about key exchanges that are not post-quantum", false},
   };

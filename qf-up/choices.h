@@ -26,6 +26,8 @@ struct Choices {
   bool enable_ssh_remote_port_forwarding = false;
   bool disable_ssh_agent_forwarding = false;
   bool enable_ssh_x11 = false;
+  bool disable_audit_syslog = false;
+  bool allow_without_audit = false;
   bool no_pq_warning = false;
   uint32_t ssh_jwt_cache_ttl = 0;  // seconds
   // limits of qf-sshd, numbers with colons between them; empty: its own default

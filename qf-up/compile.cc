@@ -75,8 +75,7 @@ std::string joined(const char* prefix, std::string_view name) {
   return std::string(prefix).append(name);
 }
 
-// ---- peers.mdb
-// ----------------------------------------------------------------------------------------------
+// ---- peers.mdb -------------------------------------------------------------------------------------------
 
 // nobody can log in at an issuer without a client, so qf-tokend need not know it
 Status put_logins(const Document& document, const RecordSink& sink) {
@@ -116,8 +115,7 @@ Status put_peers(const Document& document, const RecordSink& sink) {
   });
 }
 
-// ---- policy.mdb
-// ---------------------------------------------------------------------------------------------
+// ---- policy.mdb ------------------------------------------------------------------------------------------
 
 Status put_addresses(const Document& document, const RecordSink& sink) {
   KeyList addresses;

@@ -31,17 +31,11 @@ void read_user_group(DocumentReader& reader, const std::string& name, const cJSO
       reader.faults.add(here, "duplicate " + quoted(*member));
       continue;
     }
-    size_t colon = member->find(':');
-    std::string issuer = member->substr(0, colon);
-    std::string subject = colon == std::string::npos ? "" : member->substr(colon + 1);
-    if (colon == std::string::npos) {
-      reader.faults.add(here, quoted(*member) + " is not \"ISSUER:SUBJECT\"");
-    } else if (!reader.issuer_names.contains(issuer)) {
-      reader.faults.add(here, "no issuer " + quoted(issuer));
-    } else if (auto fault = subject_fault(subject)) {
-      reader.faults.add(here, *fault);
+    auto identifier = parse_identifier(reader, *member);
+    if (identifier) {
+      group.push_back(std::move(*identifier));
     } else {
-      group.push_back({std::move(issuer), std::move(subject)});
+      reader.faults.add(here, identifier.error().text());
     }
   }
 }
@@ -107,6 +101,17 @@ void read_root(DocumentReader& reader, const DocumentRoot& root) {
 }
 
 }  // namespace
+
+// A subject may have colons as well.
+Result<Identifier> parse_identifier(const DocumentReader& reader, const std::string& text) {
+  size_t colon = text.find(':');
+  if (colon == std::string::npos) return input_error(quoted(text) + " is not \"ISSUER:SUBJECT\"");
+  Identifier identifier{text.substr(0, colon), text.substr(colon + 1)};
+  if (!reader.issuer_names.contains(identifier.issuer))
+    return input_error("no issuer " + quoted(identifier.issuer));
+  if (auto fault = subject_fault(identifier.subject)) return input_error(*fault);
+  return identifier;
+}
 
 const PeerEntry* find_peer_entry(DocumentReader& reader, const std::string& name) {
   auto found = reader.peers_by_name.find(lower(name));

@@ -192,6 +192,12 @@ void check_issuer_address(ObjectReader& object, const IssuerEntry& issuer) {
   if (fault) object.fault("issuer", quoted(issuer.rules.issuer) + " " + *fault);
   if (machine && !issuer.rules.jwks && !issuer.rules.jwks_uri)
     object.fault("missing \"jwks\": a machine issuer's keys are written into the document");
+  // its tokens name their key
+  auto keys = parse_key_set(issuer.rules.jwks.value_or("{\"keys\":[]}"));
+  bool named =
+      keys && std::any_of(keys->begin(), keys->end(), [](const Jwk& key) { return !key.kid.empty(); });
+  if (machine && keys && !keys->empty() && !named)
+    object.fault("jwks", "has no key with a \"kid\"; qf-up machine-jwks prints it with its own");
 }
 
 }  // namespace

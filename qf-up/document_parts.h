@@ -38,6 +38,8 @@ void read_peer(DocumentReader& reader, const cJSON* value, const Place& place);
 void read_policy(DocumentReader& reader, const cJSON* value, const Place& place);
 void read_test(DocumentReader& reader, const cJSON* value, const Place& place);
 
+// "ISSUER:SUBJECT" of an issuer that is known by now; kInput says what is wrong.
+[[nodiscard]] Result<Identifier> parse_identifier(const DocumentReader& reader, const std::string& text);
 // The peer of exactly that name, or null.
 [[nodiscard]] const PeerEntry* find_peer_entry(DocumentReader& reader, const std::string& name);
 // " (there is "db1")" when a peer differs by letter case only, else nothing.

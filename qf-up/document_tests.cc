@@ -13,11 +13,8 @@ namespace {
 void read_test_user(DocumentReader& reader, ObjectReader& object, LoginQuestion& question) {
   auto user = object.text("user", Need::kRequired);
   if (!user) return;
-  size_t colon = user->find(':');
-  if (colon == std::string::npos) return object.fault("user", quoted(*user) + " is not \"ISSUER:SUBJECT\"");
-  std::string issuer = user->substr(0, colon);
-  if (!reader.issuer_names.contains(issuer)) return object.fault("user", "no issuer " + quoted(issuer));
-  if (auto fault = subject_fault(user->substr(colon + 1))) return object.fault("user", *fault);
+  auto identifier = parse_identifier(reader, *user);
+  if (!identifier) return object.fault("user", identifier.error().text());
   question.user = std::move(*user);
 }
 

@@ -55,15 +55,17 @@ ExplainOptions read_explain_options(int argc, char** argv) {
   ExplainOptions options;
   LoginQuestion& question = options.question;
   std::string groups;
-  std::vector<std::string> claims;
+  std::vector<std::string> single_groups, claims;
   po::options_description visible("options");
   auto add = visible.add_options();
   add("user", po::value(&question.user)->value_name("USER"), "a subject, or ISSUER:SUBJECT");
   add("issuer", po::value(&question.issuer)->value_name("ISSUER"), "the name of the user's issuer");
   add("groups", po::value(&groups)->value_name("GROUP,..."), "what the groups claim of the token has");
+  add("group", po::value(&single_groups)->value_name("GROUP"),
+      "one of them, commas and all; may be repeated");
   add("claim", po::value(&claims)->value_name("NAME=VALUE"), "another claim of the token, may be repeated");
   add("from", po::value(&question.from)->value_name("PEER|ADDRESS"), "where the connection comes from");
-  add("to", po::value(&question.to)->value_name("PEER"), "where it goes");
+  add("to", po::value(&question.to)->value_name("PEER|ADDRESS"), "where it goes");
   add("login", po::value(&question.login)->value_name("OSUSER"), "as which local user");
   add("who", po::value<std::string>()->value_name("OSUSER@PEER"),
       "in place of --user, --to and --login: who may log in there");
@@ -78,12 +80,25 @@ ExplainOptions read_explain_options(int argc, char** argv) {
       wrong_usage(kExplainProgram, "--" + std::string(needed) + " is missing");
   }
   check_printable(values);
-  if (values.contains("groups"))
-    question.groups = groups.empty() ? std::vector<std::string>{} : split(groups, ',');
+  if (values.contains("groups") || !single_groups.empty()) question.groups = std::move(single_groups);
+  for (const auto& group : split(groups, ',')) {
+    std::string name(trim(group));
+    if (!name.empty()) question.groups->push_back(name);
+  }
   JsonPtr object(::cJSON_CreateObject());
   for (const auto& claim : claims) put_claim(object.get(), claim);
   question.claims = json_text(object.get());
   return options;
+}
+
+// In TAP "#" begins a directive, which a test's name must not be.
+std::string tap_description(const std::string& name) {
+  std::string out;
+  for (char c : printable(name)) {
+    if (c == '#' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out;
 }
 
 struct Answer {
@@ -93,13 +108,18 @@ struct Answer {
 };
 
 Result<Answer> answer_from(const PolicyDb& db, const ExplainOptions& options) {
+  LoginQuestion question = options.question;
+  auto to = find_peer(db, question.to);
+  if (!to) return to.error();
+  question.to = to->name;
   auto choices = load_choices(options.folders.folders());
   if (!choices) return choices.error();
   Answer answer;
-  auto server = server_side(*choices, options.question.to, options.question.login, answer.notes);
-  auto login = make_login(db, options.question, server);
+  auto server = server_side(*choices, question.to, question.login, answer.notes);
+  auto login = make_login(db, question, server);
   if (!login) return login.error();
   answer.login = std::move(*login);
+  answer.notes.insert(answer.notes.end(), answer.login.notes.begin(), answer.login.notes.end());
   if (answer.login.refused) {
     answer.explanation.decision = *answer.login.refused;
     return answer;
@@ -132,9 +152,15 @@ void print_text(const Answer& answer, const LoginQuestion& question) {
   if (!decision.permit_open.empty()) text += "permit_open: " + join(decision.permit_open, " ") + "\n";
   if (!decision.permit_listen.empty()) text += "permit_listen: " + join(decision.permit_listen, " ") + "\n";
   if (decision.max_session != 0) text += "max_session: " + std::to_string(decision.max_session) + " s\n";
-  for (const auto& note : answer.notes) text += "note: " + note + "\n";
-  for (const auto& policy : answer.explanation.policies)
-    text += "  " + qf::quoted(policy.name) + " " + policy.reason + "\n";
+  for (const auto& note : answer.notes) text += "note: " + printable(note) + "\n";
+  // those about this pair of peers first: there may be thousands of others
+  for (bool about_pair : {true, false}) {
+    for (const auto& policy : answer.explanation.policies) {
+      bool other =
+          policy.verdict == PolicyVerdict::kOtherSource || policy.verdict == PolicyVerdict::kOtherDestination;
+      if (other != about_pair) text += "  " + qf::quoted(policy.name) + " " + policy.reason + "\n";
+    }
+  }
   std::fputs(text.c_str(), stdout);
 }
 
@@ -208,7 +234,7 @@ int command_test(int argc, char** argv) {
       name = asked.user + " as " + asked.login + " from " + asked.from + " to " + asked.to;
     }
     std::printf("%sok %zu - %s\n", result.fault.empty() ? "" : "not ", result.index + 1,
-                printable(name).c_str());
+                tap_description(name).c_str());
     if (!result.fault.empty()) std::printf("# %s\n", printable(result.text()).c_str());
   }
   return good ? kExitOk : kExitNegative;

@@ -13,7 +13,7 @@ namespace qf {
 namespace {
 
 // Why the decision is not the expected one; empty: it is.
-std::string test_fault(const TestEntry& test, const Decision& decision) {
+std::string decision_fault(const TestEntry& test, const Decision& decision) {
   std::string by = decision.policy.empty() ? "" : " by policy " + quoted(decision.policy);
   if (test.allow && !decision.allowed) {
     std::string detail = decision.detail.empty() ? "" : ": " + decision.detail;
@@ -23,6 +23,15 @@ std::string test_fault(const TestEntry& test, const Decision& decision) {
   if (test.policy.empty() || test.policy == decision.policy) return "";
   return "expected policy " + quoted(test.policy) + " to decide, but " +
          (decision.policy.empty() ? "none did: " + decision.detail : quoted(decision.policy) + " did");
+}
+
+std::string test_fault(const PolicyDb& db, const TestEntry& test) {
+  auto login = make_login(db, test.question, ServerSide{});
+  if (!login) return login.error().text();
+  std::string fault = decision_fault(test, decide(db, *login));
+  if (fault.empty()) return "";
+  for (const auto& note : login->notes) fault += "; " + note;
+  return fault;
 }
 
 }  // namespace
@@ -37,15 +46,19 @@ PolicyDb::Records records_for(const Document& document, const std::vector<const 
   // a million peers would take gigabytes
   std::unordered_set<std::string> peers, addresses;
   for (const auto* question : questions) {
-    peers.insert(question->to);
-    peers.insert(question->from);
-    if (auto address = canonical_address(question->from)) addresses.insert(*address);
+    for (const auto& name : {question->to, question->from}) {
+      peers.insert({name, without_domain(name, document.domain)});
+      if (auto address = canonical_address(name)) addresses.insert(*address);
+    }
+  }
+  std::unordered_set<std::string> unknown;
+  if (near_names) {
+    unknown = peers;
+    for (const auto& peer : document.peers) unknown.erase(peer.record.name);
   }
   auto wanted = [&](const std::string& name) {
-    if (peers.contains(name)) return true;
-    return near_names && std::any_of(questions.begin(), questions.end(), [&](const LoginQuestion* question) {
-             return near_spelling(name, question->to) || near_spelling(name, question->from);
-           });
+    return peers.contains(name) || std::any_of(unknown.begin(), unknown.end(),
+                                               [&](const auto& other) { return near_spelling(name, other); });
   };
   PolicyDb::Records records;
   auto all = policy_records(document)([&](std::string_view key, std::string_view value) -> Status {
@@ -72,8 +85,7 @@ std::vector<TestResult> run_tests(const Document& document) {
   auto db = PolicyDb::over(records);
   for (size_t i = 0; i < document.tests.size(); ++i) {
     const TestEntry& test = document.tests[i];
-    auto login = make_login(db, test.question, ServerSide{});
-    results.push_back({&test, i, login ? test_fault(test, decide(db, *login)) : login.error().text()});
+    results.push_back({&test, i, test_fault(db, test)});
   }
   return results;
 }

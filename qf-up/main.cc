@@ -12,6 +12,7 @@
 #include "libqf/log.h"
 #include "libqf/server_limits.h"
 #include "libqf/text.h"
+#include "qf-up/audit.h"
 #include "qf-up/commands.h"
 
 namespace {
@@ -55,6 +56,7 @@ const std::map<std::string, Command>& commands() {
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
+      {"audit", qf::audit_main},
       {"diff", qf::command_diff},
       {"explain", qf::command_explain},
       {"test", qf::command_test},
@@ -102,7 +104,8 @@ void print_help() {
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up test [FILE]             run the tests of a fabric document, one line each\n"
-      "       qf-up explain --user USER [--issuer ISSUER] [--groups GROUP,...] [--claim NAME=VALUE]...\n"
+      "       qf-up explain --user USER [--issuer ISSUER] [--groups GROUP,...] [--group GROUP]...\n"
+      "                     [--claim NAME=VALUE]...\n"
       "                     --from PEER|ADDRESS --to PEER --login OSUSER [--file FILE] [--json]\n"
       "                                     say whether a user may log in, and why\n"
       "       qf-up explain --who OSUSER@PEER [--from PEER|ADDRESS] [--file FILE] [--json]\n"
@@ -111,6 +114,12 @@ void print_help() {
       "                                     say which logins a document gives and takes\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
+      "       qf-up audit verify [--last HASH] [FILE...]\n"
+      "                                     say whether lines of the server's audit log were changed or "
+      "removed\n"
+      "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME] [--since TIME]\n"
+      "                        [--until TIME] [--json] [FILE...]\n"
+      "                                     say who did what\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
 }

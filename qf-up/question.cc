@@ -10,13 +10,13 @@
 #include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "libqf/tunnel.h"
 
 namespace qf {
 
 namespace {
 
 constexpr int64_t kTokenLife = 300;  // seconds, of the token that is made up
-constexpr const char* kTunnelLogin = "qufabric-tunnel";
 
 Error no_peer(const PolicyDb& db, const std::string& name) {
   std::string near;
@@ -26,24 +26,6 @@ Error no_peer(const PolicyDb& db, const std::string& name) {
   return input_error("the fabric document has no peer " + quoted(name) +
                      (near.empty() ? "" : " (there is " + quoted(near) + ")"));
 }
-
-}  // namespace
-
-Result<PeerPolicyRecord> find_peer_called(const PolicyDb& db, const std::string& name) {
-  auto peer = db.peer(name);
-  if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
-  return no_peer(db, name);
-}
-
-Result<PeerPolicyRecord> find_source(const PolicyDb& db, const std::string& name) {
-  auto address = canonical_address(name);
-  if (!address) return find_peer_called(db, name);
-  auto peer = db.peer_at(*address);
-  if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
-  return input_error("no peer of the fabric document has the address " + *address);
-}
-
-namespace {
 
 struct Person {
   IssuerRecord issuer;
@@ -112,20 +94,37 @@ Result<Claims, TokenRefusal> made_claims(const Person& person, const LoginQuesti
   return parse_claims(json_text(object));
 }
 
-Decision refusal_of(std::string detail) {
-  Decision decision;
-  decision.refusal = Refusal::kPeer;
-  decision.detail = std::move(detail);
-  return decision;
+void note_groups(const IssuerRecord& issuer, const LoginQuestion& question, std::vector<std::string>& notes) {
+  if (!question.groups) return;
+  for (const auto& group : *question.groups) {
+    if (issuer.group_map.contains(group) || issuer.group_map.contains("*")) continue;
+    notes.push_back("group " + quoted(group) +
+                    " of the token counts for nothing: it is not in the group_map of issuer " +
+                    quoted(issuer.name));
+  }
+}
+
+// Claims that the question itself answers.
+void note_claims(const IssuerRecord& issuer, const LoginQuestion& question, std::vector<std::string>& notes) {
+  auto claims = parse_json(question.claims);
+  std::vector<std::string> ours = {"iss", "iat", "exp", issuer.user_id_claim};
+  if (question.groups) ours.push_back(issuer.groups_claim);
+  for (const auto& name : ours) {
+    if (claims && json_member(claims->get(), name.c_str()) != nullptr)
+      notes.push_back("claim " + quoted(name) + " counts for nothing: what is asked about says it already");
+  }
 }
 
 // The identity in the request, or why there is none.
 std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, const LoginQuestion& question,
                                      JudgeableLogin& login) {
   if (!takes_issuer(login.destination, person.issuer.name))
-    return refusal_of(login.destination.name + " takes no logins of issuer " + quoted(person.issuer.name));
+    return refused_decision(login.destination.name + " takes no logins of issuer " +
+                            quoted(person.issuer.name));
+  note_groups(person.issuer, question, login.notes);
+  note_claims(person.issuer, question, login.notes);
   auto identity = make_identity(db, person.issuer, person.subject, question);
-  if (!identity) return refusal_of(identity.error().text());
+  if (!identity) return refused_decision(identity.error().text());
   login.request.identity = std::move(*identity);
   return std::nullopt;
 }
@@ -140,10 +139,6 @@ std::string for_shell(const std::string& word) {
 
 }  // namespace
 
-bool is_reserved_login(std::string_view login) {
-  return login == kTunnelLogin;
-}
-
 Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
                                              const std::string& subject, const LoginQuestion& question) {
   auto claims = made_claims({issuer, subject}, question);
@@ -151,22 +146,42 @@ Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRec
   return identify(db, issuer, *claims);
 }
 
+std::string without_domain(const std::string& name, const std::string& domain) {
+  std::string tail = "." + domain;
+  bool inside = name.size() > tail.size() && lower(name).ends_with(lower(tail));
+  return inside ? name.substr(0, name.size() - tail.size()) : name;
+}
+
+Result<PeerPolicyRecord> find_peer(const PolicyDb& db, const std::string& name) {
+  auto address = canonical_address(name);
+  auto peer = address ? db.peer_at(*address) : db.peer(name);
+  if (!peer && !address && peer.error().kind == ErrorKind::kNotFound) {
+    auto meta = db.meta();
+    if (!meta) return meta.error();
+    peer = db.peer(without_domain(name, meta->domain));
+  }
+  if (peer || peer.error().kind != ErrorKind::kNotFound) return peer;
+  return address ? input_error("no peer of the fabric document has the address " + *address)
+                 : no_peer(db, name);
+}
+
 Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
                                   const ServerSide& server) {
   JudgeableLogin login;
-  auto source = find_source(db, question.from);
+  auto source = find_peer(db, question.from);
   if (!source) return source.error();
-  auto destination = find_peer_called(db, question.to);
+  auto destination = find_peer(db, question.to);
   if (!destination) return destination.error();
-  auto person = find_person(db, question);
+  // without an issuer there may still be a server that asks for no identity
+  auto person = server.without_identity ? Result<Person>(Person{}) : find_person(db, question);
   if (!person) return person.error();
   login.source = std::move(*source);
   login.destination = std::move(*destination);
   login.request.os_user = question.login;
   login.request.os_user_is_root = server.login_is_root || question.login == "root";
   login.request.root_enabled = server.root_enabled;
-  if (is_reserved_login(question.login))
-    login.refused = refusal_of("the OS user " + quoted(question.login) + " is reserved");
+  if (question.login == kTunnelUser)
+    login.refused = refused_decision("the OS user " + quoted(question.login) + " is reserved");
   if (!login.refused && !server.without_identity) login.refused = put_identity(db, *person, question, login);
   return login;
 }
@@ -182,7 +197,8 @@ std::string explain_command(const LoginQuestion& question, const std::string& fi
     line += std::string(" --") + option + " " + for_shell(value);
   };
   if (!question.issuer.empty()) add("issuer", question.issuer);
-  if (question.groups) add("groups", join(*question.groups, ","));
+  if (question.groups && question.groups->empty()) add("groups", "");
+  for (const auto& group : question.groups.value_or(std::vector<std::string>{})) add("group", group);
   if (auto claims = parse_json(question.claims)) {
     for (const cJSON* i = claims->get()->child; i != nullptr; i = i->next)
       add("claim", std::string(i->string) + "=" + json_text(i));

@@ -16,10 +16,9 @@ namespace qf {
 struct LoginQuestion {
   std::string user;                                // "ISSUER:SUBJECT", or a subject alone
   std::string issuer;                              // its name; empty: as `user` says
-  std::optional<std::vector<std::string>> groups;  // in the token; none: it does not say
+  std::optional<std::vector<std::string>> groups;  // in the token; none: it does not say any
   std::string claims = "{}";                       // other claims of the token, JSON text
-  std::string from;                                // a peer's name or address
-  std::string to;                                  // a peer's name
+  std::string from, to;                            // as find_peer() takes them
   std::string login;                               // OS user
 };
 
@@ -35,14 +34,8 @@ struct JudgeableLogin {
   LoginRequest request;
   // Why such a token is refused before the policies are asked; none: they are.
   std::optional<Decision> refused;
+  std::vector<std::string> notes;  // what of the question counts for nothing, and why
 };
-
-// A name by which no OS user can be reached.
-[[nodiscard]] bool is_reserved_login(std::string_view login);
-
-// What a question names; kInput: there is no such peer (the text has the near spelling).
-[[nodiscard]] Result<PeerPolicyRecord> find_peer_called(const PolicyDb& db, const std::string& name);
-[[nodiscard]] Result<PeerPolicyRecord> find_source(const PolicyDb& db, const std::string& name);
 
 // The identity that the server makes of a token of this subject that says what the question does.
 [[nodiscard]] Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
@@ -52,6 +45,12 @@ struct JudgeableLogin {
 // kInput: there is no such peer or issuer (the text has the near spelling).
 [[nodiscard]] Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
                                                 const ServerSide& server);
+
+// A peer by its name, with the fabric's domain behind it or not, or by an address. kInput: there is none.
+[[nodiscard]] Result<PeerPolicyRecord> find_peer(const PolicyDb& db, const std::string& name);
+
+// The name without the domain at its end, if that is there.
+[[nodiscard]] std::string without_domain(const std::string& name, const std::string& domain);
 
 // The decision alone.
 [[nodiscard]] Decision decide(const PolicyDb& db, const JudgeableLogin& login);

@@ -3,16 +3,9 @@
 
 #include <pwd.h>
 
+#include "libqf/log.h"
+
 namespace qf {
-
-namespace {
-
-bool has_uid_0(const std::string& login) {
-  const passwd* account = ::getpwnam(login.c_str());
-  return account != nullptr && account->pw_uid == 0;
-}
-
-}  // namespace
 
 ServerSide server_side(const Choices& choices, const std::string& peer, const std::string& login,
                        std::vector<std::string>& notes) {
@@ -20,7 +13,10 @@ ServerSide server_side(const Choices& choices, const std::string& peer, const st
   if (choices.self == peer) {
     server.root_enabled = choices.enable_ssh_root;
     server.without_identity = choices.disable_ssh_auth;
-    server.login_is_root = has_uid_0(login);
+    const passwd* account = ::getpwnam(login.c_str());
+    server.login_is_root = account != nullptr && account->pw_uid == 0;
+    if (account == nullptr)
+      notes.push_back("this machine has no OS user " + quoted(login) + ", so nobody can log in as that");
     if (server.without_identity)
       notes.emplace_back("this peer asks for no identity (--disable-ssh-auth): the network decides alone");
   } else if (login == "root") {

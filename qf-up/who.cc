@@ -5,6 +5,7 @@
 
 #include "libqf/log.h"
 #include "libqf/options.h"
+#include "libqf/tunnel.h"
 #include "qf-up/commands.h"
 #include "qf-up/fabric_tests.h"
 #include "qf-up/reach_text.h"
@@ -41,7 +42,7 @@ void split_who(const std::string& who, LoginQuestion& asked) {
 
 WhoOptions read_who_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    for (const char* other : {"--user", "--issuer", "--groups", "--claim", "--to", "--login"}) {
+    for (const char* other : {"--user", "--issuer", "--group", "--groups", "--claim", "--to", "--login"}) {
       if (is_option(argv[i], other)) wrong_usage(kWhoProgram, std::string(other) + " does not go with --who");
     }
   }
@@ -74,19 +75,19 @@ Result<WhoAnswer> find_who(const Fabric& fabric, const PolicyDb& names, const Wh
   auto choices = load_choices(options.folders.folders());
   if (!choices) return choices.error();
   WhoAnswer answer;
-  auto destination = find_peer_called(names, options.asked.to);
+  auto destination = find_peer(names, options.asked.to);
   if (!destination) return destination.error();
   ReachQuestion question;
   if (!options.asked.from.empty()) {
-    auto source = find_source(names, options.asked.from);
+    auto source = find_peer(names, options.asked.from);
     if (!source) return source.error();
     question.from = source->name;
   }
-  if (is_reserved_login(options.asked.login)) {
+  if (options.asked.login == kTunnelUser) {
     answer.notes.push_back("the OS user " + quoted(options.asked.login) + " is reserved");
     return answer;
   }
-  auto server = server_side(*choices, options.asked.to, options.asked.login, answer.notes);
+  auto server = server_side(*choices, destination->name, options.asked.login, answer.notes);
   question.to = destination->name;
   question.login = options.asked.login;
   question.login_is_root = server.login_is_root;
@@ -113,7 +114,7 @@ void print_who(const WhoAnswer& answer, const LoginQuestion& asked) {
   } else {
     text = who_table(answer.rows);
   }
-  for (const auto& note : answer.notes) text += "note: " + note + "\n";
+  for (const auto& note : answer.notes) text += "note: " + printable(note) + "\n";
   std::fputs(text.c_str(), stdout);
 }
 

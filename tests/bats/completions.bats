@@ -51,6 +51,19 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   [ "$output" = --json ]
 }
 
+@test "a command with options of its own offers those" {
+  run -0 offers qf-up explain --
+  has --user --groups --group --claim --from --to --login --file --json
+  [[ $output != *--self* && $output != *--max-sessions* ]]
+  run -0 offers qf-up explain --from db
+  has db1 db2
+  jq '.peers[0].name = "other1"' "$QF_CONFIG_DIR/fabric.json" >"$BATS_TEST_TMPDIR/other.json"
+  run -0 offers qf-up explain --file "$BATS_TEST_TMPDIR/other.json" --to o
+  [ "$output" = other1 ]
+  run -0 offers qf-up apply --refusals-logged ""
+  [ -z "$output" ]
+}
+
 @test "command words" {
   run -0 offers qf-up st
   [ "$output" = status ]

@@ -69,6 +69,7 @@ interrupted_at() {
   done
   # libpam looks there whatever the prefix
   [ -s "$QF/root/etc/pam.d/qf-sshd" ]
+  [ -s "$QF/root/etc/logrotate.d/qufabric" ]
   run -1 grep -r @PREFIX@ "$QF/root"
   # a session through the installed programs, in the tunnel, which needs the one in libexec
   BIN=$QF/installed

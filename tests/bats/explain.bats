@@ -71,6 +71,46 @@ agree() {
   run -0 "$BIN/qf-up" explain $FOLDERS --user "$CLIENT" --issuer machine --from ::ffff:127.0.0.1 --to server --login "$TARGET"
 }
 
+@test "peers are named as ssh names them, and by their addresses" {
+  fabric_apply
+  local domain
+  domain=$(jq -r .domain "$QF/config/fabric.json")
+  for to in "server.$domain" "$ADDRESS"; do
+    for file in "" "--file $QF/config/fabric.json"; do
+      run -0 "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from "client.$domain" --to "$to" --login "$TARGET" $file
+      [ "${lines[0]}" = "allowed: machine:$CLIENT as $TARGET from client to server" ]
+    done
+  done
+}
+
+@test "what of the question counts for nothing is a note" {
+  fabric_apply '.issuers[0] += {group_map: {"cn=dba,dc=x": "people"}, email_domains: ["example.com"]} |
+    .policies[0] += {access: "limited", authorized_groups: {people: ["{email.local}"]}}'
+  asked() { "$BIN/qf-up" explain $FOLDERS --user machine:somebody --from client --to server --login ann "$@"; }
+  run -1 asked --group "cn=dba,dc=x"
+  [[ $output == *'"all" does not list the OS user for the user'"'"'s groups; {email.local} is nobody: the token has no email'* ]]
+  run -1 asked --group "cn=dba,dc=x" --claim email=ann@example.com
+  [[ $output == *'{email.local} is nobody: the email of the token is not verified'* ]]
+  run -1 asked --group "cn=dba,dc=x" --claim email=ann@example.org --claim email_verified=true
+  [[ $output == *"{email.local} is nobody: the domain of the token's email is none of the issuer's"* ]]
+  run -1 asked --group "cn=dba,dc=x" --claim email=bob@example.com --claim email_verified=true
+  [[ $output == *'{email.local} is "bob"'* ]]
+  run -0 asked --group "cn=dba,dc=x" --claim email=ann@example.com --claim email_verified=true
+  [[ $output == *'note: this machine has no OS user "ann"'* ]]
+  run -1 asked --groups " cn=dba , other," --claim sub=x
+  [[ $output == *'note: group "cn=dba" of the token counts for nothing: it is not in the group_map of issuer "machine"'* ]]
+  [[ $output == *'note: group "other" of the token'* && $output != *'group "" of'* ]]
+  [[ $output == *'note: claim "sub" counts for nothing'* ]]
+}
+
+@test "policies about the pair come first, JSON has them in the order of the document" {
+  fabric_apply '.policies = [.policies[0] + {name: "elsewhere", sources: ["server"]}] + .policies'
+  run -0 explain "$TARGET"
+  [[ ${lines[-2]} == '  "all" allows it' && ${lines[-1]} == '  "elsewhere" does not name the source' ]]
+  run -0 explain "$TARGET" --json
+  [ "$(jq -c '[.policies[] | [.name, .verdict]]' <<<"$output")" = '[["elsewhere","other-source"],["all","allows"]]' ]
+}
+
 @test "who cannot be meant is said with the near spelling, and wrong usage" {
   run -78 "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from client --to Servr --login a
   [[ $output == *'no peer "Servr" (there is "server")'* ]]
@@ -111,6 +151,11 @@ agree() {
   run -0 "$BIN/qf-up" apply $FOLDERS
   # the serial that the next document must pass
   jq .serial "$QF/config/fabric.json" >"$QF/serial"
+  jq '.tests = [.tests[0] + {name: "# SKIP this"}, (.tests[0] + {name: "one", login: "b", groups: ["x"], policy: "all", expect: "deny"})]' \
+    "$QF/good.json" >"$QF/odd.json"
+  run -1 "$BIN/qf-up" test "$QF/odd.json"
+  [ "${lines[1]}" = 'ok 1 - \# SKIP this' ]
+  [[ ${lines[3]} == *'; group "x" of the token counts for nothing'* ]]
   run -64 "$BIN/qf-up" test a b
   run -78 "$BIN/qf-up" test "$QF/none.json"
 }

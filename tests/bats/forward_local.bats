@@ -23,7 +23,6 @@ forwarded() {
   until_true 60 as_client ssh -F "$CONF" -S "$QF/home/control" -O check server
 }
 setup_home() { chmod 777 "$QF/home"; }
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 # say HOST PORT TEXT: what comes back
 say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
 

@@ -23,11 +23,8 @@ master() {
   until_true 60 control "$name" check
 }
 control() { as_client ssh -F "$CONF" -S "$QF/home/$1" -O "${@:2}" server; }
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
-listens() { ss -Hltn "sport = :$1" | grep -q .; }
 places() { ss -Hltn "sport = :$1" | awk '{ print $4 }' | sort; }
-silent() { ! listens "$1"; }
 
 @test "-R listens on the peer's loopback, IPv4 and IPv6, as the user" {
   port=$(free_port)

@@ -7,8 +7,6 @@ load helpers
 setup_file() { fabric_begin && fabric_write && server_start --enable-ssh-local-port-forwarding && warm; }
 teardown_file() { fabric_end; }
 
-free_port() { "$PYTHON" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-listens() { ss -Hltn "src $1" | grep -q .; }
 # says PORT: what a server on the peer answers through the SOCKS proxy.
 says() { curl -sS --max-time 10 --socks5-hostname "127.0.0.1:$1" "http://localhost:$2/"; }
 
@@ -49,7 +47,7 @@ vscode() {
   start_script >&9
   until_true 60 grep -q '5fcd4a: end' "$BATS_TEST_TMPDIR/out"
   port=$(sed -n 's/^listeningOn==\([0-9]*\)==$/\1/p' "$BATS_TEST_TMPDIR/out")
-  until_true 60 listens "127.0.0.1:$socks"
+  until_true 60 listens "$socks"
   # many requests at once, as an editor does
   for i in $(seq 12); do says "$socks" "$port" >"$BATS_TEST_TMPDIR/said$i" & jobs[i]=$!; done
   for i in $(seq 12); do wait "${jobs[i]}"; done

@@ -363,6 +363,11 @@ descendants() {
 qssh() { as_client timeout 60 ssh -F "$CONF" "$@"; }
 # tunnelled ARGUMENT…: the same, through the tunnel.
 tunnelled() { as_client QF_SSH=tunnel timeout 60 ssh -F "$CONF" "$@"; }
+# A port that nobody listens on. listens PORT, silent PORT: whether somebody does.
+free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+listens() { ss -Hltn "sport = :$1" | grep -q .; }
+silent() { ! listens "$1"; }
+
 # on_peer COMMAND: as TARGET on the server.
 on_peer() { qssh -l "$TARGET" server "$@"; }
 

@@ -7,8 +7,8 @@ load helpers
 setup() { fabric_begin && fabric_write && server_start && warm; }
 teardown() { fabric_end; }
 
-# silent COUNT: connects so often and says nothing; prints how many were answered, and stays until its stdin ends.
-silent() {
+# mute COUNT: connects so often and says nothing; prints how many were answered, and stays until its stdin ends.
+mute() {
   "$PYTHON" -c '
 import socket, sys
 answered, kept = 0, []
@@ -23,7 +23,7 @@ sys.stdin.read()' "$ADDRESS" "$1"
 
 @test "one source has twenty connections that are not logged in, and more again when they are gone" {
   mkfifo "$QF/hold"
-  silent 25 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
+  mute 25 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
   until_true 60 test -s "$QF/answered"
@@ -102,7 +102,7 @@ PY
 @test "limits of qf-sshd are choices of qf-up, and a source that is refused again and again does not fill the log" {
   server_restart --per-source-max-startups 2 --refusals-logged 3
   mkfifo "$QF/hold"
-  silent 40 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
+  mute 40 <"$QF/hold" >"$QF/answered" 3>&- 4>&- &
   note_process $!
   exec 9>"$QF/hold"
   until_true 60 test -s "$QF/answered"

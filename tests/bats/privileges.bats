@@ -98,7 +98,7 @@ only_open() {
 }
 
 @test "every role: open descriptors" {
-  log="$QF/qf-up.log" audit="$QF/state/audit.log"
+  log="$QF/qf-up.log" audit="$QF/state/audit.@(log|tail)"
   only_open "$(pids_of listener)" "0 /dev/null" "[12] $log" "* $audit" "* $QF/run/sshd.lock" '* anon_inode:*signalfd*' '* anon_inode:inotify' '* socket:*'
   only_open "$(pids_of keyfetch)" "[01] /dev/null" "2 $log" '* socket:*' '* anon_inode:*event*'
   for pid in $(pids_of monitor); do
@@ -211,7 +211,7 @@ only_open() {
 }
 
 @test "the state that only root may read is so: host key, policy.mdb, audit log" {
-  for file in ssh_host_ed25519_key policy.mdb audit.log; do
+  for file in ssh_host_ed25519_key policy.mdb audit.log audit.tail; do
     [ "$(stat -L -c '%U %a' "$QF/state/$file")" = "root 600" ]
   done
   [ "$(stat -L -c '%a' "$QF/state/peers.mdb")" = 644 ]

@@ -10,7 +10,7 @@ setup_file() {
   # says back each line as it comes
   free_port >"$QF/echo.port"
   background "$QF/echo.log" socat "TCP-LISTEN:$(cat "$QF/echo.port"),bind=127.0.0.1,reuseaddr,fork" EXEC:cat
-  until_true 60 listening "$(cat "$QF/echo.port")"
+  until_true 60 listens "$(cat "$QF/echo.port")"
 }
 teardown_file() { fabric_end; }
 setup() { ECHO=$(cat "$QF/echo.port") && chmod 777 "$QF/home"; }
@@ -20,15 +20,13 @@ teardown() {
   fabric_apply
 }
 
-listening() { ss -Hltn "sport = :$1" | grep -q .; }
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-
-# live NAME [WORD…]: a session that waits, in the background; returns when it runs. WORD: of env, or options of ssh.
+# live NAME [WORD…]: a session as the OS user LOGIN, else TARGET, that waits, in the background; returns when it runs.
+# WORD: of env, or options of ssh.
 live() {
   local name=$1
   shift
   rm -f "$QF/home/$name.runs"
-  background_as "$CLIENT" "$QF/$name.log" "${BEFORE[@]}" ssh -F "$CONF" -l "$TARGET" "$@" server \
+  background_as "$CLIENT" "$QF/$name.log" "${BEFORE[@]}" ssh -F "$CONF" -l "${LOGIN:-$TARGET}" "$@" server \
     "echo \$\$ >$QF/home/$name.runs; echo running; sleep 400; echo finished"
   LIVE=$PID
   until_true 60 test -s "$QF/home/$name.runs"
@@ -56,9 +54,18 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
 }
 
 @test "a removed group member is out, others do not notice" {
+  local limited='.policies[0] += {access: "limited", authorized_groups: {people: [$target], more: [$client]}} |
+    .user_groups.more = ["machine:\($client)"]'
+  fabric_apply "$limited"
+  LOGIN=$CLIENT live other
+  local other=$LIVE runs=$RUNS started=$STARTED
   live member
-  fabric_apply '.user_groups.people = ["machine:somebody"]'
-  ended member "User is not authorized to access this peer"
+  fabric_apply "$limited | .user_groups.people = [\"machine:somebody\"]"
+  ended member "User is not authorized to login as OS user"
+  run -0 alive "$runs" "$started"
+  end_process "$other"
+  run ! audit_says '.event == "revoked" and .os_user == "'"$CLIENT"'"'
+  [ ! -s "$QF/other.log" ] || [ "$(cat "$QF/other.log")" = running ]
 }
 
 @test "an OS user that is no longer listed" {
@@ -208,7 +215,6 @@ no_connection() { ! ss -Htn state established "sport = :$1" | grep -q .; }
   until_true 60 no_connection "$port"
   run -0 kill -0 "$LIVE"
 }
-silent() { ! listening "$1"; }
 
 # ---- without a listener
 

@@ -30,7 +30,7 @@ set -e
 folder=$1
 shift
 mount --make-rprivate /
-mkdir "$folder/dev"
+mkdir -p "$folder/dev"
 mount -t tmpfs tmpfs "$folder/dev"
 for name in null zero random urandom full tty; do
   touch "$folder/dev/$name"
@@ -66,6 +66,25 @@ SH
   run -0 grep -E "^<86>.* qf-sshd\[$LISTENER\]: listening on $ADDRESS" "$QF/syslog.out"
   run -0 grep -E '^<86>.* qf-sshd\[[0-9]+\]: login allowed: ' "$QF/syslog.out"
   run -0 grep -E '^<84>.* qf-sshd\[[0-9]+\]: login refused: ' "$QF/syslog.out"
+}
+
+@test "the audit log goes there too, line by line as it is in the file; not with --disable-audit-syslog" {
+  warm
+  run -0 on_peer true
+  until_true 60 audit_says '.event == "session-end"'
+  # 86: authpriv, info
+  same() { diff <(sed -n 's/^<86>[^{]* qf-audit\[[0-9]*\]: //p' "$QF/syslog.out" | sort) <(tail -n +"$FIRST" "$AUDIT" | sort); }
+  # the first server had another /dev/log
+  FIRST=$(($(grep -n '"event":"policy"' "$AUDIT" | tail -n 1 | cut -d: -f1)))
+  until_true 60 same
+  [ "$(grep -c ' qf-audit\[' "$QF/syslog.out")" -ge 4 ]
+  server_stop
+  server_start_by unshare --mount "$QF/private" "$QF" "$BIN/qf-sshd" --self server $FOLDERS --syslog --disable-audit-syslog
+  before=$(grep -c ' qf-audit\[' "$QF/syslog.out")
+  written=$(wc -l <"$AUDIT")
+  run -0 on_peer true
+  [ "$(wc -l <"$AUDIT")" -gt "$written" ]
+  [ "$(grep -c ' qf-audit\[' "$QF/syslog.out")" = "$before" ]
 }
 
 @test "no net holds a way to the log, and no syslog is no harm" {

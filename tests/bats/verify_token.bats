@@ -42,6 +42,9 @@ refused() {
   [ "$(jq -r '"\(.sub) \(.name) \(.exp)"' <<<"$output")" = "248289761001 Jane Doe 1311281970" ]
   run --separate-stderr judge "$token" $OIDC
   refused 1 "the token has expired"
+  # a key set need not be a file
+  run -0 bash -c '"$BIN/qf-sshd" --verify-token --issuer https://server.example.com --audience s6BhdRkqt3 --now 1311281000 \
+    --jwks <(cat "$QF/oidc.json") <<<"$1"' bash "$token"
   # each edge, to the second; iat is 1311280970, exp 1311281970
   run --separate-stderr judge "$token" $OIDC --now 1311280909
   refused 1 "the token is not valid yet (iat is 61 s ahead)"

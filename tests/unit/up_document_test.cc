@@ -127,6 +127,16 @@ TEST(UpDocument, AnIssuerNobodyFetchesFromNeedsNoAddress) {
   good_document(sample_with(from, R"({ "flow": "command", "command": ["/c"] })"));
 }
 
+TEST(UpDocument, AMachineIssuersKeysHaveNames) {
+  auto text = sample_document();
+  auto kid = text.find(R"("kid")");
+  ASSERT_NE(kid, std::string::npos);
+  text.replace(kid, 5, R"("x-k")");
+  EXPECT_EQ(faults_of(text), std::vector<std::string>{
+                                 "$.issuers[1].jwks: has no key with a \"kid\"; qf-up machine-jwks prints "
+                                 "it with its own"});
+}
+
 struct BadCase {
   const char* from;
   const char* to;

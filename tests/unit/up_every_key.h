@@ -17,7 +17,7 @@ inline constexpr const char* kEveryKey = R"({
       "client": { "client_id": "cli", "scopes": ["openid", "groups"], "flow": "browser", "token": "id_token",
                   "client_secret": "s3cret", "resource": "https://idp.example/api", "redirect_port": 8400 } },
     { "name": "hosts", "issuer": "qufabric-machine:ci", "audiences": ["fabric"],
-      "jwks": {"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]},
+      "jwks": {"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]},
       "client": { "flow": "machine" } },
     { "name": "pods", "issuer": "https://k8s.example/", "audiences": ["fabric"],
       "client": { "flow": "file", "file": "/run/token" } },

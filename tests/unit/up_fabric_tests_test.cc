@@ -128,7 +128,7 @@ TEST(FabricTests, TheCommandThatExplainsOne) {
   question.to = "db1";
   question.login = "deploy";
   EXPECT_EQ(explain_command(question, "/a b"),
-            "qf-up explain --user 'corp:auth0|61' --groups 'eng,all staff' --claim level=3 --claim "
+            "qf-up explain --user 'corp:auth0|61' --group eng --group 'all staff' --claim level=3 --claim "
             "'email=\"o'\\''x\"' --from laptop --to db1 --login deploy --file '/a b'");
 }
 

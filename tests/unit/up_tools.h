@@ -15,7 +15,7 @@ inline constexpr const char* kHostKey =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBCtqjOqdOdpMEw9Y0QVbRNiy+ruxfnzPtVm/iFuDKnh";
 // RFC 8037 appendix A.2
 inline constexpr const char* kJwks =
-    R"({"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})";
+    R"({"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]})";
 
 inline std::string sample_document() {
   return R"({
