@@ -80,9 +80,11 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
     ssh_config)))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain instance live_status machine \
     status supervise)))
+$(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
+    server_side who)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-commands up-audit
+qf-up_BUNDLES := up-document up-commands up-reach up-audit
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 qufabric_MAIN := qf-up/qufabric_main
 qufabric_BUNDLES :=

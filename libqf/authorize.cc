@@ -66,12 +66,6 @@ std::optional<std::array<uint64_t, 4>> parse_version(std::string_view text) {
   return version;
 }
 
-bool speaks_native_ssh(const PeerPolicyRecord& peer) {
-  constexpr std::array<uint64_t, 4> kFirstNative = {0, 60, 0, 1};
-  auto version = parse_version(peer.version);
-  return version && *version >= kFirstNative;
-}
-
 // The policies of a pair of peers, in the document's order, each with what it says so far.
 using Judged = std::vector<JudgedPolicy>;
 
@@ -273,6 +267,12 @@ std::string shown(const std::string& name) {
 }
 
 }  // namespace
+
+bool speaks_native_ssh(const PeerPolicyRecord& peer) {
+  constexpr std::array<uint64_t, 4> kFirstNative = {0, 60, 0, 1};
+  auto version = parse_version(peer.version);
+  return version && *version >= kFirstNative;
+}
 
 Decision refused_decision(std::string detail) {
   return refuse(Refusal::kPeer, std::move(detail));

@@ -66,6 +66,9 @@ struct JudgedPolicy {
 [[nodiscard]] Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source,
                                      const PeerPolicyRecord& self);
 
+// Whether the peer's version is one that the derived rule is for (0.60.0).
+[[nodiscard]] bool speaks_native_ssh(const PeerPolicyRecord& peer);
+
 struct LoginRequest {
   std::optional<Identity> identity;  // none: --disable-ssh-auth, the network judgement alone decides
   std::string os_user;

@@ -3,8 +3,6 @@
 // of a fabric document, one line each. Both change nothing.
 #include "libqf/explain.h"
 
-#include <pwd.h>
-
 #include <cstdio>
 
 #include "libqf/json.h"
@@ -13,6 +11,8 @@
 #include "libqf/text.h"
 #include "qf-up/commands.h"
 #include "qf-up/fabric_tests.h"
+#include "qf-up/server_side.h"
+#include "qf-up/who.h"
 
 namespace po = boost::program_options;
 
@@ -67,6 +67,8 @@ ExplainOptions read_explain_options(int argc, char** argv) {
   add("from", po::value(&question.from)->value_name("PEER|ADDRESS"), "where the connection comes from");
   add("to", po::value(&question.to)->value_name("PEER|ADDRESS"), "where it goes");
   add("login", po::value(&question.login)->value_name("OSUSER"), "as which local user");
+  add("who", po::value<std::string>()->value_name("OSUSER@PEER"),
+      "in place of --user, --to and --login: who may log in there");
   add("file", po::value(&options.file)->value_name("FILE"), "a document that is not applied yet");
   add("json", po::bool_switch(&options.json), "print JSON");
   add_folder_options(visible, options.folders);
@@ -105,26 +107,6 @@ struct Answer {
   std::vector<std::string> notes;
 };
 
-// What the destination's server adds: known when it is this machine.
-ServerSide server_side(const Choices& choices, const LoginQuestion& question,
-                       std::vector<std::string>& notes) {
-  ServerSide server;
-  if (choices.self == question.to) {
-    server.root_enabled = choices.enable_ssh_root;
-    server.without_identity = choices.disable_ssh_auth;
-    const passwd* account = ::getpwnam(question.login.c_str());
-    server.login_is_root = account != nullptr && account->pw_uid == 0;
-    if (account == nullptr)
-      notes.push_back("this machine has no OS user " + qf::quoted(question.login) +
-                      ", so nobody can log in as that");
-    if (server.without_identity)
-      notes.emplace_back("this peer asks for no identity (--disable-ssh-auth): the network decides alone");
-  } else if (question.login == "root") {
-    notes.push_back("root besides needs --enable-ssh-root on " + question.to);
-  }
-  return server;
-}
-
 Result<Answer> answer_from(const PolicyDb& db, const ExplainOptions& options) {
   LoginQuestion question = options.question;
   auto to = find_peer(db, question.to);
@@ -133,7 +115,7 @@ Result<Answer> answer_from(const PolicyDb& db, const ExplainOptions& options) {
   auto choices = load_choices(options.folders.folders());
   if (!choices) return choices.error();
   Answer answer;
-  auto server = server_side(*choices, question, answer.notes);
+  auto server = server_side(*choices, question.to, question.login, answer.notes);
   auto login = make_login(db, question, server);
   if (!login) return login.error();
   answer.login = std::move(*login);
@@ -217,6 +199,7 @@ int report(const Result<Answer>& answer, const ExplainOptions& options) {
 }  // namespace
 
 int command_explain(int argc, char** argv) {
+  if (asks_who(argc, argv)) return command_who(argc, argv);
   auto options = read_explain_options(argc, argv);
   if (options.file.empty()) {
     auto db = PolicyDb::open(options.folders.folders().policy_mdb());

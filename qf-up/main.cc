@@ -57,6 +57,7 @@ const std::map<std::string, Command>& commands() {
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
       {"audit", qf::audit_main},
+      {"diff", qf::command_diff},
       {"explain", qf::command_explain},
       {"test", qf::command_test},
   };
@@ -107,6 +108,10 @@ void print_help() {
       "                     [--claim NAME=VALUE]...\n"
       "                     --from PEER|ADDRESS --to PEER --login OSUSER [--file FILE] [--json]\n"
       "                                     say whether a user may log in, and why\n"
+      "       qf-up explain --who OSUSER@PEER [--from PEER|ADDRESS] [--file FILE] [--json]\n"
+      "                                     list everybody who may log in there\n"
+      "       qf-up diff FILE [--from-file FILE] [--exit-code] [--json]\n"
+      "                                     say which logins a document gives and takes\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "       qf-up audit verify [--last HASH] [FILE...]\n"

@@ -123,9 +123,7 @@ std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, c
                             quoted(person.issuer.name));
   note_groups(person.issuer, question, login.notes);
   note_claims(person.issuer, question, login.notes);
-  auto claims = made_claims(person, question);
-  if (!claims) return refused_decision(claims.error().text());
-  auto identity = identify(db, person.issuer, *claims);
+  auto identity = make_identity(db, person.issuer, person.subject, question);
   if (!identity) return refused_decision(identity.error().text());
   login.request.identity = std::move(*identity);
   return std::nullopt;
@@ -140,6 +138,13 @@ std::string for_shell(const std::string& word) {
 }
 
 }  // namespace
+
+Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
+                                             const std::string& subject, const LoginQuestion& question) {
+  auto claims = made_claims({issuer, subject}, question);
+  if (!claims) return claims.error();
+  return identify(db, issuer, *claims);
+}
 
 std::string without_domain(const std::string& name, const std::string& domain) {
   std::string tail = "." + domain;

@@ -37,6 +37,11 @@ struct JudgeableLogin {
   std::vector<std::string> notes;  // what of the question counts for nothing, and why
 };
 
+// The identity that the server makes of a token of this subject that says what the question does.
+[[nodiscard]] Result<Identity, TokenRefusal> make_identity(const PolicyDb& db, const IssuerRecord& issuer,
+                                                           const std::string& subject,
+                                                           const LoginQuestion& question);
+
 // kInput: there is no such peer or issuer (the text has the near spelling).
 [[nodiscard]] Result<JudgeableLogin> make_login(const PolicyDb& db, const LoginQuestion& question,
                                                 const ServerSide& server);

@@ -69,6 +69,14 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   [ "$output" = status ]
   run -0 offers qf-token ""
   has login show status logout stop
+  run -0 offers qf-up d
+  has down diff
+  run -0 offers qf-up explain --who ro
+  has root
+  run -0 offers qf-up explain --who root @ ""
+  has db1
+  run -0 offers qf-up diff --from-f
+  [ "$output" = --from-file ]
   run -0 offers qufabric s
   has status ssh
 }

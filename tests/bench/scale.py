@@ -14,6 +14,8 @@ from stage import until
 
 SMALL = (10, 10, 2, 10)
 LARGE = (2000, 200, 20, 20) if QUICK else (1_000_000, 100_000, 10_000, 10_000)  # peers, users, groups, policies
+ASKED = (2000, 200, 20, 20) if QUICK else (100_000, 10_000, 1_000, 1_000)  # all of it is read for these questions
+CHANGED = 12                # the policy that qf-up diff finds disabled
 PEER = "peer5"
 TURNS = 20 if QUICK else 201
 
@@ -52,6 +54,45 @@ def applied(stage, table):
     figure = f"qf-up apply, {peers:,} peers, {users:,} users, {groups:,} groups, {policies:,} policies"
     table.add_limit(figure, seconds, None, "s", 60)
     table.add_limit("its memory", memory / 1e9, None, "GB", 2)
+
+
+# ---- questions about all of a document
+def changed(stage, name):
+    """The document of an instance with one policy disabled."""
+    folder = f"{stage.folder}/{name}"
+    with open(f"{folder}/config/fabric.json") as document, open(f"{folder}/changed.json", "w") as out:
+        for line in document:
+            if line.startswith(f'{{"name": "policy{CHANGED}", "enabled": true'):
+                line = line.replace("true", "false", 1)
+            out.write(line.replace('"serial": 1,', '"serial": 2,'))
+    return out.name
+
+
+def who_may(stage, table):
+    """A change of one policy, and who may log in at a peer, to the time that a check of the same document takes."""
+    name = fabric(stage, ASKED)[0]
+    new = changed(stage, name)
+    up = [f"{stage.bin}/qf-up"]
+    who = [*up, "explain", *stage.folders(name), "--who", f"deploy@{PEER}"]
+    # as root, who may read what is in force; nobody may log in at many a peer
+    expected = subprocess.run(who, stdout=subprocess.DEVNULL).returncode
+    if expected not in (0, 1):
+        raise SystemExit("bench: qf-up explain --who has failed")
+    commands = (([*up, "check", new], 0), ([*up, "diff", *stage.folders(name), "--exit-code", new], 1), (who, expected))
+    quiet = lambda command, code: lambda: timed(command, code)
+    check, diff, asked = interleaved(2 if QUICK else 5, *[quiet(*command) for command in commands])
+    what = f"{ASKED[0]:,} peers"
+    table.add(f"qf-up diff of one policy among {ASKED[3]:,}, {what}, to qf-up check", diff, check, "s", diff / check, 3.0)
+    table.add(f"qf-up explain --who, {what}, to the same", asked, check, "s", asked / check, 1.0)
+
+
+def timed(command, code):
+    start = time.perf_counter()
+    got = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).returncode
+    seconds = time.perf_counter() - start
+    if got != code:
+        raise SystemExit(f"bench: exit {got} of {' '.join(command)}, not {code}")
+    return seconds
 
 
 # ---- qf-detect --match
