@@ -4,6 +4,7 @@
 #include "qf-sshd/authenticate.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "libqf/binding.h"
@@ -121,6 +122,23 @@ int weight(TokenFault fault) {
   return 2;
 }
 
+// Why none of these issuers has signed the token: what weighs most of what was last said of each. A missing
+// key set is a matter of every issuer that lacks one.
+TokenRefusal worst_of(const std::vector<IssuerRecord>& issuers,
+                      const std::map<std::string, TokenRefusal>& refusals) {
+  const TokenRefusal* worst = nullptr;
+  std::vector<std::string> without_keys;
+  for (const auto& issuer : issuers) {
+    auto found = refusals.find(issuer.name);
+    if (found == refusals.end()) continue;
+    if (found->second.fault == TokenFault::kNoKeySet) without_keys.push_back(issuer.name);
+    if (worst == nullptr || weight(found->second.fault) > weight(worst->fault)) worst = &found->second;
+  }
+  if (worst == nullptr) return refusal(TokenFault::kNoKeySet, "no issuer is configured");
+  if (worst->fault == TokenFault::kNoKeySet) return refusal(worst->fault, join(without_keys, ", "));
+  return *worst;
+}
+
 struct Signed {
   std::vector<Signer> signers;
   std::string payload;
@@ -132,7 +150,7 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
                                           const std::vector<IssuerRecord>& issuers, const JwsHeader& header,
                                           std::string_view token) {
   Signed out;
-  std::optional<TokenRefusal> worst;
+  std::map<std::string, TokenRefusal> refusals;  // by the issuer's name
   auto attempt = [&](const IssuerRecord& issuer) -> std::optional<TokenFault> {
     auto verified = verify_by(context, issuer, token);
     if (verified) {
@@ -140,7 +158,7 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
       out.payload = std::move(verified->payload);
       return std::nullopt;
     }
-    if (!worst || weight(verified.error().fault) > weight(worst->fault)) worst = verified.error();
+    refusals.insert_or_assign(issuer.name, verified.error());
     return verified.error().fault;
   };
   std::vector<const IssuerRecord*> stale;
@@ -153,7 +171,7 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
     context.key_sets.refresh(stale, [&](const IssuerRecord& issuer) { return !attempt(issuer); });
   }
   if (!out.signers.empty()) return out;
-  return worst ? *worst : refusal(TokenFault::kNoKeySet, "no issuer is configured");
+  return worst_of(issuers, refusals);
 }
 
 // Verifies a token against these issuers; the first, in their order, whose rules it meets is its issuer.

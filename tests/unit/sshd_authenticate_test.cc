@@ -359,6 +359,11 @@ TEST_F(SeveralIssuers, AnUnknownKeyAsksEachOnce) {
   EXPECT_EQ(key_sets_.refreshes, (std::map<std::string, int>{{"corp", 1}, {"partner", 1}}));
 }
 
+TEST_F(SeveralIssuers, AllThatLackAKeySetAreNamed) {
+  key_sets_.sets.clear();
+  expect_refused(by_certificate(certificate(token())), TokenFault::kNoKeySet, "corp, partner");
+}
+
 // Its own issuer's set is missing, and the key is none of the other's: the former is why, and what to see to.
 TEST_F(SeveralIssuers, AMissingKeySetSaysMoreThanAnUnknownKey) {
   auto jwt = sign_jwt(provider_, "k9", payload_of(claims_));
