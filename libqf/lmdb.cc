@@ -95,6 +95,28 @@ class SortedWriter {
   size_t waiting_ = 0;  // bytes in the transaction
 };
 
+// The bytes that a file has when it is whole, by its newest meta page.
+Result<uint64_t> whole_size(MDB_env* env, const std::string& path) {
+  MDB_envinfo info = {};
+  MDB_stat pages = {};
+  if (int code = ::mdb_env_info(env, &info); code != 0) return lmdb_error("cannot read " + path, code);
+  if (int code = ::mdb_env_stat(env, &pages); code != 0) return lmdb_error("cannot read " + path, code);
+  return (uint64_t{info.me_last_pgno} + 1) * pages.ms_psize;
+}
+
+// To read a page behind the end of a file that was cut off ends the process (SIGBUS).
+Status check_whole(MDB_env* env, const std::string& path) {
+  auto whole = whole_size(env, path);
+  if (!whole) return whole.error();
+  int fd = -1;
+  struct stat file = {};
+  if (int code = ::mdb_env_get_fd(env, &fd); code != 0) return lmdb_error("cannot read " + path, code);
+  if (::fstat(fd, &file) != 0) return system_error("cannot stat " + path);
+  if (static_cast<uint64_t>(file.st_size) >= *whole) return Done{};
+  return input_error(path + " is cut off: " + std::to_string(file.st_size) + " bytes of " +
+                     std::to_string(*whole));
+}
+
 }  // namespace
 
 void LmdbReader::Close::operator()(MDB_env* env) const {
@@ -112,6 +134,7 @@ Result<LmdbReader> LmdbReader::open(const std::string& path) {
   if (int code = ::mdb_env_open(env, path.c_str(), MDB_RDONLY | MDB_NOSUBDIR | MDB_NOLOCK, 0); code != 0) {
     return lmdb_error("cannot open " + path, code);
   }
+  if (auto whole = check_whole(env, path); !whole) return whole.error();
   MDB_txn* txn = nullptr;
   if (int code = ::mdb_txn_begin(env, nullptr, MDB_RDONLY, &txn); code != 0)
     return lmdb_error("cannot read " + path, code);
@@ -175,9 +198,16 @@ Status write_sorted_lmdb(const std::string& path, const RecordSource& records, m
     if (done) done = writer.finish();
     if (!done) return failed(done.error());
   }
+  auto whole = whole_size(env, temporary);
+  if (!whole) return failed(whole.error());
   owner.reset();
   auto file = open_file(temporary, O_RDWR);
   if (!file) return failed(file.error());
+  struct stat st = {};
+  if (::fstat(file->get(), &st) != 0) return failed(system_error("cannot stat " + temporary));
+  // a page at the end that was taken and given back is never written
+  if (static_cast<uint64_t>(st.st_size) < *whole && ::ftruncate(file->get(), static_cast<off_t>(*whole)) != 0)
+    return failed(system_error("cannot extend " + temporary));
   if (::fchmod(file->get(), mode) != 0) return failed(system_error("cannot set the mode of " + temporary));
   if (::fsync(file->get()) != 0) return failed(system_error("cannot sync " + temporary));
   if (::rename(temporary.c_str(), path.c_str()) != 0) return failed(system_error("cannot replace " + path));

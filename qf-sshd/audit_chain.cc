@@ -135,8 +135,12 @@ void settle_rotated(const std::string& path, int held, AuditTail& tail, bool tai
 }  // namespace
 
 Status AuditChain::open_log() {
-  auto log = open_file(path_, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0600);
+  // not blocking: somebody may have put a FIFO there
+  auto log = open_file(path_, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600);
   if (!log) return log.error();
+  struct stat file = {};
+  if (::fstat(log->get(), &file) != 0) return system_error("cannot stat " + path_);
+  if (!S_ISREG(file.st_mode)) return refused(path_ + " is no regular file");
   log_ = std::move(*log);
   return Done{};
 }

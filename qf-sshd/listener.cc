@@ -65,7 +65,8 @@ class Listener {
  private:
   [[nodiscard]] Status open_sockets();
   void open_local_sockets();
-  void check_policy();
+  void check_policy(bool asked = false);
+  [[nodiscard]] std::string what_stays() const;
   [[nodiscard]] Status load_policy();
   [[nodiscard]] bool pinned(const PeerPolicyRecord& self) const;
   void follow_addresses(bool say);
@@ -202,18 +203,29 @@ Status Listener::load_policy() {
 
 // Decisions read policy.mdb themselves; here it is the issuers and this peer's own addresses that matter, and
 // that live connections are judged again. They are told also when this server cannot use the policy: what it
-// withdraws is withdrawn.
-void Listener::check_policy() {
+// withdraws is withdrawn. `asked`: by SIGHUP, so what stands against the policy is said even if it is
+// missing, or was said before.
+void Listener::check_policy(bool asked) {
   policy_check_ = Clock::now() + kPolicyInterval;
-  if (!policy_watch_.changed()) return;
+  bool changed = policy_watch_.changed();
+  if (!changed && !asked) return;
   auto loaded = load_policy();
   std::string fault = loaded ? "" : loaded.error().text();
-  if (!fault.empty() && fault != policy_fault_) log_error("cannot use the new policy: " + fault);
+  if (!fault.empty() && (asked || fault != policy_fault_))
+    log_error("cannot use the new policy: " + fault + what_stays());
   policy_fault_ = fault;
   // too many open files, no memory: it may be readable in a moment
   if (!loaded && loaded.error().kind == ErrorKind::kSystem) policy_watch_.forget();
   if (key_refused_) reload_host_key();
-  roster_.policy_changed();
+  if (changed) roster_.policy_changed();
+}
+
+// As monitors do: see Monitor::judge_again(). Nothing when the policy was read and only says that this peer
+// is not in it.
+std::string Listener::what_stays() const {
+  if (!in_force_ || PolicyDb::open(settings_.folders.policy_mdb())) return "";
+  return "; serial " + std::to_string(in_force_->serial) +
+         " stays in force for who is connected, and nobody new is let in; run qf-up apply";
 }
 
 // One address that cannot be listened on, in use for example, keeps nobody from the others; it is tried
@@ -229,7 +241,7 @@ void Listener::reload() {
   log_info("SIGHUP: reading the fabric document and the host key again");
   notifier_.reloading();
   policy_watch_.forget();
-  check_policy();
+  check_policy(true);
   if (auto opened = audit_.reopen(); !opened)
     log_error("cannot open the audit log again: " + opened.error().text());
   reload_host_key();

@@ -62,6 +62,19 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
   good
 }
 
+@test "SIGHUP with a policy that cannot be read: which one stays in force is said, and the audit log has no other" {
+  serial=$(audit 'select(.event == "policy") | .serial' | tail -n 1)
+  before=$(audit 'select(.event == "policy")' | wc -l)
+  mv "$QF/state/policy.mdb" "$QF/policy.kept"
+  kill -HUP "$(listener_pid)"
+  until_true 60 says "cannot use the new policy: .*; serial $serial stays in force for who is connected, and nobody new is let in"
+  run -255 on_peer true
+  mv "$QF/policy.kept" "$QF/state/policy.mdb"
+  run -0 on_peer true
+  [ "$(audit 'select(.event == "policy")' | wc -l)" = "$before" ]
+  good
+}
+
 @test "many at once, a server that is killed, and one that is killed with its monitors: one chain" {
   many() {
     local pids=() i

@@ -51,6 +51,8 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
   ended removed "access withdrawn by a new policy: User is not authorized to access this peer"
   run -0 audit_says '.event == "revoked" and .what == "session" and .identity == "machine:'"$CLIENT"'" and .os_user == "'"$TARGET"'"
     and .peer == "client" and (.reason | test("no policy lets this source reach this peer"))'
+  # what it had carried by then: "running"
+  until_true 60 audit_says '.event == "session-end" and .kind == "exec" and .bytes_out >= 8'
 }
 
 @test "a removed group member is out, others do not notice" {

@@ -115,6 +115,26 @@ TEST(Lmdb, AReaderCanBeReplaced) {
   EXPECT_EQ(moved.find("a"), "49");
 }
 
+// To read on behind its end would end the process.
+TEST(Lmdb, AFileThatWasCutOffIsRefused) {
+  test::Scratch scratch;
+  std::map<std::string, std::string> records;
+  for (int i = 0; i < 3000; ++i) records["key " + std::to_string(i)] = std::string(30, 'v');
+  std::string path = scratch.path("x.mdb");
+  ASSERT_TRUE(write_lmdb(path, records, 0600));
+  auto size = static_cast<off_t>(std::filesystem::file_size(path));
+  for (off_t left :
+       {off_t{0}, off_t{100}, off_t{4096}, off_t{5000}, off_t{8192}, size / 2, size - 4096, size - 1}) {
+    ASSERT_TRUE(write_lmdb(path, records, 0600));
+    ASSERT_EQ(::truncate(path.c_str(), left), 0);
+    EXPECT_FALSE(LmdbReader::open(path)) << left << " of " << size;
+  }
+  auto cut = LmdbReader::open(path);
+  ASSERT_FALSE(cut);
+  EXPECT_EQ(cut.error().text(),
+            path + " is cut off: " + std::to_string(size - 1) + " bytes of " + std::to_string(size));
+}
+
 TEST(Lmdb, ReadersNeedNoRightToWrite) {
   test::Scratch scratch;
   ASSERT_TRUE(write_lmdb(scratch.path("x.mdb"), {{"a", "1"}}, 0444));
