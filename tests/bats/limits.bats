@@ -186,3 +186,19 @@ PY
   "$BIN/qf-up" apply --self server $FOLDERS --max-startups= --max-channels=
   [ "$(jq -r '.max_startups, .max_channels' "$QF/state/choices.json")" = $'null\nnull' ]
 }
+
+@test "more forwarded connections than --max-channels are refused, and the audit log names them" {
+  server_restart --enable-ssh-local-port-forwarding --max-channels 1
+  local far near
+  far=$(free_port)
+  background "$QF/far.log" socat "TCP-LISTEN:$far,bind=127.0.0.1,reuseaddr,fork" EXEC:cat
+  near=$(free_port)
+  background_as "$CLIENT" "$QF/forward.log" ssh -F "$CONF" -l "$TARGET" -N -L "127.0.0.1:$near:127.0.0.1:$far" server
+  until_true 60 listens "$near"
+  mkfifo "$QF/held"
+  background "$QF/first.log" socat "PIPE:$QF/held" "TCP:127.0.0.1:$near"
+  until_true 60 audit_says '.event == "forward" and .kind == "connect" and .allowed'
+  run timeout 60 socat - "TCP:127.0.0.1:$near" </dev/null
+  until_true 60 audit_says ".event == \"forward\" and .kind == \"connect\" and .allowed == false and
+    .target == \"127.0.0.1:$far\" and .reason == \"too many channels on this connection\" and .os_user == \"$TARGET\""
+}
