@@ -15,7 +15,8 @@ namespace {
 constexpr auto kPatience = std::chrono::seconds(2);  // for others who write
 constexpr auto kStuckPatience = std::chrono::milliseconds(20);
 constexpr auto kFirstPause = std::chrono::microseconds(100);
-constexpr auto kLongestPause = std::chrono::microseconds(20'000);
+constexpr auto kLongestPause =
+    std::chrono::microseconds(4'000);                  // short, or who comes new would always be first
 constexpr int kMostOpened = 10;                        // in a row
 constexpr size_t kMostSeen = 2 * kMostAuditLineBytes;  // of the end of a log
 
@@ -67,7 +68,7 @@ class Unlocker {
 
 struct LastLink {
   uint64_t n = 0;
-  std::string hash;
+  std::string previous, hash;
 };
 
 // The last of these lines, each with its newline, that has a place in a chain.
@@ -76,7 +77,8 @@ std::optional<LastLink> last_link(std::string_view lines) {
     lines.remove_suffix(1);
     size_t start = lines.rfind('\n') + 1;  // 0 when there is none
     std::string_view line = lines.substr(start);
-    if (auto place = audit_place(line)) return LastLink{place->n, audit_hash(line)};
+    if (auto place = audit_place(line))
+      return LastLink{place->n, std::string(place->previous), audit_hash(line)};
     lines = lines.substr(0, start);
   }
   return std::nullopt;
@@ -98,7 +100,13 @@ bool settle(const std::string& path, int fd, uint64_t size, AuditTail& tail) {
     whole = true;
   }
   auto last = last_link(std::string_view(seen).substr(0, ended));
-  if (last && last->n > tail.n) {
+  // At most one line can have been written without its tail, and it follows the tail. Without a tail whatever
+  // is there has to do.
+  bool next = last && (tail.n == 0 || (last->n == tail.n + 1 && last->previous == tail.hash));
+  if (next) {
+    if (tail.n > 0)
+      log_warning(path + ": line number " + std::to_string(last->n) +
+                  " was written by a process that ended in that moment");
     tail.n = last->n;
     tail.hash = last->hash;
   } else if (tail.n > 0 && (!last || last->hash != tail.hash)) {

@@ -26,8 +26,11 @@ struct LiveSession {
   std::optional<UtmpRecord> record;  // its logout is to be entered
 
   // With our own rights, to its process group: the end of a session that may not go on, whatever it has
-  // started there. What has left the group (setsid(2)) lives.
+  // started there.
   void signal_group(int number) const;
+  // Everything that descends from its process at this moment, also in groups of their own (the background
+  // jobs of an interactive shell).
+  [[nodiscard]] std::vector<Fd> descendants() const;
   // Takes the exit status when the process has ended, and enters the logout; false when it still runs.
   bool reap();
   // In a process of its own, which is waited for for `patience` at most: anybody may hold a lock on utmp and

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -150,13 +152,22 @@ void MonitorSessions::record_end(const LiveSession& session) {
 
 void MonitorSessions::dismiss() {
   dismissed_ = true;
-  for (const auto& [channel, session] : sessions_) session.signal_group(SIGHUP);
+  for (const auto& [channel, session] : sessions_) {
+    for (auto& process : session.descendants()) descendants_.push_back(std::move(process));
+    session.signal_group(SIGHUP);
+  }
   kill_at_ = Clock::now() + kHangUp;
 }
 
 void MonitorSessions::kill_all() {
   kill_at_ = Deadline::max();
-  for (const auto& [channel, session] : sessions_) session.signal_group(SIGKILL);
+  for (const auto& [channel, session] : sessions_) {
+    for (auto& process : session.descendants()) descendants_.push_back(std::move(process));
+    session.signal_group(SIGKILL);
+  }
+  for (const auto& process : descendants_)
+    static_cast<void>(::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0));
+  descendants_.clear();
 }
 
 void MonitorSessions::end() {

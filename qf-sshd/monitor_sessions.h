@@ -71,6 +71,7 @@ class MonitorSessions {
   const Account* account_ = nullptr;
   const UserContext* context_ = nullptr;
   std::map<uint32_t, LiveSession> sessions_;  // by channel
+  std::vector<Fd> descendants_;               // of a dismissed user's sessions
   bool dismissed_ = false;
   Deadline kill_at_ = Deadline::max();  // of a dismissed user, until it is done
 };

@@ -65,10 +65,12 @@ std::string verified_text(const AuditSummary& summary, const AuditFiles& files) 
   }
   if (summary.first > 1)
     text += "note: " + lines(summary.first - 1) + " before these are not in these files\n";
-  if (summary.unchained > 0)
-    text +=
-        "note: " + lines(summary.unchained) + " before number 1 of a version without a chain: not verified\n";
-  if (summary.cut > 0) text += "note: " + lines(summary.cut) + " never written to the end, after a crash\n";
+  if (summary.cut > 0)
+    text += "note: " + lines(summary.cut) +
+            " never written to the end, after a crash; the last: " + printable(summary.cut_place) + "\n";
+  if (summary.tail_behind)
+    text += "note: the last line is not yet in " + printable(files.tail_path) +
+            ": its writer ended in that moment, or somebody else added it\n";
   if (!files.tail)
     text += "note: without " + printable(files.tail_path) +
             " lines that are missing at the end are not noticed; compare the hash, or give --last\n";
@@ -85,7 +87,7 @@ int verify(const AuditCommand& command) {
       auto line = reader.next();
       if (!line) cannot_read(line.error());
       if (!*line) break;
-      wanted = verifier.add(reader.path(), reader.lines(), (*line)->text, (*line)->complete);
+      wanted = verifier.add(reader.path(), reader.lines(), **line);
     }
   }
   verifier.finish();
@@ -116,7 +118,8 @@ int show(const AuditCommand& command) {
       }
       if (!*line) break;
       auto json = parse_json((*line)->text);
-      if (json && cJSON_IsObject(json->get())) {
+      bool whole = (*line)->complete && !(*line)->too_long;
+      if (whole && json && cJSON_IsObject(json->get())) {
         out += shown(command, (*line)->text, json);
       } else {
         log_warning(reader.path() + ":" + std::to_string(reader.lines()) + ": no line of an audit log");
@@ -182,7 +185,7 @@ int audit_main(int argc, char** argv) {
       wrong_usage(kProgram, std::string("--") + option + " does not belong to " + name);
   }
   if (command.json && name == "verify") wrong_usage(kProgram, "--json does not belong to verify");
-  if (!command.last.empty() && !is_hash_text(command.last))
+  if (given.count("last") != 0 && !is_hash_text(command.last))
     wrong_usage(kProgram, "--last must be the 64 hex digits that verify prints, not " + quoted(command.last));
   take_moment("since", command.since, command.filter.since);
   take_moment("until", command.until, command.filter.until);

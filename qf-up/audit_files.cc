@@ -95,10 +95,11 @@ std::vector<std::string> rotated_names(const std::string& log, const std::vector
 }
 
 Result<AuditReader> AuditReader::open(const std::string& path) {
-  auto fd = open_file(path, O_RDONLY);
+  // the server waits for us: a FIFO could keep us for ever
+  auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
   if (!fd) return fd.error();
   struct stat st = {};
-  if (::fstat(fd->get(), &st) == 0 && S_ISDIR(st.st_mode)) return input_error(path + " is a folder");
+  if (::fstat(fd->get(), &st) != 0 || !S_ISREG(st.st_mode)) return input_error(path + " is no regular file");
   // reads what is not compressed as it is
   std::unique_ptr<gzFile_s, GzipClose> file(::gzdopen(fd->get(), "rb"));
   if (!file) return system_error("cannot read " + path);
@@ -137,6 +138,7 @@ Result<std::optional<AuditText>> AuditReader::next() {
     size_t have = std::min(end, buffer_.size()) - used_;
     size_t take = std::min(have, kMostAuditLineBytes - line.text.size());
     line.text.append(buffer_, used_, take);
+    line.too_long = line.too_long || take < have;
     any = any || have > 0 || end != std::string::npos;
     used_ += have;
     if (end != std::string::npos) {

@@ -21,8 +21,9 @@ struct GzipClose {
 };
 
 struct AuditText {
-  std::string text;      // without newline
-  bool complete = true;  // it had one
+  std::string text;       // without newline
+  bool complete = true;   // it had one
+  bool too_long = false;  // it goes on; no line of a server does
 };
 
 class AuditReader {

@@ -7,8 +7,6 @@ namespace qf {
 
 namespace {
 
-// How lines began before they were chained.
-constexpr std::string_view kUnchained = R"({"time":")";
 constexpr const char* kCut = "this line is cut off";
 
 std::string lines_text(uint64_t count) {
@@ -44,8 +42,7 @@ void AuditVerifier::accept(Link link) {
     summary_.first = link.n;
     summary_.since = link.time;
   }
-  if (cut_) ++summary_.cut;
-  cut_.reset();
+  count_cut();
   anchor_seen_ = anchor_seen_ || link.hash == anchor_;
   tail_seen_ = tail_seen_ || (tail_ && link.n == tail_->n && link.hash == tail_->hash);
   last_ = std::move(link);
@@ -58,27 +55,37 @@ void AuditVerifier::begin(Link link) {
   bool current = tail_ && tail_->first != 0 && link.file == newest_;
   if (current && link.n > tail_->first)
     return blame(link, lines_text(link.n - tail_->first) + " missing before this one");
-  if (link.n != 1 && summary_.unchained > 0)
-    return blame(link, lines_text(link.n - 1) + " missing before this one");
   accept(std::move(link));
 }
 
-bool AuditVerifier::add(const std::string& file, uint64_t number, std::string_view text, bool complete) {
+// The last of its file: a process ended within it, and the chain goes on without it. Or it was cut off.
+void AuditVerifier::take_cut(const Link& link, std::string_view text) {
+  if (cut_ && !suspect_) blame(*cut_, kCut);
+  cut_ = link;
+  if (!begins_audit_line(text)) blame(link, "this is no line of an audit log: it was inserted");
+  // a crash that takes the last byte alone leaves what is in its place
+  if (link.placed && !(last_ && !suspect_ && follows(link)))
+    blame(link, "this line was inserted: it is whole, and does not follow the one before it");
+}
+
+void AuditVerifier::count_cut() {
+  if (!cut_) return;
+  ++summary_.cut;
+  summary_.cut_place = cut_->file + ":" + std::to_string(cut_->line);
+  cut_.reset();
+}
+
+bool AuditVerifier::add(const std::string& file, uint64_t number, const AuditText& line) {
   if (fault_) return false;
-  if (!complete) {
-    // The last of its file: a process ended within it, and the chain goes on without it. Or it was cut off.
-    if (cut_ && !suspect_) blame(*cut_, kCut);
-    cut_ = Link();
-    cut_->file = file;
-    cut_->line = number;
-    if (!begins_audit_line(text)) blame(*cut_, "this is no line of an audit log: it was inserted");
+  Link link = read(file, number, line.text);
+  if (line.too_long) {
+    blame(link, "this line is longer than any that the server writes: it was changed or inserted");
+    return false;
+  }
+  if (!line.complete) {
+    take_cut(link, line.text);
     return !fault_;
   }
-  if (!last_ && text.starts_with(kUnchained)) {
-    ++summary_.unchained;
-    return true;
-  }
-  Link link = read(file, number, text);
   if (suspect_) {
     judge(*suspect_, &link);
   } else if (!last_) {
@@ -146,7 +153,7 @@ void AuditVerifier::finish() {
   if (suspect_) judge(*suspect_, nullptr);
   if (fault_) return;
   if (cut_ && (!tail_ || !last_ || tail_->hash != last_->hash)) blame(*cut_, kCut);
-  if (cut_) ++summary_.cut;
+  count_cut();
   check_tail();
   if (!anchor_.empty() && !anchor_seen_ && !fault_) {
     Link end = last_ ? *last_ : Link();

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "libqf/audit_line.h"
+#include "qf-up/audit_files.h"
 
 namespace qf {
 
@@ -23,8 +24,8 @@ struct AuditSummary {
   uint64_t lines = 0, first = 0, last = 0;  // numbers as in "n"
   std::string since, until;                 // "time" of the first and the last
   std::string hash;                         // of the last
-  uint64_t unchained = 0;                   // lines before the first: of a version that made no chain
   uint64_t cut = 0;                         // lines that were never written to their end
+  std::string cut_place;                    // FILE:LINE of the last of these
   bool tail_behind = false;                 // a line is there that the tail has not, after a crash
 };
 
@@ -35,9 +36,8 @@ class AuditVerifier {
   AuditVerifier(std::optional<AuditTail> tail, std::string newest, std::string anchor = "")
       : tail_(std::move(tail)), newest_(std::move(newest)), anchor_(std::move(anchor)) {}
 
-  // The next line, `number` in `file`; complete: with its newline. False: there is a fault, and no more lines
-  // are wanted.
-  bool add(const std::string& file, uint64_t number, std::string_view text, bool complete);
+  // The next line, `number` in `file`. False: there is a fault, and no more lines are wanted.
+  bool add(const std::string& file, uint64_t number, const AuditText& line);
   // After the last line.
   void finish();
   [[nodiscard]] const std::optional<AuditFault>& fault() const { return fault_; }
@@ -55,6 +55,8 @@ class AuditVerifier {
   [[nodiscard]] bool follows(const Link& link) const;
   void begin(Link link);
   void accept(Link link);
+  void count_cut();
+  void take_cut(const Link& link, std::string_view text);
   void blame(const Link& link, std::string what);
   void judge(const Link& suspect, const Link* next);
   void judge_placed(const Link& suspect, const Link* next);

@@ -213,7 +213,7 @@ tampered() {
 }
 
 @test "wrong usage, and a log that cannot be read, are said" {
-  for words in "" frob "verify --user x" "show --last $(printf %064d 0)" "verify --last 12" "verify --json" "show --since yesterday"; do
+  for words in "" frob "verify --user x" "show --last $(printf %064d 0)" "verify --last 12" "verify --last " "verify --json" "show --since yesterday"; do
     run -64 "$BIN/qf-up" audit $words
     [[ $output == *"hint: run qf-up audit --help"* ]] || { echo "$words: $output" && false; }
   done

@@ -117,6 +117,18 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
   kill -CONT "$LIVE"
 }
 
+@test "background jobs of an interactive shell go with it" {
+  background_as "$CLIENT" "$QF/jobs.log" ssh -tt -F "$CONF" -l "$TARGET" server \
+    "exec bash -ic 'set -m; nohup sleep 7773 & echo \$! >$QF/home/job; sleep 7774'"
+  LIVE=$PID
+  until_true 60 test -s "$QF/home/job"
+  local job started
+  job=$(cat "$QF/home/job")
+  started=$(start_of "$job")
+  fabric_apply '.policies = []'
+  until_true 60 gone "$job" "$started"
+}
+
 @test "inside a tunnel" {
   BEFORE=(env QF_SSH=tunnel)
   live tunnel

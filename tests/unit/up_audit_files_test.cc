@@ -129,7 +129,7 @@ TEST_F(AuditFilesTest, WhatCannotBeRead) {
   EXPECT_EQ(open_audit_log(scratch_.path("audit.log")).error().kind, ErrorKind::kNotFound);
   EXPECT_EQ(open_audit_log(scratch_.path("missing/audit.log")).error().sys, ENOENT);
   EXPECT_EQ(open_audit_files({scratch_.path("missing")}).error().sys, ENOENT);
-  EXPECT_NE(open_audit_files({scratch_.path()}).error().text().find("is a folder"), std::string::npos);
+  EXPECT_NE(open_audit_files({scratch_.path()}).error().text().find("is no regular file"), std::string::npos);
   put("audit.tail", "nonsense");
   auto files = open_audit_files({put("audit.log", "x\n")});
   ASSERT_TRUE(files);

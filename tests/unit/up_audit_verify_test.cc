@@ -8,6 +8,10 @@
 namespace qf::test {
 namespace {
 
+AuditText whole(const std::string& line) {
+  return {line};
+}
+
 std::string body(size_t i) {
   return R"({"time":"2024-05-01T00:00:)" + std::to_string(10 + i) + R"(.000Z","event":"e)" +
          std::to_string(i) + "\"}";
@@ -42,9 +46,9 @@ Verdict verify(const std::vector<std::string>& lines, std::optional<AuditTail> t
                const std::string& anchor = "", const std::string& fragment = "") {
   AuditVerifier verifier(std::move(tail), "log", anchor);
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (!verifier.add("log", i + 1, lines[i], true)) break;
+    if (!verifier.add("log", i + 1, whole(lines[i]))) break;
   }
-  if (!fragment.empty()) verifier.add("log", lines.size() + 1, fragment, false);
+  if (!fragment.empty()) verifier.add("log", lines.size() + 1, {fragment, false});
   verifier.finish();
   const auto& fault = verifier.fault();
   return {fault ? fault->line : 0, fault ? fault->what : "", verifier.summary()};
@@ -239,9 +243,9 @@ TEST(AuditVerifyCrash, ALineThatWasNeverWrittenToItsEnd) {
   EXPECT_EQ(verify(good, tail_of(good.back()), "", "foreign").line, kLines + 1);
   // and the log was rotated then
   AuditVerifier verifier(std::nullopt, "log");
-  for (size_t i = 0; i < 4; ++i) verifier.add("log.1", i + 1, good[i], true);
-  verifier.add("log.1", 5, next.substr(0, 10), false);
-  for (size_t i = 4; i < kLines; ++i) verifier.add("log", i - 3, good[i], true);
+  for (size_t i = 0; i < 4; ++i) verifier.add("log.1", i + 1, whole(good[i]));
+  verifier.add("log.1", 5, {next.substr(0, 10), false});
+  for (size_t i = 4; i < kLines; ++i) verifier.add("log", i - 3, whole(good[i]));
   verifier.finish();
   EXPECT_FALSE(verifier.fault());
   EXPECT_EQ(verifier.summary().cut, 1U);
@@ -250,8 +254,8 @@ TEST(AuditVerifyCrash, ALineThatWasNeverWrittenToItsEnd) {
 TEST(AuditVerifyFiles, AMissingFileIsNamedByTheNextOne) {
   auto good = chain(kLines);
   AuditVerifier verifier(std::nullopt, "log");
-  for (size_t i = 0; i < 2; ++i) verifier.add("log.2", i + 1, good[i], true);
-  for (size_t i = 5; i < kLines; ++i) verifier.add("log", i - 4, good[i], true);
+  for (size_t i = 0; i < 2; ++i) verifier.add("log.2", i + 1, whole(good[i]));
+  for (size_t i = 5; i < kLines; ++i) verifier.add("log", i - 4, whole(good[i]));
   verifier.finish();
   ASSERT_TRUE(verifier.fault());
   EXPECT_EQ(verifier.fault()->file, "log");
@@ -259,18 +263,25 @@ TEST(AuditVerifyFiles, AMissingFileIsNamedByTheNextOne) {
   EXPECT_NE(verifier.fault()->what.find("3 lines are missing"), std::string::npos);
 }
 
-TEST(AuditVerifyFiles, LinesOfAVersionWithoutAChainComeFirst) {
-  auto lines = chain(3);
-  lines.insert(lines.begin(), 2, R"({"time":"2024-01-01T00:00:00.000Z","event":"old"})");
-  auto verdict = verify(lines);
+// What has no place is no line of the log, wherever it stands, and however it ends.
+TEST(AuditVerifyForged, LinesWithoutAPlaceWithoutAnEndAndWithoutMeasure) {
+  const auto good = chain(kLines);
+  auto before = good;
+  before.insert(before.begin(), R"({"time":"2024-01-01T00:00:00.000Z","event":"login"})");
+  EXPECT_EQ(verify(before).line, 1U);
+  auto forged = audit_line(kLines + 7, audit_hash("x"), body(1));
+  EXPECT_EQ(verify(good, tail_of(good.back()), "", forged).line, kLines + 1);
+  AuditVerifier long_one(std::nullopt, "log");
+  EXPECT_FALSE(long_one.add("log", 1, {good[0], true, true}));
+  EXPECT_NE(long_one.fault()->what.find("longer than any"), std::string::npos);
+}
+
+TEST(AuditVerifyCrash, ALineThatLacksItsLastByteAlone) {
+  auto good = chain(kLines);
+  auto next = audit_line(kLines + 1, audit_hash(good.back()), body(1));
+  auto verdict = verify(good, tail_of(good.back()), "", next);
   EXPECT_EQ(verdict.line, 0U) << verdict.what;
-  EXPECT_EQ(verdict.summary.unchained, 2U);
-  EXPECT_EQ(verdict.summary.lines, 3U);
-  lines.erase(lines.begin() + 2);
-  EXPECT_EQ(verify(lines).line, 3U) << "number 1 is missing";
-  lines = chain(3);
-  lines.insert(lines.begin() + 1, R"({"time":"2024-01-01T00:00:00.000Z","event":"old"})");
-  EXPECT_EQ(verify(lines).line, 2U);
+  EXPECT_EQ(verdict.summary.cut_place, "log:" + std::to_string(kLines + 1));
 }
 
 }  // namespace
