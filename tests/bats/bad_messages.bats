@@ -25,12 +25,15 @@ teardown() {
 }
 no_more_processes() { [ "$(descendants "$(qf_up)" | wc -l)" -le "$PROCESSES" ] && [ -z "$(pids_of_user "$TARGET")" ]; }
 
+# It may run out, and be removed, between the login and the copy.
+take_credential() {
+  on_peer true && cp "$(home_of "$CLIENT")/.qufabric/ssh/server-cert.pub" "$QF/subject-cert.pub" &&
+    cp "$(home_of "$CLIENT")/.qufabric/ssh/subject" "$QF/subject"
+}
 # client CASE: sets SAID to what the case says, and PORT to where it came from. A certificate lives for five minutes.
 client() {
   if [ -z "$(find "$QF/subject" -mmin -2 2>/dev/null)" ]; then
-    on_peer true
-    cp "$(home_of "$CLIENT")/.qufabric/ssh/server-cert.pub" "$QF/subject-cert.pub"
-    cp "$(home_of "$CLIENT")/.qufabric/ssh/subject" "$QF/subject"
+    until_true 60 take_credential
   fi
   run -0 timeout 60 "$PYTHON" "$TOP/tests/bats/raw_client.py" "$ADDRESS" "$TARGET" "$QF/subject" "$1"
   PORT=${lines[0]#port }
