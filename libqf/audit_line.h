@@ -9,6 +9,7 @@
 // without another one telling of it. The chain has no key: who may write the file may make a whole new one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +21,13 @@ namespace qf {
 inline constexpr size_t kMostAuditLineBytes = 65536;
 inline constexpr std::string_view kNoAuditLine =
     "0000000000000000000000000000000000000000000000000000000000000000";
+
+// What "event" may be.
+inline constexpr std::array<std::string_view, 10> kAuditEvents = {"connection",      "connections-refused",
+                                                                  "login",           "session-start",
+                                                                  "session-refused", "session-end",
+                                                                  "forward",         "revoked",
+                                                                  "violation",       "policy"};
 
 struct AuditPlace {
   uint64_t n = 0;

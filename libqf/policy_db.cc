@@ -43,6 +43,11 @@ bool PolicyDb::is_user_group(std::string_view name) const {
   return find(group_key(name)).has_value();
 }
 
+bool PolicyDb::names_peer_group(std::string_view name) const {
+  std::string tail = "g:" + std::string(name);
+  return find("src:" + tail) || find("dst:" + tail);
+}
+
 std::optional<std::string_view> PolicyDb::find(std::string_view key) const {
   if (reader_) return reader_->find(key);
   auto found = records_->find(std::string(key));

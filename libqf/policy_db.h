@@ -133,6 +133,8 @@ class PolicyDb {
                                                                 std::string_view subject) const;
   // Whether this is a key of the document's user_groups: a token may bring names of other groups.
   [[nodiscard]] bool is_user_group(std::string_view name) const;
+  // Whether policies name a peer group of this name.
+  [[nodiscard]] bool names_peer_group(std::string_view name) const;
   // The policies that name both peers, by themselves or by a group, in the document's order, disabled ones
   // too.
   [[nodiscard]] Result<std::vector<PolicyRecord>> policies_between(const PeerPolicyRecord& source,

@@ -100,4 +100,12 @@ bool valid_host_name(std::string_view name) {
                      [&](char c) { return alphanumeric(c) || c == '.' || c == '-' || c == '_'; });
 }
 
+std::string for_shell(const std::string& word) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+=";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quote = "'";
+  for (char c : word) quote += c == '\'' ? "'\\''" : std::string(1, c);
+  return quote + "'";
+}
+
 }  // namespace qf

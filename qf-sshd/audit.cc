@@ -192,16 +192,15 @@ void AuditLog::forward(const AuditConnection& connection, const AuditUser& user,
   append("forward", connection, fields);
 }
 
-void AuditLog::revoked(const AuditConnection& connection, const std::string& identity,
-                       const std::string& os_user, const std::string& what, const std::string& target,
-                       const std::string& reason) {
+void AuditLog::revoked(const AuditConnection& connection, const AuditUser& user, const std::string& what,
+                       const std::string& target, const std::string& reason) {
   JsonWriter fields;
   set_text(fields, "what", what);
-  set_user(fields, {identity, os_user});
+  set_user(fields, user);
   set_text(fields, "target", target);
   set_text(fields, "reason", reason);
   append("revoked", connection, fields);
-  log_warning(what + " revoked: " + from(connection) + also("", identity) + also("", os_user) +
+  log_warning(what + " revoked: " + from(connection) + also("", user.identity) + also("", user.os_user) +
               also("", target) + also("", reason));
 }
 

@@ -99,8 +99,8 @@ class AuditLog {
   void forward(const AuditConnection& connection, const AuditUser& user, const std::string& what,
                const std::string& target, const std::string& error);
   // A new policy has taken it away. what: "session", "connection", "forward"; target: of a forward.
-  void revoked(const AuditConnection& connection, const std::string& identity, const std::string& os_user,
-               const std::string& what, const std::string& target, const std::string& reason);
+  void revoked(const AuditConnection& connection, const AuditUser& user, const std::string& what,
+               const std::string& target, const std::string& reason);
   // net, or a peer's behaviour, broke the rules: the connection ends
   void violation(const AuditConnection& connection, const std::string& what);
   // The document that counts from now on, and the one before; none when the server starts.

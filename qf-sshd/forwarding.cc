@@ -103,7 +103,7 @@ Status Forwarding::judge_again(MessageSocket& net, const Decision& decision) {
     std::string reason = judge(forward.asked, forward.place);
     if (reason.empty() || forward.gone_by != Deadline::max()) continue;
     forward.gone_by = Clock::now() + kWithdrawal;
-    audit_.revoked(connection_, identity_, account_->name, "forward", forward.target,
+    audit_.revoked(connection_, {identity_, account_->name}, "forward", forward.target,
                    reason.substr(0, reason.find('\n')));
     std::string told = "a new policy ends the forward of " + forward.target + ": " + reason;
     if (auto sent = net.send(ForwardEnd{id, told.substr(0, kMostErrorBytes)}); !sent) return sent;

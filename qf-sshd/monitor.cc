@@ -394,7 +394,7 @@ NetLink* Monitor::session_link() {
 
 void Monitor::end_session_time() {
   const char* words = "the time of this session is over (\"max_session\" of the policy)";
-  plan_.audit.revoked(connection_, status_.identity, status_.os_user, "session", "", words);
+  plan_.audit.revoked(connection_, {status_.identity, status_.os_user}, "session", "", words);
   dismiss(words);
 }
 
@@ -456,8 +456,8 @@ void Monitor::judge_again() {
 void Monitor::withdraw(const Decision& decision) {
   std::string words = refusal_text(decision, identity_, status_.os_user);
   std::string by = decision.policy.empty() ? "" : " (policy \"" + printable(decision.policy) + "\")";
-  plan_.audit.revoked(connection_, status_.identity, status_.os_user, account_ ? "session" : "connection", "",
-                      words + by);
+  plan_.audit.revoked(connection_, {status_.identity, status_.os_user}, account_ ? "session" : "connection",
+                      "", words + by);
   dismiss("access withdrawn by a new policy: " + words);
 }
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "libqf/json.h"
@@ -39,12 +40,13 @@ Result<AuditFiles> open_wanted(const AuditCommand& command) {
   return open_audit_files(command.words);
 }
 
-[[noreturn]] void cannot_read(const Error& error) {
+[[noreturn]] void cannot_read(const AuditCommand& command, const Error& error) {
   bool missing = error.kind == ErrorKind::kNotFound || error.sys == ENOENT;
   die(kExitSystem, error.text(),
       error.sys == EACCES ? "the log is its server's alone: run as root"
-      : missing           ? "qf-sshd makes the log when it starts; give --state-dir or the files"
-                          : "");
+      : missing && command.words.empty()
+          ? "qf-sshd makes the log when it starts; give --state-dir or the files"
+          : "");
 }
 
 // Standard output, which a reader may close at any time (| head).
@@ -52,40 +54,45 @@ void put(const std::string& text) {
   if (!write_all(STDOUT_FILENO, text)) std::exit(kExitSystem);
 }
 
-std::string verified_text(const AuditSummary& summary, const AuditFiles& files) {
-  auto lines = [](uint64_t count) { return std::to_string(count) + (count == 1 ? " line" : " lines"); };
+std::string count_lines(uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " line" : " lines");
+}
+
+std::string verified_text(const AuditSummary& summary, const AuditFiles& files, const std::string& anchor) {
   std::string text;
   if (summary.lines == 0) {
     text = "no line\n";
   } else {
-    text = lines(summary.lines) + ", number " + std::to_string(summary.first) + " to " +
+    text = count_lines(summary.lines) + ", number " + std::to_string(summary.first) + " to " +
            std::to_string(summary.last) + ", from " + printable(summary.since) + " to " +
            printable(summary.until) + ": none was changed, removed or inserted\nlast line: " + summary.hash +
            "\n";
   }
   if (summary.first > 1)
-    text += "note: " + lines(summary.first - 1) + " before these are not in these files\n";
+    text += "note: " + count_lines(summary.first - 1) + " before these are not in these files\n";
   if (summary.cut > 0)
-    text += "note: " + lines(summary.cut) +
+    text += "note: " + count_lines(summary.cut) +
             " never written to the end, after a crash; the last: " + printable(summary.cut_place) + "\n";
   if (summary.tail_behind)
     text += "note: the last line is not yet in " + printable(files.tail_path) +
             ": its writer ended in that moment, or somebody else added it\n";
   if (!files.tail)
     text += "note: without " + printable(files.tail_path) +
-            " lines that are missing at the end are not noticed; compare the hash, or give --last\n";
+            (anchor.empty()
+                 ? " lines that are missing at the end are not noticed; compare the hash, or give --last\n"
+                 : " lines that are missing behind that of --last are not noticed\n");
   return text;
 }
 
 int verify(const AuditCommand& command) {
   auto files = open_wanted(command);
-  if (!files) cannot_read(files.error());
+  if (!files) cannot_read(command, files.error());
   AuditVerifier verifier(files->tail, files->readers.back().path(), lower(command.last));
   bool wanted = true;
   for (auto& reader : files->readers) {
     while (wanted) {
       auto line = reader.next();
-      if (!line) cannot_read(line.error());
+      if (!line) cannot_read(command, line.error());
       if (!*line) break;
       wanted = verifier.add(reader.path(), reader.lines(), **line);
     }
@@ -95,7 +102,13 @@ int verify(const AuditCommand& command) {
     put(printable(fault->file) + ":" + std::to_string(fault->line) + ": " + fault->what + "\n");
     return kExitNegative;
   }
-  put(verified_text(verifier.summary(), *files));
+  // a server that ended before its first line has left an empty one
+  if (files->tail_damaged && verifier.summary().lines > 1) {
+    put(printable(files->tail_path) +
+        ": this is not what qf-sshd writes: it was changed, or a disk has failed\n");
+    return kExitNegative;
+  }
+  put(verified_text(verifier.summary(), *files, command.last));
   return kExitOk;
 }
 
@@ -107,20 +120,24 @@ std::string shown(const AuditCommand& command, const std::string& text, Result<J
 
 int show(const AuditCommand& command) {
   auto files = open_wanted(command);
-  if (!files) cannot_read(files.error());
+  if (!files) cannot_read(command, files.error());
   std::string out = command.json ? "" : audit_columns_head() + "\n";
+  uint64_t seen = 0, taken = 0;
   for (auto& reader : files->readers) {
     for (;;) {
       auto line = reader.next();
       if (!line) {
         put(out);
-        cannot_read(line.error());
+        cannot_read(command, line.error());
       }
       if (!*line) break;
       auto json = parse_json((*line)->text);
       bool whole = (*line)->complete && !(*line)->too_long;
       if (whole && json && cJSON_IsObject(json->get())) {
-        out += shown(command, (*line)->text, json);
+        std::string row = shown(command, (*line)->text, json);
+        ++seen;
+        taken += row.empty() ? 0 : 1;
+        out += row;
       } else {
         log_warning(reader.path() + ":" + std::to_string(reader.lines()) + ": no line of an audit log");
       }
@@ -130,6 +147,7 @@ int show(const AuditCommand& command) {
     }
   }
   put(out);
+  if (taken == 0 && seen > 0) say("none of " + count_lines(seen) + " is such");
   return kExitOk;
 }
 
@@ -141,6 +159,12 @@ void take_moment(const char* option, const std::string& given, std::string& mome
                               " must be a time as 2024-05-01T12:34:56Z, a day as 2024-05-01, " +
                               "or how long ago, as 2h or 3d, not " + quoted(given));
   moment = *read;
+}
+
+void check_event(const std::string& event) {
+  std::vector<std::string> known(kAuditEvents.begin(), kAuditEvents.end());
+  if (event.empty() || std::find(known.begin(), known.end(), event) != known.end()) return;
+  wrong_usage(kProgram, "--event must be one of " + join(known, ", ") + ", not " + quoted(event));
 }
 
 bool is_hash_text(const std::string& text) {
@@ -162,6 +186,7 @@ int audit_main(int argc, char** argv) {
   add("login", text(command.filter.login, "NAME"), "show: as this OS user");
   add("from", text(command.filter.from, "PEER"), "show: from this peer or address");
   add("event", text(command.filter.event, "NAME"), "show: of this kind, login for example");
+  add("connection", text(command.filter.connection, "ID"), "show: of this connection, as CONN has it");
   add("since", text(command.since, "TIME"),
       "show: from then on; 2024-05-01T12:34:56Z, 2024-05-01, 2h or 3d ago");
   add("until", text(command.until, "TIME"), "show: before then");
@@ -179,16 +204,19 @@ int audit_main(int argc, char** argv) {
   if (name != "verify" && name != "show")
     wrong_usage(kProgram, name.empty() ? "verify or show?" : "no command " + quoted(name));
   command.words.erase(command.words.begin());
-  for (const char* option : {"last", "user", "login", "from", "event", "since", "until"}) {
+  for (const char* option : {"last", "user", "login", "from", "event", "connection", "since", "until"}) {
     bool of_verify = std::string_view(option) == "last";
     if (given.count(option) != 0 && of_verify != (name == "verify"))
       wrong_usage(kProgram, std::string("--") + option + " does not belong to " + name);
   }
+  check_event(command.filter.event);
   if (command.json && name == "verify") wrong_usage(kProgram, "--json does not belong to verify");
   if (given.count("last") != 0 && !is_hash_text(command.last))
     wrong_usage(kProgram, "--last must be the 64 hex digits that verify prints, not " + quoted(command.last));
   take_moment("since", command.since, command.filter.since);
   take_moment("until", command.until, command.filter.until);
+  if (!command.filter.until.empty() && command.filter.since >= command.filter.until)
+    wrong_usage(kProgram, "--since is not before --until");
   return name == "verify" ? verify(command) : show(command);
 }
 

@@ -176,6 +176,7 @@ Result<AuditFiles> open_locked(const std::string& newest,
   if (tail) {
     if (auto locked = lock_tail(tail->get(), files.tail_path); !locked) return locked.error();
     files.tail = read_tail(tail->get());
+    files.tail_damaged = !files.tail;
   }
   auto paths = list();
   if (!paths) return paths.error();

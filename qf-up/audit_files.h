@@ -52,6 +52,7 @@ class AuditReader {
 struct AuditFiles {
   std::vector<AuditReader> readers;  // oldest first
   std::optional<AuditTail> tail;     // that belongs to the last of them
+  bool tail_damaged = false;         // it is there, and is none
   std::string tail_path;             // where it is, or would be
 };
 

@@ -15,7 +15,8 @@ namespace qf {
 
 namespace {
 
-constexpr std::array<size_t, 5> kWidths = {20, 24, 12, 26, 16};
+constexpr std::array<size_t, 6> kWidths = {20, 8, 24, 12, 26, 16};
+constexpr size_t kConnectionShown = 8;      // characters, which tell those of a while apart
 constexpr uint64_t kMostAgo = 100'000'000;  // of any unit
 
 std::string text_of(const cJSON* line, const char* key) {
@@ -34,7 +35,7 @@ std::string padded(const std::string& text, size_t width) {
   return shown + std::string(characters < width ? width - characters : 0, ' ');
 }
 
-std::string row(const std::array<std::string, 5>& cells, const std::string& rest) {
+std::string row(const std::array<std::string, kWidths.size()>& cells, const std::string& rest) {
   std::string out;
   for (size_t i = 0; i < cells.size(); ++i) out += padded(cells[i], kWidths[i]) + " ";
   out += rest;
@@ -160,18 +161,20 @@ bool AuditFilter::takes(const cJSON* line) const {
   if (!login.empty() && !is("os_user", login)) return false;
   if (!from.empty() && !is("peer", from) && !is("source", from)) return false;
   if (!event.empty() && !is("event", event)) return false;
+  if (!json_string(line, "connection").value_or("").starts_with(connection)) return false;
   std::string time = json_string(line, "time").value_or("");
   return (since.empty() || time >= since) && (until.empty() || time < until);
 }
 
 std::string audit_columns_head() {
-  return row({"TIME", "IDENTITY", "OS USER", "FROM", "EVENT"}, "WHAT");
+  return row({"TIME", "CONN", "IDENTITY", "OS USER", "FROM", "EVENT"}, "WHAT");
 }
 
 std::string audit_columns(const cJSON* line) {
   std::string time = text_of(line, "time"), event = text_of(line, "event");
   if (time.size() == 24) time = time.substr(0, 19) + "Z";
-  return row({time, text_of(line, "identity"), text_of(line, "os_user"), source_of(line), event},
+  std::string connection = text_of(line, "connection").substr(0, kConnectionShown);
+  return row({time, connection, text_of(line, "identity"), text_of(line, "os_user"), source_of(line), event},
              what_of(line, event));
 }
 

@@ -18,6 +18,7 @@ struct AuditFilter {
   std::string login;  // OS user
   std::string from;   // peer or address of the source
   std::string event;
+  std::string connection;    // its beginning is enough
   std::string since, until;  // as in "time"; since counts itself, until does not
   [[nodiscard]] bool takes(const cJSON* line) const;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
@@ -112,13 +113,28 @@ std::optional<PeersMeta> document_in_force(const Folders& folders) {
 // too. Exit code; kExitConfig when there is none.
 int apply_at_start(const Invocation& invocation, Choices& choices) {
   auto document = load_document(document_path(invocation));
-  if (document) return apply_loaded(document, invocation, choices);
   auto now = document_in_force(invocation.folders);
+  // an older document than the one in force must not keep a machine from being reached after a reboot either
+  auto newer = document && now && !invocation.force ? check_serial(invocation.folders, *document) : Done{};
+  if (document && newer) return apply_loaded(document, invocation, choices);
   if (!now) return kExitConfig;
+  if (!newer) say(document_path(invocation) + ": " + newer.error().text());
   if (choices.self.empty()) choices.self = now->self;
   say("going on with serial " + std::to_string(now->serial) + ", which is in force",
-      "correct the document, then run: qf-up apply");
+      std::string(newer ? "correct the document" : "raise the serial in the document") +
+          ", then run: qf-up apply");
   return kExitOk;
+}
+
+// A document from elsewhere is in force until the next start alone, or that start will not have it.
+void say_other_document(const Invocation& invocation) {
+  std::string usual = invocation.folders.fabric_json();
+  if (invocation.file.empty()) return;
+  auto applied = read_file(invocation.file, kMostDocumentBytes);
+  auto there = read_file(usual, kMostDocumentBytes);
+  if (!applied || !there || *applied == *there) return;
+  say(usual + " is another document, and the next start of qf-up reads that one",
+      "run: install -m 644 " + for_shell(invocation.file) + " " + for_shell(usual));
 }
 
 // The host key must be the pinned one, or no client will talk to this server.
@@ -208,7 +224,9 @@ Result<Choices> choose(const Invocation& invocation) {
 int command_check(const Invocation& invocation) {
   std::string path = document_path(invocation);
   auto document = load_document(path);
-  if (!document) return kExitNegative;
+  // a name that was mistyped is no judgement of a document
+  bool there = ::access(path.c_str(), R_OK) == 0 && !std::filesystem::is_directory(path);
+  if (!document) return there ? kExitNegative : kExitConfig;
   std::printf("%s: good; serial %llu, %s, %s, %s\n", path.c_str(),
               static_cast<unsigned long long>(document->serial),
               count_of(document->issuers.size(), "issuer", "issuers").c_str(),
@@ -222,6 +240,7 @@ int command_apply(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
   int code = apply_with(invocation, *choices);
+  if (code == kExitOk) say_other_document(invocation);
   auto running = running_instance(invocation.folders);
   bool runs = running && *running;
   if (code == kExitOk && runs && before && server_flags(*before) != server_flags(*choices))

@@ -98,14 +98,15 @@ Result<Fabric> other_fabric(const DiffOptions& options, const std::optional<Docu
   return fabric;
 }
 
-Result<Difference> find_difference(const Fabric& before, const Fabric& after) {
+// `in_force`: the first one is what apply would compare with.
+Result<Difference> find_difference(const Fabric& before, const Fabric& after, bool in_force) {
   Difference found;
   found.before = before.meta().serial;
   found.after = after.meta().serial;
   auto rows = reach({&before, &after}, {});
   if (!rows) return rows.error();
   found.rows = std::move(*rows);
-  note_serial(before.meta(), after.meta(), found.notes);
+  if (in_force) note_serial(before.meta(), after.meta(), found.notes);
   note_issuers(before, after, found.notes);
   note_addresses(before, after, found.notes);
   return found;
@@ -151,7 +152,7 @@ int command_diff(int argc, char** argv) {
   auto before = other_fabric(options, document);
   if (!before) return fail(before.error());
   document.reset();
-  auto found = find_difference(*before, *after);
+  auto found = find_difference(*before, *after, options.from_file.empty());
   if (!found) return fail(found.error());
   if (options.json) {
     print_difference_json(*found);

@@ -37,8 +37,24 @@ void read_test_ends(DocumentReader& reader, ObjectReader& object, LoginQuestion&
                              spelled_otherwise(reader, *from));
 }
 
-void read_test_token(ObjectReader& object, LoginQuestion& question) {
+// A group that the issuer's map does not have stands for nothing, and a deny would hold whatever the policies
+// say.
+void check_token_groups(const DocumentReader& reader, ObjectReader& object, const LoginQuestion& question) {
+  if (!question.groups) return;
+  for (const auto& issuer : reader.document.issuers) {
+    const auto& map = issuer.rules.group_map;
+    if (!question.user.starts_with(issuer.rules.name + ":") || map.contains("*")) continue;
+    for (const auto& group : *question.groups) {
+      if (!map.contains(group))
+        object.fault("groups",
+                     quoted(group) + " is not in the group_map of issuer " + quoted(issuer.rules.name));
+    }
+  }
+}
+
+void read_test_token(const DocumentReader& reader, ObjectReader& object, LoginQuestion& question) {
   if (object.has("groups")) question.groups = object.texts("groups", Need::kOptional);
+  check_token_groups(reader, object, question);
   if (const cJSON* claims = object.object("claims", Need::kOptional)) question.claims = json_text(claims);
 }
 
@@ -63,7 +79,7 @@ void read_test(DocumentReader& reader, const cJSON* value, const Place& place) {
       object.fault("login", quoted(*login) + ": " + *fault);
     test.question.login = *login;
   }
-  read_test_token(object, test.question);
+  read_test_token(reader, object, test.question);
   test.allow = object.word("expect", Need::kRequired, {"allow", "deny"}) != "deny";
   if (auto policy = object.text("policy", Need::kOptional)) {
     if (!reader.policy_names.contains(*policy)) object.fault("policy", "no policy " + quoted(*policy));

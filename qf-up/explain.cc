@@ -236,6 +236,8 @@ int command_test(int argc, char** argv) {
     std::printf("%sok %zu - %s\n", result.fault.empty() ? "" : "not ", result.index + 1,
                 tap_description(name).c_str());
     if (!result.fault.empty()) std::printf("# %s\n", printable(result.text()).c_str());
+    if (result.fault.empty() && !result.before.empty())
+      std::printf("# the policies were not asked: %s\n", printable(result.before).c_str());
   }
   return good ? kExitOk : kExitNegative;
 }

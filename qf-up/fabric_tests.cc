@@ -25,13 +25,18 @@ std::string decision_fault(const TestEntry& test, const Decision& decision) {
          (decision.policy.empty() ? "none did: " + decision.detail : quoted(decision.policy) + " did");
 }
 
-std::string test_fault(const PolicyDb& db, const TestEntry& test) {
+TestResult run_test(const PolicyDb& db, const TestEntry& test, size_t index) {
+  TestResult result{&test, index, "", ""};
   auto login = make_login(db, test.question, ServerSide{});
-  if (!login) return login.error().text();
-  std::string fault = decision_fault(test, decide(db, *login));
-  if (fault.empty()) return "";
-  for (const auto& note : login->notes) fault += "; " + note;
-  return fault;
+  if (!login) {
+    result.fault = login.error().text();
+    return result;
+  }
+  result.fault = decision_fault(test, decide(db, *login));
+  if (login->refused) result.before = login->refused->detail;
+  if (result.fault.empty()) return result;
+  for (const auto& note : login->notes) result.fault += "; " + note;
+  return result;
 }
 
 }  // namespace
@@ -84,8 +89,7 @@ std::vector<TestResult> run_tests(const Document& document) {
   auto records = records_for(document, questions, false);
   auto db = PolicyDb::over(records);
   for (size_t i = 0; i < document.tests.size(); ++i) {
-    const TestEntry& test = document.tests[i];
-    results.push_back({&test, i, test_fault(db, test)});
+    results.push_back(run_test(db, document.tests[i], i));
   }
   return results;
 }

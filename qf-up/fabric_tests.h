@@ -13,7 +13,8 @@ namespace qf {
 struct TestResult {
   const TestEntry* test = nullptr;  // borrowed from the document
   size_t index = 0;
-  std::string fault;  // empty: it holds
+  std::string fault;   // empty: it holds
+  std::string before;  // why the policies were not asked; empty: they were
 
   // `$.tests[3] ("dba may")`
   [[nodiscard]] std::string place() const;

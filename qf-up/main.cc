@@ -117,8 +117,9 @@ void print_help() {
       "       qf-up audit verify [--last HASH] [FILE...]\n"
       "                                     say whether lines of the server's audit log were changed or "
       "removed\n"
-      "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME] [--since TIME]\n"
-      "                        [--until TIME] [--json] [FILE...]\n"
+      "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME]\n"
+      "                        [--connection ID] [--since TIME] [--until TIME]\n"
+      "                        [--json] [FILE...]\n"
       "                                     say who did what\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());

@@ -19,6 +19,8 @@ namespace {
 constexpr int64_t kTokenLife = 300;  // seconds, of the token that is made up
 
 Error no_peer(const PolicyDb& db, const std::string& name) {
+  if (db.names_peer_group(name))
+    return input_error(quoted(name) + " is a peer group of the fabric document: name one of its peers");
   std::string near;
   db.scan("peer:", [&](std::string_view other, std::string_view) {
     if (near.empty() && near_spelling(other, name)) near = other;
@@ -56,7 +58,7 @@ Result<Person> find_person(const PolicyDb& db, const LoginQuestion& question) {
   if (meta->issuers.size() == 1) return find_issuer(db, meta->issuers.front(), question.user);
   if (meta->issuers.empty()) return input_error("the fabric document has no issuer, so it knows no user");
   return input_error("which issuer does " + quoted(question.user) + " belong to? There are " +
-                     join(meta->issuers, ", "));
+                     join(meta->issuers, ", ") + "; write ISSUER:SUBJECT, or give --issuer");
 }
 
 void put(cJSON* object, const std::string& name, cJSON* value) {
@@ -127,14 +129,6 @@ std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, c
   if (!identity) return refused_decision(identity.error().text());
   login.request.identity = std::move(*identity);
   return std::nullopt;
-}
-
-std::string for_shell(const std::string& word) {
-  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+=";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string quote = "'";
-  for (char c : word) quote += c == '\'' ? "'\\''" : std::string(1, c);
-  return quote + "'";
 }
 
 }  // namespace

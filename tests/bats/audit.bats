@@ -151,6 +151,16 @@ tampered() {
   run -0 verify --last "$hash"
 }
 
+@test "a tail that is none is a fault: it may have been made to hide a cut" {
+  copy
+  sed -i '$d' "$LOG"
+  for tail in "" garbage; do
+    echo "$tail" >"$QF/copy/audit.tail"
+    run -1 verify "$LOG"
+    [[ $output == "$QF/copy/audit.tail: this is not what qf-sshd writes"* ]]
+  done
+}
+
 @test "lines that are gone from the log of a running server stay missing" {
   run -0 on_peer true
   until_true 60 sessions_over
@@ -195,12 +205,15 @@ tampered() {
   run -3 on_peer 'exit 3'
   until_true 60 sessions_over
   run -0 show
-  [[ ${lines[0]} =~ ^TIME\ +IDENTITY\ +OS\ USER\ +FROM\ +EVENT\ +WHAT$ ]]
+  [[ ${lines[0]} =~ ^TIME\ +CONN\ +IDENTITY\ +OS\ USER\ +FROM\ +EVENT\ +WHAT$ ]]
   [ "${#lines[@]}" = $(($(wc -l <"$AUDIT") + 1)) ]
   run -0 show --event session-end --login "$TARGET" --user "machine:$CLIENT" --from client --since 1h
-  [[ ${lines[-1]} == 2*Z\ machine:$CLIENT\ *$TARGET\ *"client (127.0.0.1)"*session-end*"exec status 3, "* ]]
+  [[ ${lines[-1]} == 2*Z\ *\ machine:$CLIENT\ *$TARGET\ *"client (127.0.0.1)"*session-end*"exec status 3, "* ]]
   run -0 show --event session-end --user nobody
-  [ "${#lines[@]}" = 1 ]
+  [[ ${#lines[@]} = 2 && ${lines[1]} == *": none of "*" lines is such" ]]
+  connection=$(audit 'select(.event == "session-end") | .connection' | tail -n 1 | tr -d '"')
+  run -0 show --connection "${connection:0:8}"
+  [[ $output == *session-start*session-end* && $(grep -c session-end <<<"$output") = 1 ]]
   time=$(tail -n 1 "$AUDIT" | jq -r .time)
   [ "$(show --json --since "$time" | tail -n 1)" = "$(tail -n 1 "$AUDIT")" ]
   [ -z "$(show --json --until "$(head -n 1 "$AUDIT" | jq -r .time)")" ]
@@ -213,7 +226,7 @@ tampered() {
 }
 
 @test "wrong usage, and a log that cannot be read, are said" {
-  for words in "" frob "verify --user x" "show --last $(printf %064d 0)" "verify --last 12" "verify --last " "verify --json" "show --since yesterday"; do
+  for words in "" frob "verify --user x" "show --last $(printf %064d 0)" "verify --last 12" "verify --last " "verify --json" "show --since yesterday" "show --event logins" "show --since 1h --until 2h"; do
     run -64 "$BIN/qf-up" audit $words
     [[ $output == *"hint: run qf-up audit --help"* ]] || { echo "$words: $output" && false; }
   done

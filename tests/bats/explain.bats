@@ -114,6 +114,9 @@ agree() {
 @test "who cannot be meant is said with the near spelling, and wrong usage" {
   run -78 "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from client --to Servr --login a
   [[ $output == *'no peer "Servr" (there is "server")'* ]]
+  fabric_apply '.peer_groups.servers = ["server"] | .policies[0].destinations = ["servers"]'
+  run -78 "$BIN/qf-up" explain $FOLDERS --user "machine:$CLIENT" --from client --to servers --login a
+  [[ $output == *'"servers" is a peer group'*"name one of its peers"* ]]
   run -78 "$BIN/qf-up" explain $FOLDERS --user a --issuer machin --from client --to server --login a
   [[ $output == *'no issuer "machin" (there is machine)'* ]]
   run -78 "$BIN/qf-up" explain --state-dir "$QF/none" --user a --from client --to server --login a
@@ -151,11 +154,18 @@ agree() {
   run -0 "$BIN/qf-up" apply $FOLDERS
   # the serial that the next document must pass
   jq .serial "$QF/config/fabric.json" >"$QF/serial"
-  jq '.tests = [.tests[0] + {name: "# SKIP this"}, (.tests[0] + {name: "one", login: "b", groups: ["x"], policy: "all", expect: "deny"})]' \
+  jq '.tests = [.tests[0] + {name: "# SKIP this"}, (.tests[0] + {name: "one", login: "b", claims: {sub: "x"}, policy: "all", expect: "deny"})]' \
     "$QF/good.json" >"$QF/odd.json"
   run -1 "$BIN/qf-up" test "$QF/odd.json"
   [ "${lines[1]}" = 'ok 1 - \# SKIP this' ]
-  [[ ${lines[3]} == *'; group "x" of the token counts for nothing'* ]]
+  [[ ${lines[3]} == *'; claim "sub" counts for nothing'* ]]
+  # a deny that holds whatever the policies say
+  jq '.issuers[0].required_claims = {mfa: true} | .tests = [.tests[0] + {expect: "deny"}]' "$QF/good.json" >"$QF/odd.json"
+  run -0 "$BIN/qf-up" test "$QF/odd.json"
+  [[ ${lines[2]} == '# the policies were not asked: '*'"mfa" is not as required'* ]]
+  jq '.tests[0].groups = ["people"]' "$QF/good.json" >"$QF/odd.json"
+  run -78 "$BIN/qf-up" test "$QF/odd.json"
+  [[ $output == *'$.tests[0].groups: "people" is not in the group_map of issuer "machine"'* ]]
   run -64 "$BIN/qf-up" test a b
   run -78 "$BIN/qf-up" test "$QF/none.json"
 }

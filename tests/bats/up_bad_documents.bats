@@ -20,9 +20,9 @@ in_force() {
   (cd "$QF/state" && sha256sum policy.mdb peers.mdb known_hosts choices.json 99-qufabric.conf && ls -i applied.* current -d)
 }
 
-# refused TEXT: what lies in $bad, by check and by apply, with TEXT in the message.
+# refused TEXT [STATUS]: what lies in $bad, by check and by apply, with TEXT in the message.
 refused() {
-  run -1 timeout 60 "$BIN/qf-up" check "$bad" $FOLDERS
+  run "-${2:-1}" timeout 60 "$BIN/qf-up" check "$bad" $FOLDERS
   [[ $output == *"$1"*"hint: "* ]] || { echo "check: $output" && false; }
   run -78 timeout 60 "$BIN/qf-up" apply "$bad" $FOLDERS
   [[ $output == *"$1"*"hint: "* ]] || { echo "apply: $output" && false; }
@@ -82,9 +82,9 @@ sys.stdout.buffer.write(text.replace(start, end, 1))' "$1" "$2" <"$good" >"$bad"
   truncate -s $((2 ** 30 + 1)) "$bad"
   refused "$bad is longer than 1073741824 bytes"
   rm "$bad"
-  refused "cannot open $bad: No such file or directory"
+  refused "cannot open $bad: No such file or directory" 78
   mkdir "$bad"
-  refused "cannot read $bad: Is a directory"
+  refused "cannot read $bad: Is a directory" 78
   rmdir "$bad"
 
   # good ones that may not come into force: check has nothing against them

@@ -62,7 +62,7 @@ setup() {
 
 @test "a missing document is said with what to do" {
   run "$bin/qf-up" --config-dir "$PWD/none" check
-  [ "$status" -eq 1 ]
+  [ "$status" -eq 78 ]
   [[ $output == *"cannot open $PWD/none/fabric.json"* ]]
   [[ $output == *"hint: "* ]]
 }

@@ -162,6 +162,21 @@ ended() {
   [ "$(jq -c '[.enable_ssh_root, .ssh_jwt_cache_ttl]' state/choices.json)" = '[false,3600]' ]
 }
 
+@test "an older document at the start, or another of the same serial: the one in force goes on, and that is said" {
+  jq '.serial = 2' config/fabric.json >newer.json
+  run -0 bin/qf-up apply newer.json --self db1 --allow-server-ssh
+  [[ $output == *"config/fabric.json is another document"*"hint: run: install -m 644 newer.json "* ]]
+  for change in . '.serial = 2 | .domain = "other.example"'; do
+    rm -f pid
+    jq "$change" config/fabric.json >next && mv next config/fabric.json
+    start
+    until_true test -e pid
+    grep -q "going on with serial 2, which is in force" log
+    grep -q "^hint: raise the serial in the document" log
+    bin/qf-up down
+  done
+}
+
 @test "a broken document at the start: the one in force goes on, and that is said" {
   bin/qf-up apply --self db1 --allow-server-ssh
   cp config/fabric.json good.json

@@ -279,7 +279,7 @@ TEST_F(AuditTest, ControlCharactersReachNoField) {
   log.session_refused(from, user, evil);
   log.session_end(from, {1, evil, user, 1, false, 0, evil, 0, 0, 0});
   log.forward(from, user, evil, evil, evil);
-  log.revoked(from, evil, evil, evil, evil, evil);
+  log.revoked(from, {evil, evil}, evil, evil, evil);
   log.violation(from, evil);
   log.policy({1, evil}, AuditPolicy{2, evil});
   auto all = lines();

@@ -17,9 +17,9 @@ std::string columns(const std::string& line) {
 
 TEST(AuditColumns, EachEvent) {
   const std::string who =
-      R"("time":"2024-05-01T12:34:56.789Z","peer":"laptop","source":"100.119.4.2","identity":"corp:alice","os_user":"deploy",)";
+      R"("time":"2024-05-01T12:34:56.789Z","connection":"0123456789abcdef","peer":"laptop","source":"100.119.4.2","identity":"corp:alice","os_user":"deploy",)";
   const std::string start =
-      "2024-05-01T12:34:56Z corp:alice               deploy       laptop (100.119.4.2)       ";
+      "2024-05-01T12:34:56Z 01234567 corp:alice               deploy       laptop (100.119.4.2)       ";
   const std::pair<const char*, const char*> cases[] = {
       {R"("event":"login","allowed":true,"method":"certificate","policy":"dba")",
        "login            allowed, certificate, policy dba"},
@@ -56,8 +56,9 @@ TEST(AuditColumns, EachEvent) {
 }
 
 TEST(AuditColumns, OfAForeignFile) {
-  EXPECT_EQ(columns("{}"),
-            "-                    -                        -            -                          -");
+  EXPECT_EQ(
+      columns("{}"),
+      "-                    -        -                        -            -                          -");
   // nothing reaches the terminal
   std::string shown =
       columns(R"({"event":"\u001b[2J\u009b\u202e\n","time":7,"identity":["x"],"os_user":null})");
@@ -68,7 +69,7 @@ TEST(AuditColumns, OfAForeignFile) {
 TEST(AuditFilterTest, EachWord) {
   auto json = parse_json(
       R"({"time":"2024-05-01T12:34:56.789Z","event":"login","peer":"laptop","source":"100.119.4.2",)"
-      R"("identity":"corp:auth0|61","os_user":"deploy"})");
+      R"("connection":"0123456789abcdef","identity":"corp:auth0|61","os_user":"deploy"})");
   ASSERT_TRUE(json);
   auto takes = [&](std::string AuditFilter::*member, const char* word) {
     AuditFilter filter;
@@ -87,6 +88,8 @@ TEST(AuditFilterTest, EachWord) {
   EXPECT_FALSE(takes(&AuditFilter::from, "lap"));
   EXPECT_TRUE(takes(&AuditFilter::event, "login"));
   EXPECT_FALSE(takes(&AuditFilter::event, "session-start"));
+  EXPECT_TRUE(takes(&AuditFilter::connection, "01234567"));
+  EXPECT_FALSE(takes(&AuditFilter::connection, "1234"));
   EXPECT_TRUE(takes(&AuditFilter::since, "2024-05-01T12:34:56.789Z"));
   EXPECT_FALSE(takes(&AuditFilter::since, "2024-05-01T12:34:56.790Z"));
   EXPECT_FALSE(takes(&AuditFilter::until, "2024-05-01T12:34:56.789Z"));

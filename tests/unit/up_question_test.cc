@@ -197,7 +197,9 @@ TEST(Question, WhoIsMeant) {
   };
   EXPECT_EQ(fault(), "");
   question.user = "urn:x";
-  EXPECT_EQ(fault(), "which issuer does \"urn:x\" belong to? There are corp, twin");
+  EXPECT_EQ(
+      fault(),
+      "which issuer does \"urn:x\" belong to? There are corp, twin; write ISSUER:SUBJECT, or give --issuer");
   question.issuer = "corp";
   EXPECT_EQ(fault(), "");
   question.issuer = "nobody";
