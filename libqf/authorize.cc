@@ -164,8 +164,8 @@ bool is_about(const PolicyRecord& policy, const Identity& identity) {
 
 bool lists(const std::vector<std::string>& os_users, const std::string& os_user, const Identity& identity) {
   return std::any_of(os_users.begin(), os_users.end(), [&](const std::string& listed) {
-    if (listed == "*") return true;
-    if (listed == "{email.local}") return !identity.email_local.empty() && identity.email_local == os_user;
+    if (listed == kAnyOsUser) return true;
+    if (listed == kEmailLocal) return !identity.email_local.empty() && identity.email_local == os_user;
     return listed == os_user;
   });
 }
@@ -185,7 +185,7 @@ bool maps(const PolicyRecord& policy, const std::string& os_user) {
   if (policy.protocol == PolicyProtocol::kTcp || policy.full_access) return true;
   for (const auto& [group, os_users] : policy.authorized_groups) {
     for (const auto& listed : os_users) {
-      if (listed == "*" || listed == "{email.local}" || listed == os_user) return true;
+      if (listed == kAnyOsUser || listed == kEmailLocal || listed == os_user) return true;
     }
   }
   return false;
@@ -210,7 +210,7 @@ bool denies(const PolicyRecord& policy, const std::optional<Identity>& identity,
 bool denies_every_os_user(const PolicyRecord& deny, const Identity& identity) {
   return std::any_of(deny.authorized_groups.begin(), deny.authorized_groups.end(), [&](const auto& entry) {
     bool every = deny.full_access || entry.second.empty() ||
-                 std::find(entry.second.begin(), entry.second.end(), "*") != entry.second.end();
+                 std::find(entry.second.begin(), entry.second.end(), kAnyOsUser) != entry.second.end();
     return every && may_be_in_group(identity, entry.first);
   });
 }

@@ -60,7 +60,7 @@ bool is_denied(const std::vector<JudgedPolicy>& pair) {
 
 bool lists_email(const PolicyRecord& policy) {
   return std::any_of(policy.authorized_groups.begin(), policy.authorized_groups.end(), [](const auto& entry) {
-    return std::find(entry.second.begin(), entry.second.end(), "{email.local}") != entry.second.end();
+    return std::find(entry.second.begin(), entry.second.end(), kEmailLocal) != entry.second.end();
   });
 }
 

@@ -28,6 +28,10 @@ namespace qf {
 
 inline constexpr uint32_t kPolicyFormat = 1;
 
+// What a policy may list in place of an OS user.
+inline constexpr const char* kAnyOsUser = "*";
+inline constexpr const char* kEmailLocal = "{email.local}";  // the local part of the verified email
+
 struct StringList {
   std::vector<std::string> items;
   static void fields(auto& self, auto& visit) { visit(self.items); }

@@ -59,7 +59,7 @@ void read_os_users(DocumentReader& reader, const cJSON* value, const Place& plac
     auto user = read_text(i, here, reader.faults);
     if (!user) continue;
     if (auto fault = os_user_fault(*user)) reader.faults.add(here, quoted(*user) + ": " + *fault);
-    if (*user == "{email.local}" && !reader.any_email_domains)
+    if (*user == kEmailLocal && !reader.any_email_domains)
       reader.faults.add(here, "\"{email.local}\" needs an issuer with \"email_domains\"");
     if (!seen.insert(*user).second) reader.faults.add(here, "duplicate " + quoted(*user));
     users.push_back(std::move(*user));

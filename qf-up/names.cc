@@ -11,6 +11,7 @@
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
 #include "libqf/log.h"
+#include "libqf/policy_db.h"
 #include "libqf/text.h"
 #include "libqf/tunnel.h"
 #include "libqf/wire.h"
@@ -143,7 +144,7 @@ NameFault group_name_fault(std::string_view name) {
 }
 
 NameFault os_user_fault(std::string_view name) {
-  if (name == "*" || name == "{email.local}") return std::nullopt;
+  if (name == kAnyOsUser || name == kEmailLocal) return std::nullopt;
   if (name == kTunnelUser) return "this name is reserved and cannot be reached";
   if (auto fault = text_fault(name, 255)) return fault;
   if (name.front() == '-' || has_space(name) ||

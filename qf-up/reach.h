@@ -13,9 +13,8 @@
 // People. Tokens have what their issuer requires, and
 //   (a) each identity of user_groups: its token says its groups, and none that counts; equal are those of one
 //       issuer with the same groups in both documents;
-//   (b) somebody who is in no list, whose token has one group that the issuer's group_map takes. For "*"
-//   these
-//       are the user groups of the documents;
+//   (b) somebody who is in no list, whose token has one group that the issuer's group_map takes (for "*":
+//       one of the user groups of the documents);
 //   (c) where the issuer's "members" are "all": somebody in no list, without groups.
 // Each of them also with a verified email whose local part is the OS user, where a policy between the peers
 // has {email.local} and the issuer email_domains. A policy says the same about everybody who is in the same

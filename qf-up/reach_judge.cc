@@ -13,8 +13,6 @@ namespace qf {
 namespace {
 
 constexpr const char* kRoot = "root";
-constexpr const char* kAnyOther = "*";
-constexpr const char* kEmailLocal = "{email.local}";
 constexpr Both<size_t> kBothSides = {kBefore, kAfter};
 
 // The policies between two peers in one document, and what they name.
@@ -190,7 +188,7 @@ std::vector<Cell> PairJudge::State::cells(Both<Bench>& benches, const Mentioned&
                                           const std::string& login) const {
   // a name that no policy has
   std::string os_user = login;
-  if (login == kAnyOther && !question.login) {
+  if (login == kAnyOsUser && !question.login) {
     os_user = "somebody";
     while (mentioned.logins.contains(os_user)) os_user += "-";
   }
@@ -233,7 +231,7 @@ std::vector<JudgedRow> PairJudge::State::rows(Both<Bench>& benches, const Mentio
     add_all(*question.login, cells(benches, mentioned, part, *question.login));
     return all;
   }
-  auto any_other = cells(benches, mentioned, part, kAnyOther);
+  auto any_other = cells(benches, mentioned, part, kAnyOsUser);
   std::vector<std::string> but;
   for (const auto& login : mentioned.logins) {
     auto own = cells(benches, mentioned, part, login);
@@ -241,7 +239,7 @@ std::vector<JudgedRow> PairJudge::State::rows(Both<Bench>& benches, const Mentio
     but.push_back(login);
     add_all(login, own);
   }
-  for (const auto& cell : any_other) add(kAnyOther, but, cell);
+  for (const auto& cell : any_other) add(kAnyOsUser, but, cell);
   add_all(kRoot, cells(benches, mentioned, part, kRoot));
   return all;
 }
@@ -292,7 +290,7 @@ std::vector<JudgedRow> PairJudge::rows(const PairQuestion& asked) const {
     }
   }
   mentioned.email = mentioned.logins.erase(kEmailLocal) != 0;
-  mentioned.logins.erase(kAnyOther);
+  mentioned.logins.erase(kAnyOsUser);
   mentioned.logins.erase(kRoot);
   auto parts = state_->parts(mentioned);
   std::vector<std::vector<JudgedRow>> rows(parts.size());

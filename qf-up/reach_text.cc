@@ -65,7 +65,7 @@ std::string peers_text(const ReachPeers& peers) {
 // What must be so besides.
 std::string conditions(const ReachRow& row, const Grant& grant) {
   std::vector<std::string> all;
-  std::string email = (row.login == "*" ? "OSUSER" : plain(row.login)) + "@...";
+  std::string email = (row.login == kAnyOsUser ? "OSUSER" : plain(row.login)) + "@...";
   if (!row.but_logins.empty()) all.push_back("but not as " + few_of(row.but_logins));
   if (row.mail == MailCondition::kTheirs) all.push_back("whose verified email is " + email);
   if (row.mail == MailCondition::kNotTheirs) all.push_back("unless their verified email is " + email);
