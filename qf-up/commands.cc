@@ -12,6 +12,7 @@
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
+#include "libqf/text.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
 #include "qf-up/fabric_tests.h"
