@@ -8,7 +8,7 @@ BUNDLES += $(1)
 endef
 
 # libqf is an archive with one member a bundle, split by the library that a program must then link as well.
-LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-login
+LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
     log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
@@ -17,6 +17,7 @@ $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
 $(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize explain identity)))
 $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
+$(eval $(call bundle,libqf-oauth,$(addprefix libqf/, device_flow discovery dpop oauth_client user_keys)))
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
 
 $(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match probe report resolve)))
@@ -38,9 +39,9 @@ $(eval $(call bundle,tokend-server,$(addprefix qf-tokend/, activation client_con
     wiped_memory)))
 $(eval $(call bundle,tokend-service,$(addprefix qf-tokend/, detection_cache logins refresh requests revocation token_cache \
     token_service)))
-$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, browser_flow command_flow connection_owner device_flow dpop machine_flow \
-    oauth_client provider_flow redirect_listener)))
-$(eval $(call bundle,tokend-tokens,$(addprefix qf-tokend/, credential discovery identity issue_rate keys machine_issuer \
+$(eval $(call bundle,tokend-flows,$(addprefix qf-tokend/, browser_flow command_flow connection_owner machine_flow provider_flow \
+    redirect_listener)))
+$(eval $(call bundle,tokend-tokens,$(addprefix qf-tokend/, credential identity issue_rate keys machine_issuer \
     machine_key)))
 $(eval $(call bundle,tokend-commands,qf-tokend/token_commands))
 qf-tokend_MAIN := qf-tokend/main

@@ -83,7 +83,7 @@ std::string BrowserFlow::authorization_url() const {
   if (record_.resource) fields.emplace_back("resource", *record_.resource);
   if (auto key = client_.proof_key()) {
     // the code is then of use to the holder of the key only (RFC 9449 section 10)
-    auto thumbprint = jwk_thumbprint(services_.user_keys().of(*key).key.public_jwk());
+    auto thumbprint = jwk_thumbprint(services_.user_keys()->of(*key).key.public_jwk());
     if (thumbprint) fields.emplace_back("dpop_jkt", *thumbprint);
   }
   const std::string& endpoint = client_.provider().authorization_endpoint;

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "qf-tokend/oauth_client.h"
+#include "libqf/oauth_client.h"
 #include "qf-tokend/redirect_listener.h"
 
 namespace qf {

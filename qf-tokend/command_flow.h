@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "libqf/child.h"
-#include "qf-tokend/token_flow.h"
+#include "libqf/token_flow.h"
 
 namespace qf {
 

@@ -6,10 +6,10 @@
 #include "libqf/base64.h"
 #include "libqf/binding.h"
 #include "libqf/crypto.h"
+#include "libqf/discovery.h"
 #include "libqf/jwt.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
-#include "qf-tokend/discovery.h"
 
 namespace qf {
 

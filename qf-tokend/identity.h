@@ -9,8 +9,8 @@
 #include "libqf/peers_db.h"
 #include "libqf/result.h"
 #include "libqf/secret.h"
+#include "libqf/token_flow.h"
 #include "qf-tokend/protocol.h"
-#include "qf-tokend/token_flow.h"
 
 namespace qf {
 

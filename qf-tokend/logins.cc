@@ -16,7 +16,7 @@ class Logins::Active final : public FlowListener {
   Active(Logins& logins, LoginRecord record)
       : logins_(logins),
         record_(std::move(record)),
-        binding_(make_binding(logins_.services_.user_keys().ed25519.blob)) {}
+        binding_(make_binding(logins_.services_.user_keys()->ed25519.blob)) {}
 
   void start(uint64_t client, Wish wish) {
     if (wish.browser) opener_ = client;
@@ -51,7 +51,8 @@ class Logins::Active final : public FlowListener {
       return std::nullopt;
     }
     FlowServices& services = logins_.services_;
-    result_ = accept_token(record_, std::move(*result), binding_, services.user_keys(), services.wall_time());
+    result_ =
+        accept_token(record_, std::move(*result), binding_, *services.user_keys(), services.wall_time());
     if (!*result_) return result_->error();
     if (prompt_)
       tell_all(JsonWriter()

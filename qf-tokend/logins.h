@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "libqf/token_flow.h"
 #include "qf-tokend/identity.h"
-#include "qf-tokend/token_flow.h"
 
 namespace qf {
 

@@ -7,10 +7,10 @@
 
 #include <algorithm>
 
+#include "libqf/discovery.h"
 #include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/tokend_client.h"
-#include "qf-tokend/discovery.h"
 
 namespace qf {
 

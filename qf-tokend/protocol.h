@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "libqf/refusal.h"
 #include "libqf/result.h"
 
 namespace qf {
@@ -43,13 +44,6 @@ struct Request {
   std::string nonce;     // machine issuer
 };
 
-// Why a request or a login has no result: "error", "message" and "hint" of the answer.
-struct Refusal {
-  std::string code;
-  std::string message;
-  std::string hint;
-};
-
 inline constexpr std::string_view kDetections[] = {"jwt", "no-jwt", "other", "closed", "none"};
 
 // `line` without its newline. Codes: "malformed" (no JSON object, or a member is missing or wrong) and
@@ -59,6 +53,7 @@ inline constexpr std::string_view kDetections[] = {"jwt", "no-jwt", "other", "cl
 // Refuses versions that we do not speak: the first line of a connection must have one, later lines may.
 [[nodiscard]] std::optional<Refusal> check_version(const Request& request, bool first);
 
+// "error", "message" and "hint" of the answer
 [[nodiscard]] std::string refusal_line(const Refusal& refusal);
 
 }  // namespace qf

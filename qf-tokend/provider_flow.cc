@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-tokend/provider_flow.h"
 
+#include "libqf/device_flow.h"
 #include "libqf/log.h"
 #include "qf-tokend/browser_flow.h"
-#include "qf-tokend/device_flow.h"
 
 namespace qf {
 
@@ -34,23 +34,6 @@ Result<PersonFlow, Refusal> choose_flow(const LoginRecord& record, const Discove
   if (device) return PersonFlow::kDevice;
   return not_offered(record, "\"device_authorization_endpoint\" of its discovery document is missing",
                      "device");
-}
-
-std::optional<Refusal> check_mix_up(const LoginRecord& record, const Discovery& provider,
-                                    const std::vector<std::string>& other_issuers) {
-  for (const std::string* endpoint :
-       {&provider.authorization_endpoint, &provider.device_authorization_endpoint}) {
-    std::string host = url_host(*endpoint);
-    if (endpoint->empty() || host == url_host(record.issuer)) continue;
-    for (const auto& other : other_issuers) {
-      if (host != url_host(other)) continue;
-      return Refusal{"provider",
-                     describe_issuer(record) + ": its discovery document sends people to " + host +
-                         ", which is issuer " + printable(other),
-                     "one of the two is not what it seems: tell the admin of the fabric"};
-    }
-  }
-  return std::nullopt;
 }
 
 void ProviderFlow::start() {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "qf-tokend/oauth_client.h"
+#include "libqf/oauth_client.h"
 
 namespace qf {
 
@@ -17,11 +17,6 @@ enum class PersonFlow { kBrowser, kDevice };
 // provider does not offer it, with the field of its discovery document that is missing.
 [[nodiscard]] Result<PersonFlow, Refusal> choose_flow(const LoginRecord& record, const Discovery& provider,
                                                       bool browser);
-
-// A provider that sends people to the login page of another issuer of the document would get that one's codes
-// (the mix-up attack, RFC 9700 section 4.4); iss of RFC 9207 is not everywhere.
-[[nodiscard]] std::optional<Refusal> check_mix_up(const LoginRecord& record, const Discovery& provider,
-                                                  const std::vector<std::string>& other_issuers);
 
 class ProviderFlow final : public TokenFlow {
  public:

@@ -36,7 +36,7 @@ class Refreshes::Active {
       result_ = RefreshFailure{true, grant.error().message};
       return;
     }
-    auto fresh = accept_refreshed(client_.record(), std::move(*grant), before_, services_.user_keys(),
+    auto fresh = accept_refreshed(client_.record(), std::move(*grant), before_, *services_.user_keys(),
                                   services_.wall_time());
     if (!fresh) {
       result_ = RefreshFailure{true, fresh.error().message};

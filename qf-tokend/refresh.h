@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
+#include "libqf/oauth_client.h"
 #include "qf-tokend/identity.h"
-#include "qf-tokend/oauth_client.h"
 
 namespace qf {
 

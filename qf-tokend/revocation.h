@@ -6,8 +6,8 @@
 #include <list>
 #include <memory>
 
+#include "libqf/oauth_client.h"
 #include "qf-tokend/identity.h"
-#include "qf-tokend/oauth_client.h"
 
 namespace qf {
 

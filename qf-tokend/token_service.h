@@ -122,7 +122,7 @@ class TokenService final : public LineService, private LoginObserver, private Fl
                     const std::vector<uint64_t>& clients) override;
   [[nodiscard]] Deadline now() override { return Clock::now(); }
   [[nodiscard]] int64_t wall_time() override { return time_now().wall; }
-  [[nodiscard]] const UserKeys& user_keys() override { return keys_.user; }
+  [[nodiscard]] const UserKeys* user_keys() override { return &keys_.user; }
   HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) override;
   void cancel_fetch(HttpClient::Id id) override { http_.cancel(id); }
   std::unique_ptr<TokenFlow> make_flow(const LoginRecord& record, FlowRequest request,

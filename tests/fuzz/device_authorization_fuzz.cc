@@ -6,8 +6,8 @@
 // holds control characters.
 #include <cstdint>
 
+#include "libqf/device_flow.h"
 #include "libqf/text.h"
-#include "qf-tokend/device_flow.h"
 #include "tests/fuzz/provider_answers.h"
 
 namespace {

@@ -5,8 +5,8 @@
 // could lead a person's browser to something that is no web page, or when a refusal does not name the issuer.
 #include <cstdint>
 
+#include "libqf/discovery.h"
 #include "libqf/text.h"
-#include "qf-tokend/discovery.h"
 #include "qf-tokend/provider_flow.h"
 #include "tests/fuzz/provider_answers.h"
 

@@ -12,8 +12,8 @@
 #include "libqf/binding.h"
 #include "libqf/json.h"
 #include "libqf/jwt.h"
+#include "libqf/oauth_client.h"
 #include "qf-tokend/identity.h"
-#include "qf-tokend/oauth_client.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/discovery.h"
+#include "libqf/discovery.h"
 
 #include "tests/unit/tokend_fakes.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/dpop.h"
+#include "libqf/dpop.h"
 
 #include "libqf/base64.h"
 #include "libqf/json.h"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "qf-tokend/token_flow.h"
+#include "libqf/token_flow.h"
 #include "tests/unit/tokend_time.h"
 
 namespace qf {
@@ -40,7 +40,7 @@ class FakeServices final : public FlowServices {
 
   Deadline now() override { return now_; }
   int64_t wall_time() override { return wall_; }
-  const UserKeys& user_keys() override { return test_user_keys(); }
+  const UserKeys* user_keys() override { return &test_user_keys(); }
   HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) override {
     sent.push_back({next_id_, std::move(request), std::move(callback)});
     return next_id_++;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/oauth_client.h"
+#include "libqf/oauth_client.h"
 
 #include "libqf/base64.h"
 #include "libqf/json.h"

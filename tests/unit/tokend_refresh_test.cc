@@ -74,7 +74,7 @@ class RefreshesTest : public ::testing::Test {
     TokenGrant grant{Secret(token(claims(bound)))};
     grant.refresh_token = Secret(refresh_token);
     grant.provider = corp_provider();
-    auto identity = accept_token(corp(), std::move(grant), binding_, services_.user_keys(), kNow);
+    auto identity = accept_token(corp(), std::move(grant), binding_, test_user_keys(), kNow);
     EXPECT_TRUE(identity);
     return std::move(*identity);
   }

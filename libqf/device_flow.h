@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "qf-tokend/oauth_client.h"
+#include "libqf/oauth_client.h"
 
 namespace qf {
 

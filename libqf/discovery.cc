@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/discovery.h"
+#include "libqf/discovery.h"
 
 #include <algorithm>
 
@@ -135,6 +135,23 @@ Result<Discovery, Refusal> read_discovery(const LoginRecord& record, const Resul
   if (auto bad = read_endpoints(record, document->get(), found)) return *bad;
   if (auto bad = read_abilities(record, document->get(), found)) return *bad;
   return found;
+}
+
+std::optional<Refusal> check_mix_up(const LoginRecord& record, const Discovery& provider,
+                                    const std::vector<std::string>& other_issuers) {
+  for (const std::string* endpoint :
+       {&provider.authorization_endpoint, &provider.device_authorization_endpoint}) {
+    std::string host = url_host(*endpoint);
+    if (endpoint->empty() || host == url_host(record.issuer)) continue;
+    for (const auto& other : other_issuers) {
+      if (host != url_host(other)) continue;
+      return Refusal{"provider",
+                     describe_issuer(record) + ": its discovery document sends people to " + host +
+                         ", which is issuer " + printable(other),
+                     "one of the two is not what it seems: tell the admin of the fabric"};
+    }
+  }
+  return std::nullopt;
 }
 
 std::string describe_issuer(const LoginRecord& record) {

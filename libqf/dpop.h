@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "qf-tokend/keys.h"
+#include "libqf/user_keys.h"
 
 namespace qf {
 

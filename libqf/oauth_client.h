@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "qf-tokend/token_flow.h"
+#include "libqf/token_flow.h"
 
 namespace qf {
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/oauth_client.h"
+#include "libqf/oauth_client.h"
 
 #include <algorithm>
 
 #include "libqf/base64.h"
+#include "libqf/dpop.h"
 #include "libqf/json.h"
 #include "libqf/jwt.h"
 #include "libqf/text.h"
-#include "qf-tokend/dpop.h"
 
 namespace qf {
 
@@ -35,7 +35,8 @@ bool usable_nonce(const std::string& nonce) {
 
 OAuthClient::OAuthClient(LoginRecord record, Discovery provider, FlowServices& services)
     : record_(std::move(record)), provider_(std::move(provider)), services_(services) {
-  if (record_.access_token) proof_key_ = dpop_key_type(provider_.dpop_algorithms);
+  if (record_.access_token && services_.user_keys() != nullptr)
+    proof_key_ = dpop_key_type(provider_.dpop_algorithms);
 }
 
 OAuthClient::~OAuthClient() {
@@ -98,7 +99,7 @@ void OAuthClient::ask_token_once(std::string form, std::vector<std::string> head
     request.form = std::move(form);
     return send(std::move(request), std::move(handler));
   }
-  const SigningKey& key = services_.user_keys().of(*proof_key_).key;
+  const SigningKey& key = services_.user_keys()->of(*proof_key_).key;
   request.headers.push_back("DPoP: " +
                             dpop_proof(key, provider_.token_endpoint, dpop_nonce_, services_.wall_time()));
   request.form = form;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/dpop.h"
+#include "libqf/dpop.h"
 
 #include <algorithm>
 #include <cstdlib>

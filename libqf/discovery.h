@@ -4,13 +4,14 @@
 // error names the issuer and the field.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "libqf/http.h"
 #include "libqf/peers_db.h"
-#include "qf-tokend/protocol.h"
+#include "libqf/refusal.h"
 
 namespace qf {
 
@@ -31,6 +32,11 @@ struct Discovery {
 // `record`: of the issuer asked
 [[nodiscard]] Result<Discovery, Refusal> read_discovery(const LoginRecord& record,
                                                         const Result<HttpAnswer>& answer);
+
+// A provider that sends people to the login page of another issuer of the document would get that one's codes
+// (the mix-up attack, RFC 9700 section 4.4); iss of RFC 9207 is not everywhere.
+[[nodiscard]] std::optional<Refusal> check_mix_up(const LoginRecord& record, const Discovery& provider,
+                                                  const std::vector<std::string>& other_issuers);
 
 // Something that the provider published or answered is of no use; the message names the issuer.
 [[nodiscard]] Refusal unusable_answer(const LoginRecord& record, const std::string& what);

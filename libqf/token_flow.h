@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "libqf/discovery.h"
 #include "libqf/http.h"
 #include "libqf/peers_db.h"
+#include "libqf/refusal.h"
 #include "libqf/secret.h"
-#include "qf-tokend/discovery.h"
-#include "qf-tokend/keys.h"
-#include "qf-tokend/protocol.h"
+#include "libqf/user_keys.h"
 
 namespace qf {
 
@@ -53,7 +53,8 @@ class FlowServices {
   virtual ~FlowServices() = default;
   [[nodiscard]] virtual Deadline now() = 0;
   [[nodiscard]] virtual int64_t wall_time() = 0;  // seconds since the epoch
-  [[nodiscard]] virtual const UserKeys& user_keys() = 0;
+  // null: tokens are bound to no key here
+  [[nodiscard]] virtual const UserKeys* user_keys() = 0;
   virtual HttpClient::Id fetch(HttpRequest request, HttpClient::Callback callback) = 0;
   virtual void cancel_fetch(HttpClient::Id id) = 0;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-tokend/device_flow.h"
+#include "libqf/device_flow.h"
 
 #include <algorithm>
 
