@@ -53,10 +53,10 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 
 $(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
-$(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
+$(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status device_logins host_key key_service listener \
     listener_link listening_sockets policy_watch status_server \
     verify_token warm_up)))
-$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_key_sets \
+$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate device_login keysets login monitor_key_sets \
     refusals standing syslog_copy)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions roster \
     signal_sender)))
@@ -64,7 +64,7 @@ $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting mo
     net_pump net_read_ahead net_session net_stream x11_cookie)))
 $(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file login_records pam process_limits process_title \
     session user_context user_process)))
-$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_jail)))
+$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_jail keyfetch_logins)))
 $(eval $(call bundle,sshd-helper,qf-sshd/helper))
 qf-sshd_MAIN := qf-sshd/main
 qf-sshd_BUNDLES := sshd-messages sshd-roles sshd-listener sshd-login sshd-monitor sshd-net sshd-session

@@ -88,7 +88,7 @@ DeviceFlow::~DeviceFlow() {
 
 void DeviceFlow::start() {
   OAuthClient::Fields fields = {{"scope", scopes_for(record_, request_.refresh)}};
-  if (client_.takes_nonce()) fields.emplace_back("nonce", request_.nonce);
+  if (client_.takes_nonce() && !request_.nonce.empty()) fields.emplace_back("nonce", request_.nonce);
   if (record_.resource) fields.emplace_back("resource", *record_.resource);
   client_.post(client_.provider().device_authorization_endpoint, std::move(fields),
                [this](Result<HttpAnswer>& answer) { authorized(answer); });

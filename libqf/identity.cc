@@ -137,6 +137,13 @@ TokenRules token_rules(const IssuerRecord& issuer, bool check_expiry) {
   return rules;
 }
 
+TokenRules server_login_rules(const IssuerRecord& issuer, bool check_expiry) {
+  TokenRules rules = token_rules(issuer, check_expiry);
+  rules.audiences = {issuer.server_login->client_id};
+  rules.access_token = false;  // it is the id_token
+  return rules;
+}
+
 Result<Identity, TokenRefusal> identify(const PolicyDb& policy, const IssuerRecord& issuer,
                                         const Claims& claims) {
   if (auto bad = check_required_claims(issuer, claims)) return *bad;

@@ -33,6 +33,7 @@ struct Identity {
   std::string email_local;   // local part of a verified email in the issuer's email_domains, else empty
   std::string no_email;      // why email_local is empty
   bool key_bound = false;
+  bool server_login = false;        // by this peer itself, as the client of the issuer's "server_login"
   std::string token_id;             // jti, empty: none
   uint64_t certificate_serial = 0;  // 0: no certificate
   int64_t token_expires = 0;        // seconds since the epoch
@@ -51,6 +52,8 @@ struct Identity {
 
 // The issuer's demands on a token; `check_expiry` as in TokenRules.
 [[nodiscard]] TokenRules token_rules(const IssuerRecord& issuer, bool check_expiry);
+// The same for a token that this peer got as the client of "server_login", which the issuer must have.
+[[nodiscard]] TokenRules server_login_rules(const IssuerRecord& issuer, bool check_expiry);
 
 // The identity that these claims of the issuer's stand for under this document. Refused: required claims that
 // are missing, groups that cannot be read (they might be denied).

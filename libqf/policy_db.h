@@ -26,7 +26,7 @@
 
 namespace qf {
 
-inline constexpr uint32_t kPolicyFormat = 1;
+inline constexpr uint32_t kPolicyFormat = 2;
 
 // What a policy may list in place of an OS user.
 inline constexpr const char* kAnyOsUser = "*";
@@ -53,6 +53,15 @@ struct PolicyMeta {
   }
 };
 
+// The client as which this fabric's servers log in people who have none of our programs. Its tokens are bound
+// to no key, so they are taken from the server itself alone.
+struct ServerLogin {
+  std::string client_id;
+  std::optional<std::string> client_secret;
+  std::vector<std::string> scopes;
+  static void fields(auto& self, auto& visit) { visit(self.client_id, self.client_secret, self.scopes); }
+};
+
 struct IssuerRecord {
   std::string name;
   std::string issuer;
@@ -70,11 +79,12 @@ struct IssuerRecord {
   std::vector<std::string> email_domains;
   bool accept_bearer = false;
   bool access_token = false;  // tokens are RFC 9068 access tokens, not id_tokens
+  std::optional<ServerLogin> server_login;
 
   static void fields(auto& self, auto& visit) {
     visit(self.name, self.issuer, self.audiences, self.jwks_uri, self.jwks, self.ca_file, self.max_token_age,
           self.clock_skew, self.user_id_claim, self.groups_claim, self.group_map, self.members_all,
-          self.required_claims, self.email_domains, self.accept_bearer, self.access_token);
+          self.required_claims, self.email_domains, self.accept_bearer, self.access_token, self.server_login);
   }
 };
 

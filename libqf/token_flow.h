@@ -61,7 +61,7 @@ class FlowServices {
 
 // What a login asks for.
 struct FlowRequest {
-  std::string nonce;                         // binds the token to the user key
+  std::string nonce;                         // binds the token to the user key; empty: none
   bool browser = false;                      // whoever asks can open a browser for the person
   bool refresh = false;                      // the login is kept, so a refresh token is of use
   std::vector<std::string> other_issuers{};  // of the document, by their iss

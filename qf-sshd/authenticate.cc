@@ -9,6 +9,7 @@
 
 #include "libqf/binding.h"
 #include "libqf/certificate.h"
+#include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
 
@@ -70,16 +71,17 @@ struct Verified {
 };
 
 // The issuers whose tokens this peer takes, in the document's order.
-Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const AuthenticationContext& context) {
-  auto names = context.self.issuers;
+Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const PolicyDb& policy,
+                                                                 const PeerPolicyRecord& self) {
+  auto names = self.issuers;
   if (names.empty()) {
-    auto meta = context.policy.meta();
+    auto meta = policy.meta();
     if (!meta) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + meta.error().text());
     names = meta->issuers;
   }
   std::vector<IssuerRecord> issuers;
   for (const auto& name : names) {
-    auto issuer = context.policy.issuer(name);
+    auto issuer = policy.issuer(name);
     if (!issuer) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + issuer.error().text());
     issuers.push_back(std::move(*issuer));
   }
@@ -174,10 +176,33 @@ Result<Signed, TokenRefusal> find_signers(const AuthenticationContext& context,
   return worst_of(issuers, refusals);
 }
 
+// How a token has come.
+enum class Way {
+  kClient,       // a peer has sent it
+  kOriginal,     // the same, to prove the binding of a refreshed one: its expiry and age do not count
+  kServerLogin,  // keyfetch got it for us
+};
+
+// A token of the servers' own client, in the hands of somebody else (azp: OpenID Connect Core section 2).
+bool is_server_logins(const Claims& claims, const IssuerRecord& issuer) {
+  if (!issuer.server_login) return false;
+  const std::string& client = issuer.server_login->client_id;
+  return std::find(claims.audience.begin(), claims.audience.end(), client) != claims.audience.end() ||
+         json_string(claims.all.get(), "azp") == client;
+}
+
+std::optional<TokenRefusal> check_way(const Claims& claims, const JwsHeader& header,
+                                      const IssuerRecord& issuer, Way way, int64_t now) {
+  if (way == Way::kServerLogin) return check_claims(claims, header, server_login_rules(issuer, true), now);
+  if (auto bad = check_claims(claims, header, token_rules(issuer, way == Way::kClient), now)) return bad;
+  if (!is_server_logins(claims, issuer)) return std::nullopt;
+  return refusal(TokenFault::kAudience, "it is of the client with which peers log people in themselves");
+}
+
 // Verifies a token against these issuers; the first, in their order, whose rules it meets is its issuer.
 Result<Verified, TokenRefusal> verify_token(const AuthenticationContext& context,
                                             const std::vector<IssuerRecord>& issuers, std::string_view token,
-                                            bool check_expiry) {
+                                            Way way) {
   auto header = parse_jws_header(token);
   if (!header) return header.error();
   auto verified = find_signers(context, issuers, *header, token);
@@ -186,7 +211,7 @@ Result<Verified, TokenRefusal> verify_token(const AuthenticationContext& context
   if (!claims) return claims.error();
   std::optional<TokenRefusal> first;
   for (const auto& [issuer, key] : verified->signers) {
-    auto bad = check_claims(*claims, *header, token_rules(*issuer, check_expiry), context.now);
+    auto bad = check_way(*claims, *header, *issuer, way, context.now);
     if (!bad) {
       TokenEvidence evidence{std::move(*header), std::move(*claims), {key}, issuer->jwks.has_value()};
       return Verified{*issuer, std::make_shared<TokenEvidence>(std::move(evidence))};
@@ -210,7 +235,7 @@ std::optional<TokenRefusal> check_bearer(const IssuerRecord& issuer) {
 // all else does.
 std::optional<TokenRefusal> check_original(const AuthenticationContext& context, const Verified& fresh,
                                            const Credential& credential) {
-  auto original = verify_token(context, {fresh.issuer}, credential.original_token, false);
+  auto original = verify_token(context, {fresh.issuer}, credential.original_token, Way::kOriginal);
   if (!original) {
     return refusal(original.error().fault,
                    "the original token: " + original.error().text() + "; log in again");
@@ -256,9 +281,9 @@ Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationCont
   auto credential = parse_credential(blob);
   if (!credential) return refusal(TokenFault::kCertificate, credential.error().text());
   if (auto bad = check_certificate(context, *credential)) return *bad;
-  auto issuers = accepted_issuers(context);
+  auto issuers = accepted_issuers(context.policy, context.self);
   if (!issuers) return issuers.error();
-  auto verified = verify_token(context, *issuers, credential->token, true);
+  auto verified = verify_token(context, *issuers, credential->token, Way::kClient);
   if (!verified) return verified.error();
   bool key_bound = false;
   if (auto bad = check_holder(context, *verified, *credential, key_bound)) return *bad;
@@ -273,9 +298,9 @@ Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationCont
 
 Result<Identity, TokenRefusal> authenticate_token(const AuthenticationContext& context,
                                                   std::string_view token) {
-  auto issuers = accepted_issuers(context);
+  auto issuers = accepted_issuers(context.policy, context.self);
   if (!issuers) return issuers.error();
-  auto verified = verify_token(context, *issuers, token, true);
+  auto verified = verify_token(context, *issuers, token, Way::kClient);
   if (!verified) return verified.error();
   // whoever sees a key-bound token must not be able to use it, whatever the issuer entry says
   if (is_key_bound(verified->claims())) {
@@ -283,6 +308,28 @@ Result<Identity, TokenRefusal> authenticate_token(const AuthenticationContext& c
   }
   if (auto bad = check_bearer(verified->issuer)) return *bad;
   return identity_of(context, *verified);
+}
+
+Result<Identity, TokenRefusal> authenticate_server_login(const AuthenticationContext& context,
+                                                         const std::string& issuer, std::string_view token) {
+  auto issuers = server_login_issuers(context.policy, context.self);
+  std::erase_if(issuers, [&](const IssuerRecord& each) { return each.name != issuer; });
+  if (issuers.empty())
+    return refusal(TokenFault::kIssuer, "peers no longer log people in at issuer " + shown(issuer));
+  auto verified = verify_token(context, issuers, token, Way::kServerLogin);
+  if (!verified) return verified.error();
+  // we ask for no binding: it would be to somebody's else key
+  if (is_key_bound(verified->claims())) return refusal(TokenFault::kBinding, "to a key that is not ours");
+  auto identity = identity_of(context, *verified);
+  if (identity) identity->server_login = true;
+  return identity;
+}
+
+std::vector<IssuerRecord> server_login_issuers(const PolicyDb& policy, const PeerPolicyRecord& self) {
+  auto issuers = accepted_issuers(policy, self);
+  if (!issuers) return {};
+  std::erase_if(*issuers, [](const IssuerRecord& issuer) { return !issuer.server_login; });
+  return std::move(*issuers);
 }
 
 }  // namespace qf

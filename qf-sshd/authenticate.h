@@ -45,4 +45,13 @@ struct AuthenticationContext {
 [[nodiscard]] Result<Identity, TokenRefusal> authenticate_token(const AuthenticationContext& context,
                                                                 std::string_view token);
 
+// A token that keyfetch got as the client of the issuer's "server_login". Such a token is worth nothing
+// anywhere else: the two above refuse it.
+[[nodiscard]] Result<Identity, TokenRefusal> authenticate_server_login(const AuthenticationContext& context,
+                                                                       const std::string& issuer,
+                                                                       std::string_view token);
+// The issuers that this peer takes and logs people in at, in the document's order.
+[[nodiscard]] std::vector<IssuerRecord> server_login_issuers(const PolicyDb& policy,
+                                                             const PeerPolicyRecord& self);
+
 }  // namespace qf

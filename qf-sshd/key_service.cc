@@ -94,8 +94,9 @@ void KeyService::read() {
     start_after_ = Clock::now() + kPause;
     auto waiting = waiting_;
     for (const auto& login : waiting) answer(login.issuer.name, false);
-    return;
+    return tell_.ended();
   }
+  if (message->type != static_cast<uint32_t>(MessageType::kFetchReply)) return tell_.other(*message);
   auto reply = open_message<FetchReply>(*message);
   if (!reply) return log_error("keyfetch sent a malformed message");
   std::time_t now = std::time(nullptr);
@@ -123,8 +124,8 @@ void KeyService::answer(const std::string& issuer, bool changed) {
     }
     bool ours = changed && store_.find(login->issuer, std::time(nullptr)) != nullptr;
     auto none = ours ? Result<Fd>(not_found("keys")) : make_memory_file("");
-    if (ours && file) tell_(login->connection, KeysReply{issuer, true}, file->get());
-    if (!ours && none) tell_(login->connection, KeysReply{issuer, false}, none->get());
+    if (ours && file) tell_.keys(login->connection, KeysReply{issuer, true}, file->get());
+    if (!ours && none) tell_.keys(login->connection, KeysReply{issuer, false}, none->get());
     login = waiting_.erase(login);
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listener's key sets: has keyfetch fetch what is due or what a login waits for, and tells the monitors.
+// And keyfetch itself: it runs device logins too (device_logins.h).
 #pragma once
 
 #include <signal.h>
@@ -22,9 +23,14 @@ namespace qf {
 
 class KeyService {
  public:
-  // `tell`: sends an answer with its descriptor to the connection of that number. `child_mask`: the signal
-  // mask that keyfetch starts with.
-  using Tell = std::function<void(uint64_t connection, const KeysReply& reply, int fd)>;
+  struct Tell {
+    // sends an answer with its descriptor to the connection of that number
+    std::function<void(uint64_t connection, const KeysReply& reply, int fd)> keys;
+    // what keyfetch says that is about no key set
+    std::function<void(const Message&)> other;
+    std::function<void()> ended;  // keyfetch
+  };
+  // `child_mask`: the signal mask that keyfetch starts with.
   KeyService(const Settings& settings, Tell tell)
       : settings_(settings), tell_(std::move(tell)), store_(settings.folders.state + "/keysets") {}
   void set_child_mask(const sigset_t& mask) { child_mask_ = mask; }
@@ -37,6 +43,12 @@ class KeyService {
   [[nodiscard]] int fd() const { return keyfetch_ ? keyfetch_.fd() : -1; }  // for poll(2)
   void read();
   [[nodiscard]] bool reaped(pid_t pid);  // true: it was keyfetch
+  // Says something else to keyfetch, which is started when it does not run. False: it cannot be had.
+  template <class T>
+  [[nodiscard]] bool say(const T& message) {
+    if (!keyfetch_ && Clock::now() >= start_after_) start();
+    return keyfetch_ && keyfetch_.send(message);
+  }
 
  private:
   // A login that waits for a key set.

@@ -10,10 +10,12 @@
 #include <limits>
 #include <memory>
 
+#include "libqf/discovery.h"
 #include "libqf/http.h"
 #include "libqf/json.h"
 #include "libqf/log.h"
 #include "qf-sshd/jail.h"
+#include "qf-sshd/keyfetch_logins.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/messages.h"
 
@@ -24,12 +26,6 @@ namespace {
 constexpr size_t kMostDiscoveryBytes = 256 * 1024;
 constexpr size_t kMostErrorBytes = 1000;  // FetchReply has room for more
 constexpr std::chrono::milliseconds kConnectTime{5'000};
-
-// OpenID Connect Discovery 1.0 section 4.1: a slash at the issuer's end goes before the path is added.
-std::string discovery_url(std::string issuer) {
-  if (issuer.ends_with('/')) issuer.pop_back();
-  return issuer + "/.well-known/openid-configuration";
-}
 
 // Seconds for FetchReply, where 0 means that the answer said nothing.
 uint32_t reply_lifetime(const std::optional<int64_t>& lifetime) {
@@ -46,7 +42,10 @@ using FetchPtr = std::shared_ptr<Fetch>;
 class Fetcher {
  public:
   Fetcher(MessageSocket listener, std::chrono::milliseconds fetch_time)
-      : listener_(std::move(listener)), fetch_time_(fetch_time) {}
+      : listener_(std::move(listener)),
+        fetch_time_(fetch_time),
+        logins_(http_, {[this](const DeviceLoginPrompt& prompt) { sent(listener_.send(prompt)); },
+                        [this](const DeviceLoginEnd& end) { sent(listener_.send(end)); }}) {}
 
   int run();
 
@@ -59,10 +58,12 @@ class Fetcher {
            std::function<void(const HttpAnswer&)> next);
   void finish(const FetchPtr& fetch, const FetchReply& reply, const std::string& body);
   void fail(const FetchPtr& fetch, const std::string& error);
+  void sent(const Status& status);
 
   MessageSocket listener_;
   std::chrono::milliseconds fetch_time_;
   HttpClient http_;
+  KeyfetchLogins logins_;
   bool done_ = false;
   int exit_code_ = kExitOk;
 };
@@ -71,13 +72,15 @@ int Fetcher::run() {
   while (!done_) {
     std::vector<pollfd> polled = {{listener_.fd(), POLLIN, 0}};
     http_.add(polled);
-    if (::poll(polled.data(), polled.size(), poll_timeout(http_.deadline())) < 0) {
+    Deadline wake = std::min(http_.deadline(), logins_.deadline());
+    if (::poll(polled.data(), polled.size(), poll_timeout(wake)) < 0) {
       if (errno == EINTR) continue;
       log_error(system_error("keyfetch: poll").text());
       return kExitSystem;
     }
     bool asked = polled[0].revents != 0;
     http_.handle(polled);
+    logins_.turn();
     if (asked && !done_) take_request();
   }
   return exit_code_;
@@ -85,6 +88,7 @@ int Fetcher::run() {
 
 void Fetcher::take_request() {
   auto message = listener_.receive();
+  if (message && logins_.take(*message)) return;
   auto request = message ? open_message<FetchRequest>(*message) : Result<FetchRequest>(message.error());
   if (!request) {
     done_ = true;
@@ -104,7 +108,7 @@ void Fetcher::take_request() {
 void Fetcher::discover(const FetchPtr& fetch) {
   get(fetch, discovery_url(fetch->request.issuer), kMostDiscoveryBytes,
       [this, fetch](const HttpAnswer& answer) {
-        auto url = read_discovery(fetch->request.issuer, answer.body);
+        auto url = read_jwks_uri(fetch->request.issuer, answer.body);
         if (url) {
           get_keys(fetch, *url);
         } else {
@@ -142,10 +146,13 @@ void Fetcher::get(const FetchPtr& fetch, const std::string& url, size_t most_byt
 void Fetcher::finish(const FetchPtr& fetch, const FetchReply& reply, const std::string& body) {
   auto file = make_memory_file(body);
   if (!file && reply.error.empty()) return fail(fetch, file.error().text());
-  auto sent = file ? listener_.send(reply, {file->get()}) : Status(file.error());
-  if (sent) return;
+  sent(file ? listener_.send(reply, {file->get()}) : Status(file.error()));
+}
+
+void Fetcher::sent(const Status& status) {
+  if (status) return;
   // the listener is gone, or this process has no memory or descriptors left: a new one will do better
-  log_error("keyfetch: cannot answer: " + sent.error().text());
+  log_error("keyfetch: cannot answer: " + status.error().text());
   done_ = true;
   exit_code_ = kExitSystem;
 }
@@ -177,7 +184,7 @@ Status give_up_rights(const Settings& settings, const MessageSocket& listener) {
 
 }  // namespace
 
-Result<std::string> read_discovery(const std::string& issuer, const std::string& body) {
+Result<std::string> read_jwks_uri(const std::string& issuer, const std::string& body) {
   auto json = parse_json(body);
   if (!json) return peer_error("its configuration is not JSON: " + json.error().what);
   auto named = json_string(json->get(), "issuer");

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Role: keyfetch. Fetches key sets over HTTPS for the listener, so that neither a provider's bytes nor its
-// silence ever reach a process that decides.
+// Role: keyfetch. Fetches key sets and runs device logins over HTTPS for the listener, so that neither a
+// provider's bytes nor its silence ever reach a process that decides.
 //   uid: qufabric-fetch (our own when not root); no_new_privs, seccomp (no exec, no new process, no signals
 //        to others, no writing of files), Landlock against writing and executing where the kernel has it
 //   fds: the socket to the listener, stderr, and its connections
 // Answers are checked by the listener; here they are only carried. Many fetches run at once, each with
 // kFetchTime in all, so that a hanging provider delays nobody else.
-// Must never: see tokens, users or requests of peers; start a program.
+// Must never: see what peers send, or their users, but for the tokens that it gets itself; start a program.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,8 @@ namespace qf {
 
 inline constexpr std::chrono::milliseconds kFetchTime{10'000};  // discovery and key set together
 
-// Runs in a process of its own, forked while there was one thread; takes FetchRequest, gives FetchReply.
+// Runs in a process of its own, forked while there was one thread; takes FetchRequest and
+// DeviceLoginStart, gives FetchReply, DeviceLoginPrompt and DeviceLoginEnd.
 // Returns the exit code when the listener has closed its end.
 int keyfetch_role(const Settings& settings, MessageSocket listener);
 
@@ -29,7 +30,7 @@ int serve_fetches(MessageSocket listener, std::chrono::milliseconds fetch_time =
 
 // The jwks_uri in a provider's configuration, which must be about this very issuer (OpenID Connect
 // Discovery 1.0 section 4.3).
-[[nodiscard]] Result<std::string> read_discovery(const std::string& issuer, const std::string& body);
+[[nodiscard]] Result<std::string> read_jwks_uri(const std::string& issuer, const std::string& body);
 
 // What only takes away, before the first byte from outside: files, programs and system calls.
 [[nodiscard]] Status lock_in_keyfetch();

@@ -18,6 +18,8 @@
 #include "libqf/authorize.h"
 #include "libqf/crypto.h"
 #include "libqf/log.h"
+#include "libqf/secret.h"
+#include "qf-sshd/device_logins.h"
 #include "qf-sshd/host_key.h"
 #include "qf-sshd/key_service.h"
 #include "qf-sshd/listener_link.h"
@@ -51,7 +53,13 @@ class Listener {
         audit_(std::move(audit)),
         notifier_(std::move(handed.notifier)),
         handed_(std::move(handed.sockets)),
-        keys_(settings_, [this](uint64_t to, const KeysReply& reply, int fd) { tell_keys(to, reply, fd); }),
+        keys_(settings_, {[this](uint64_t to, const KeysReply& reply, int fd) { tell_keys(to, reply, fd); },
+                          [this](const Message& message) { hear_keyfetch(message); },
+                          [this] { device_logins_.keyfetch_ended(); }}),
+        device_logins_(settings_, {[this](const DeviceLoginStart& start) { return keys_.say(start); },
+                                   [this](const DeviceLoginCancel& cancel) { give_up_login(cancel); },
+                                   [this](const DeviceLoginPrompt& prompt) { tell_login(prompt); },
+                                   [this](const DeviceLoginEnd& end) { tell_login(end); }}),
         // monitors of an earlier listener come on top of those that this one accepts
         roster_(settings_.net_blocks, size_t{2} * settings_.most_connections),
         refusals_(settings_.most_refusals_logged),
@@ -73,6 +81,10 @@ class Listener {
   void reload();
   void reload_host_key();
   void tell_keys(uint64_t connection, const KeysReply& reply, int fd);
+  void hear_keyfetch(const Message& message);
+  void give_up_login(const DeviceLoginCancel& cancel);
+  void tell_login(const auto& message);
+  [[nodiscard]] bool read_device_login(Connection& connection, Message& message);
   void accept_from(int listening);
   [[nodiscard]] Decision judge(const SocketAddress& client, AuditConnection& connection);
   void start_monitor(Fd connection, const SocketAddress& client, AuditConnection audit);
@@ -89,6 +101,7 @@ class Listener {
   Notifier notifier_;
   std::vector<HandedSocket> handed_;
   KeyService keys_;
+  DeviceLogins device_logins_;
   ListeningSockets listening_;
   Roster roster_;
   StatusServer status_;
@@ -350,6 +363,35 @@ void Listener::tell_keys(uint64_t to, const KeysReply& reply, int fd) {
   if (connection != nullptr && !connection->monitor.send(reply, {fd})) log_debug("a monitor takes no keys");
 }
 
+void Listener::hear_keyfetch(const Message& message) {
+  if (!device_logins_.hear_keyfetch(message)) log_error("keyfetch sent a malformed message");
+}
+
+void Listener::give_up_login(const DeviceLoginCancel& cancel) {
+  if (Connection* connection = roster_.find(cancel.number)) connection->person_logs_in = false;
+  if (!keys_.say(cancel)) log_debug("keyfetch is not told of a login that nobody waits for");
+}
+
+void Listener::tell_login(const auto& message) {
+  Connection* connection = roster_.find(message.number);
+  if (connection == nullptr) return;
+  connection->person_logs_in = device_logins_.waits(message.number);
+  if (!connection->monitor.send(message)) log_debug("a monitor takes no news of a device login");
+}
+
+// False: the message is about no device login.
+bool Listener::read_device_login(Connection& connection, Message& message) {
+  if (auto start = open_message<DeviceLoginStart>(message)) {
+    wipe(message.body);
+    device_logins_.start(connection.number, connection.network, std::move(*start), Clock::now());
+    connection.person_logs_in = device_logins_.waits(connection.number);
+    return true;
+  }
+  if (!open_message<DeviceLoginCancel>(message)) return false;
+  device_logins_.give_up(connection.number);
+  return true;
+}
+
 // False when the monitor is gone.
 bool Listener::read_monitor(Connection& connection) {
   auto message = connection.monitor.receive();
@@ -362,6 +404,7 @@ bool Listener::read_monitor(Connection& connection) {
     status_.report(connection, *report);
     return true;
   }
+  if (read_device_login(connection, *message)) return true;
   auto wanted = open_message<KeysWanted>(*message);
   if (!wanted) {
     log_error("a monitor sent a malformed message");
@@ -440,6 +483,7 @@ void Listener::turn() {
   auto connection = roster_.connections().begin();
   for (size_t i = 0; i < monitors; ++i) {
     bool gone = polled[first_monitor + i].revents != 0 && !read_monitor(*connection);
+    if (gone) device_logins_.give_up(connection->number);
     connection = gone ? roster_.remove(connection) : std::next(connection);
   }
   roster_.settle(polled, first_newcomer);

@@ -28,6 +28,10 @@ constexpr const char* kWantedOrPassword =
     "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...; "
     "or give a token as the password";
 
+constexpr const char* kWantedOrDevice =
+    "Your ssh offered no sign-in token of this fabric\n"
+    "hint: run qf-token login; or log in with a browser, as you are asked to next";
+
 constexpr size_t kMostCertificates = 8;  // remembered a connection
 // Everything that a client asks for before its login, probes of its keys as well: an agent full of them is
 // no attack.
@@ -82,20 +86,23 @@ bool is_credential(const std::string& blob) {
 
 }  // namespace
 
-bool password_offered(const Settings& settings) {
+Offers offers(const Settings& settings) {
   auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  if (!policy || !settings.auth) return false;
-  auto meta = policy->meta();
-  if (!meta) return false;
-  return std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
+  auto self = policy ? policy->peer(settings.self) : Result<PeerPolicyRecord>(policy.error());
+  auto meta = policy ? policy->meta() : Result<PolicyMeta>(policy.error());
+  if (!self || !meta || !settings.auth) return {};
+  Offers found;
+  found.device = !server_login_issuers(*policy, *self).empty();
+  found.password = std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
     auto issuer = policy->issuer(name);
     return issuer && issuer->accept_bearer;
   });
+  return found;
 }
 
 LoginResult Login::end(const std::string& banner) {
   LoginResult result;
-  result.reply = {AuthVerdict::kEnd, banner, false};
+  result.reply = {AuthVerdict::kEnd, banner, false, "", ""};
   return result;
 }
 
@@ -155,6 +162,10 @@ LoginResult Login::judge(const AuthRequest& request) {
       return judge_certificate(request);
     case AuthMethod::kPassword:
       return judge_password(request);
+    case AuthMethod::kInteractive:
+      return begin_device(request);
+    case AuthMethod::kInteractiveAnswer:
+      return carry_out(device_.answer(request.credential));
     case AuthMethod::kOther:
       return judge_nothing(request);
   }
@@ -187,13 +198,14 @@ LoginResult Login::give_up(const AuthRequest& request, const char* why) {
 }
 
 const char* Login::wanted() const {
-  return password_offered(plan_.settings) ? kWantedOrPassword : kWanted;
+  Offers offered = offers(plan_.settings);
+  return offered.device ? kWantedOrDevice : offered.password ? kWantedOrPassword : kWanted;
 }
 
 // The client has nothing to offer, or asks for a method before the one that it could use: ssh tries
 // keyboard-interactive before it asks for a password.
 LoginResult Login::judge_nothing(const AuthRequest& request) {
-  if (password_offered(plan_.settings)) return judge_key(request);
+  if (offers(plan_.settings).password) return judge_key(request);
   AuditLogin entry;
   entry.method = "none";
   entry.os_user = request.user;
@@ -217,6 +229,88 @@ LoginResult Login::judge_password(const AuthRequest& request) {
   auto identity = verify_password(request.credential);
   if (identity) return judge_user(request.user, *identity, "password");
   return refuse_token(identity.error(), request, "password", ++failures_ >= plan_.settings.most_attempts);
+}
+
+// ---- a person who logs in at the provider, with a browser somewhere ---------------------------------------
+
+LoginResult Login::begin_device(const AuthRequest& request) {
+  auto databases = open_databases();
+  if (!databases || request.user == kTunnelUser) return judge_nothing(request);
+  auto found = server_login_issuers(databases->policy, databases->self);
+  if (found.empty()) return judge_nothing(request);
+  std::vector<std::string> urls;
+  if (auto meta = databases->policy.meta()) {
+    for (const auto& name : meta->issuers)
+      if (auto issuer = databases->policy.issuer(name)) urls.push_back(issuer->issuer);
+  }
+  std::vector<DeviceLogin::Issuer> issuers;
+  for (auto& issuer : found) {
+    DeviceLogin::Issuer entry{issuer.name, issuer.issuer, std::move(*issuer.server_login), issuer.ca_file,
+                              urls};
+    std::erase(entry.others, issuer.issuer);
+    issuers.push_back(std::move(entry));
+  }
+  return carry_out(device_.begin(std::move(issuers), request.user));
+}
+
+LoginResult Login::device_prompt(const DeviceLoginPrompt& prompt) {
+  return carry_out(device_.prompt(prompt));
+}
+
+LoginResult Login::device_end(DeviceLoginEnd& end) {
+  return carry_out(device_.end(end));
+}
+
+LoginResult Login::carry_out(DeviceLogin::Step step) {
+  LoginResult result;
+  switch (step.what) {
+    case DeviceLogin::Do::kAsk:
+      result.reply = {AuthVerdict::kAsk, "", false, std::move(step.instruction), std::move(step.prompt)};
+      return result;
+    case DeviceLogin::Do::kStart:
+      result.reply.verdict = AuthVerdict::kLater;
+      result.device_login = std::move(step.start);
+      return result;
+    case DeviceLogin::Do::kWait:
+      result.reply = {AuthVerdict::kLater, step.text, false, "", ""};
+      return result;
+    case DeviceLogin::Do::kCheck:
+      return check_device_token(step.token);
+    case DeviceLogin::Do::kFail: {
+      AuditLogin entry;
+      entry.method = "device";
+      entry.os_user = device_.os_user();
+      entry.refusal = "Authentication failed";
+      entry.reason = step.text;
+      return refuse(
+          entry, "Authentication failed: " + step.text + (step.hint.empty() ? "" : "\nhint: " + step.hint));
+    }
+    case DeviceLogin::Do::kFault:
+      break;
+  }
+  // an answer without a question
+  AuditLogin entry;
+  entry.method = "device";
+  entry.refusal = "out of turn";
+  return refuse(entry, "a login request out of turn");
+}
+
+LoginResult Login::check_device_token(const Secret& token) {
+  auto databases = open_databases();
+  Verified identity = TokenRefusal{TokenFault::kNoKeySet, "no policy"};
+  if (databases) {
+    AuthenticationContext context{databases->policy, databases->self, plan_.settings.own_fingerprint,
+                                  key_sets_, std::time(nullptr)};
+    identity = authenticate_server_login(context, device_.issuer().name, token.reveal());
+  }
+  if (identity) return judge_user(device_.os_user(), *identity, "device");
+  AuditLogin entry;
+  entry.method = "device";
+  entry.os_user = device_.os_user();
+  entry.refusal = "Authentication failed";
+  entry.reason = identity.error().text();
+  return refuse(entry, "Authentication failed: " + std::string(fault_text(identity.error().fault)) +
+                           "\nhint: ask the admin of the fabric: this peer's audit log has the details");
 }
 
 // Without a valid token no more is said than its kind; the log has the rest.
@@ -249,7 +343,7 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   entry.allowed = true;
   if (!plan_.audit.login(connection_, entry)) return end(kUnaudited);
   LoginResult result;
-  result.reply = {AuthVerdict::kAllowed, "", true};
+  result.reply = {AuthVerdict::kAllowed, "", true, "", ""};
   result.identity = identity;
   result.tunnel = true;
   result.method = method;
@@ -319,7 +413,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
     return end(kUnaudited);
   }
   LoginResult result;
-  result.reply = {AuthVerdict::kAllowed, login->notice().substr(0, kMostNoticeBytes), false};
+  result.reply = {AuthVerdict::kAllowed, login->notice().substr(0, kMostNoticeBytes), false, "", ""};
   result.account = std::move(*account);
   result.decision = std::move(decision);
   result.login = std::move(login);

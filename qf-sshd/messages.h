@@ -51,6 +51,11 @@ enum class MessageType : uint32_t {
   kConnectionQuery,
   kConnectionReport,
   kPolicyChanged,
+  // monitor -> listener -> keyfetch, and back
+  kDeviceLoginStart = 160,
+  kDeviceLoginCancel,
+  kDeviceLoginPrompt,
+  kDeviceLoginEnd,
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
@@ -74,14 +79,23 @@ struct Hello {
   static void fields(auto& self, auto& visit) { visit(self.version); }
 };
 
-enum class AuthMethod { kNone, kPublicKey, kCertificate, kPassword, kOther, kLast = kOther };
+enum class AuthMethod {
+  kNone,
+  kPublicKey,
+  kCertificate,
+  kPassword,
+  kInteractive,        // keyboard-interactive (RFC 4256) begins
+  kInteractiveAnswer,  // what the person has typed
+  kOther,
+  kLast = kOther,
+};
 
 struct AuthRequest {
   static constexpr MessageType kType = MessageType::kAuthRequest;
   static constexpr size_t kMostBytes = 96 * 1024, kFds = 0;
   std::string user;
   AuthMethod method = AuthMethod::kNone;
-  std::string credential;  // certificate blob, key blob or password
+  std::string credential;  // certificate blob, key blob, password, or what was typed
   bool proved = false;     // the client has signed with the key (a probe has not)
   static void fields(auto& self, auto& visit) { visit(self.user, self.method, self.credential, self.proved); }
 };
@@ -90,16 +104,21 @@ enum class AuthVerdict {
   kDenied,   // try another method
   kAllowed,  // for a probe: go on and sign
   kEnd,      // show the banner and end the connection
-  kLast = kEnd,
+  kAsk,      // show the prompt; the person's answer is another request
+  kLater,    // show the banner; another AuthReply comes by itself
+  kLast = kLater,
 };
 
 struct AuthReply {
   static constexpr MessageType kType = MessageType::kAuthReply;
   static constexpr size_t kMostBytes = 8192, kFds = 0;
   AuthVerdict verdict = AuthVerdict::kDenied;
-  std::string banner;   // empty: none
-  bool tunnel = false;  // allowed as the outer connection of a tunnel
-  static void fields(auto& self, auto& visit) { visit(self.verdict, self.banner, self.tunnel); }
+  std::string banner;               // empty: none
+  bool tunnel = false;              // allowed as the outer connection of a tunnel
+  std::string instruction, prompt;  // of kAsk (RFC 4256 section 3.2)
+  static void fields(auto& self, auto& visit) {
+    visit(self.verdict, self.banner, self.tunnel, self.instruction, self.prompt);
+  }
 };
 
 enum class SessionKind { kShell, kExec, kSubsystem, kLast = kSubsystem };
@@ -381,6 +400,58 @@ struct KeysReply {
   std::string issuer;
   bool changed = false;
   static void fields(auto& self, auto& visit) { visit(self.issuer, self.changed); }
+};
+
+// A login of a person by the device flow (RFC 8628), for a client that has none of our programs: keyfetch
+// runs it, and the listener passes on what is said. One at a time on a connection. `number`: the listener's
+// for the connection; a monitor need not know it.
+struct DeviceLoginStart {
+  static constexpr MessageType kType = MessageType::kDeviceLoginStart;
+  static constexpr size_t kMostBytes = 128 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string issuer;  // name
+  std::string url;     // of the issuer
+  std::optional<std::string> ca_file;
+  std::string client_id;  // of "server_login"
+  std::optional<std::string> client_secret;
+  std::vector<std::string> scopes;
+  std::vector<std::string> other_issuers;  // of the document, by their URL
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.issuer, self.url, self.ca_file, self.client_id, self.client_secret, self.scopes,
+          self.other_issuers);
+  }
+};
+
+struct DeviceLoginCancel {
+  static constexpr MessageType kType = MessageType::kDeviceLoginCancel;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint64_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+// What the person needs. Visible ASCII, of a length that is fit to be shown.
+struct DeviceLoginPrompt {
+  static constexpr MessageType kType = MessageType::kDeviceLoginPrompt;
+  static constexpr size_t kMostBytes = 5 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string verification_uri;
+  std::string verification_uri_complete;  // empty: none
+  std::string user_code;
+  uint32_t expires_in = 0;  // seconds
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.verification_uri, self.verification_uri_complete, self.user_code,
+          self.expires_in);
+  }
+};
+
+// The token, or why there is none.
+struct DeviceLoginEnd {
+  static constexpr MessageType kType = MessageType::kDeviceLoginEnd;
+  static constexpr size_t kMostBytes = 24 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string token;  // not verified; empty: none
+  std::string error, hint;
+  static void fields(auto& self, auto& visit) { visit(self.number, self.token, self.error, self.hint); }
 };
 
 // The connection is no longer an unauthenticated one (for the listener's limits).

@@ -65,6 +65,8 @@ class Monitor {
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
+  [[nodiscard]] Status carry_out(NetLink& link, LoginResult result);
+  [[nodiscard]] bool hear_device_login(const Message& message);
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
@@ -113,7 +115,7 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   if (::setsockopt(ends->first.fd(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
     return system_error("cannot set up a socket");
   }
-  NetPlan plan{plan_.settings, plan_.filter, plan_.bind, inner, password_offered(plan_.settings)};
+  NetPlan plan{plan_.settings, plan_.filter, plan_.bind, inner, offers(plan_.settings).password};
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start a process");
   if (pid == 0) {
@@ -229,6 +231,10 @@ Status Monitor::handle(NetLink& link, const Message& message) {
     case MessageType::kListenReply:
     case MessageType::kForwardEnd:
     case MessageType::kPolicyChanged:
+    case MessageType::kDeviceLoginStart:
+    case MessageType::kDeviceLoginCancel:
+    case MessageType::kDeviceLoginPrompt:
+    case MessageType::kDeviceLoginEnd:
     case MessageType::kHelperConnect:
     case MessageType::kHelperListen:
     case MessageType::kHelperAgent:
@@ -244,9 +250,13 @@ Status Monitor::handle(NetLink& link, const Message& message) {
 Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
   if (dismissed_) {
     link.state = NetState::kRefused;
-    return link.socket.send(AuthReply{AuthVerdict::kEnd, "this connection is ending", false});
+    return link.socket.send(AuthReply{AuthVerdict::kEnd, "this connection is ending", false, "", ""});
   }
-  LoginResult result = link.login->judge(request);
+  if (link.login->owes_reply()) return peer_error("net asks for a login while it waits for one");
+  return carry_out(link, link.login->judge(request));
+}
+
+Status Monitor::carry_out(NetLink& link, LoginResult result) {
   if (result.account || result.tunnel) {
     identity_ = result.identity;
     link.state = result.tunnel ? NetState::kOuter : NetState::kSession;
@@ -266,6 +276,20 @@ Status Monitor::handle_login(NetLink& link, const AuthRequest& request) {
       listener_.logged_in(link.inner);
     }
   }
+  if (result.device_login) {
+    // a person is slower than a program
+    grace_ = std::max(grace_, Clock::now() + std::chrono::seconds(plan_.settings.device_login_grace));
+    if (!listener_.send(*result.device_login)) {
+      DeviceLoginEnd nobody{0, "", "this peer cannot reach identity providers now", "try again in a minute"};
+      return carry_out(link, link.login->device_end(nobody));
+    }
+    return Done{};
+  }
+  // nothing to be said yet, and nothing to be shown
+  if (result.reply.verdict == AuthVerdict::kLater && result.reply.banner.empty()) return Done{};
+  bool over = link.state == NetState::kSession || link.state == NetState::kOuter ||
+              result.reply.verdict == AuthVerdict::kEnd;
+  if (over && link.login->device_under_way()) listener_.send(DeviceLoginCancel{});
   if (result.reply.verdict == AuthVerdict::kEnd) {
     // net says its last words and ends; one that does not is ended
     link.state = NetState::kRefused;
@@ -304,6 +328,7 @@ void Monitor::hear_listener(const Message& message) {
     policy_changed_ = true;
     return;
   }
+  if (hear_device_login(message)) return;
   auto query = open_message<ConnectionQuery>(message);
   if (!query) return listener_.lost();
   auto net = std::find_if(nets_.begin(), nets_.end(), [](const NetLink& link) {
@@ -313,6 +338,24 @@ void Monitor::hear_listener(const Message& message) {
   // one that does not read is dealt with when something has to be sent to it
   if (ask && !net->socket.send(StatusRequest{query->number})) log_debug("net does not take a question");
   answer_listener();
+}
+
+// A login that nobody waits for any more is none of ours.
+bool Monitor::hear_device_login(const Message& message) {
+  auto prompt = open_message<DeviceLoginPrompt>(message);
+  auto end = open_message<DeviceLoginEnd>(message);
+  if (!prompt && !end) return false;
+  for (auto& link : nets_) {
+    if (!link.login->device_under_way() || dismissed_ || link.state != NetState::kUnknown) continue;
+    auto result = prompt ? link.login->device_prompt(*prompt) : link.login->device_end(*end);
+    if (auto done = carry_out(link, std::move(result)); !done) {
+      log_warning("connection from " + connection_.address + " ended: " + done.error().text());
+      this->end();
+    }
+    return true;
+  }
+  if (end) wipe(end->token);
+  return true;
 }
 
 void Monitor::answer_listener() {

@@ -47,6 +47,7 @@ class Net : public SessionOwner {
 
  private:
   void handle_message(SshMessage message);
+  void logged_in();
   void open_channel(SshMessage message);
   void handle_channel_request(ssh_message message);
   void handle_monitor(const Message& message);
@@ -171,12 +172,8 @@ void Net::handle_message(SshMessage message) {
     case SSH_REQUEST_SERVICE:
     case SSH_REQUEST_AUTH: {
       bool before = login_.logged_in();
-      login_.handle(message.get());
-      if (before || !login_.logged_in()) return;
-      if (!allow_more_memory()) std::_Exit(kExitSystem);
-      read_ahead_of(::ssh_get_fd(session_.get()));
-      if (!login_.tunnel()) set_title(role_title("net", login_.user()));
-      if (plan_.settings.alive_interval > 0) alive_check_ = Clock::now() + plan_.settings.alive_wait();
+      login_.handle(std::move(message));
+      if (!before && login_.logged_in()) logged_in();
       return;
     }
     case SSH_REQUEST_CHANNEL_OPEN:
@@ -190,6 +187,13 @@ void Net::handle_message(SshMessage message) {
       break;
   }
   ::ssh_message_reply_default(message.get());
+}
+
+void Net::logged_in() {
+  if (!allow_more_memory()) std::_Exit(kExitSystem);
+  read_ahead_of(::ssh_get_fd(session_.get()));
+  if (!login_.tunnel()) set_title(role_title("net", login_.user()));
+  if (plan_.settings.alive_interval > 0) alive_check_ = Clock::now() + plan_.settings.alive_wait();
 }
 
 void Net::open_channel(SshMessage message) {
@@ -321,6 +325,12 @@ void Net::handle_monitor(const Message& message) {
     if (!order) std::_Exit(kExitBug);
     notice(order->reason);
     return forward_.withdraw(order->id);
+  }
+  if (message.type == static_cast<uint32_t>(MessageType::kAuthReply)) {
+    auto reply = open_message<AuthReply>(message);
+    if (!reply || !login_.answered(*reply)) std::_Exit(kExitBug);
+    if (login_.logged_in()) logged_in();
+    return;
   }
   auto exit = open_message<SessionExit>(message);
   if (!exit) std::_Exit(kExitBug);

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMostUserBytes = 256;
 constexpr size_t kMostCredentialBytes = 80 * 1024;
+constexpr size_t kMostAnswerBytes = 256;
 constexpr unsigned kMostUnreadable = 20;  // requests that cannot be passed on
 
 // A certificate's whole blob; of other keys only that they were offered.
@@ -52,6 +53,10 @@ bool read_request(ssh_message message, AuthRequest& request) {
     case SSH_AUTH_METHOD_PUBLICKEY:
       if (!read_key(message, request)) return false;
       break;
+    case SSH_AUTH_METHOD_INTERACTIVE:
+      request.method = AuthMethod::kInteractive;
+      request.proved = true;
+      break;
     default:
       // Whatever method is left: the monitor knows whether that is enough (inside a tunnel) or what to tell
       // the user.
@@ -59,6 +64,15 @@ bool read_request(ssh_message message, AuthRequest& request) {
       request.proved = true;
   }
   return request.credential.size() <= kMostCredentialBytes;
+}
+
+// What the person has typed to the one question (RFC 4256 section 3.4).
+bool read_answer(ssh_session session, AuthRequest& request) {
+  request.method = AuthMethod::kInteractiveAnswer;
+  request.proved = true;
+  if (::ssh_userauth_kbdint_getnanswers(session) != 1) return false;
+  request.credential = text_of(::ssh_userauth_kbdint_getanswer(session, 0));
+  return request.credential.size() <= kMostAnswerBytes;
 }
 
 }  // namespace
@@ -85,20 +99,58 @@ void NetLogin::show(const std::string& banner) {
   if (string != nullptr) ::ssh_send_issue_banner(plan_.session, string.get());
 }
 
-void NetLogin::handle(ssh_message message) {
-  if (::ssh_message_type(message) == SSH_REQUEST_SERVICE) return accept_service(message);
+void NetLogin::handle(SshMessage message) {
+  ssh_message raw = message.get();
+  if (::ssh_message_type(raw) == SSH_REQUEST_SERVICE) return accept_service(raw);
   if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");
+  if (waiting_ != nullptr) return plan_.break_off("a login request while another one is waited for");
   AuthRequest request;
-  if (logged_in_ || !read_request(message, request)) {
+  bool answer = ::ssh_message_subtype(raw) == SSH_AUTH_METHOD_INTERACTIVE &&
+                ::ssh_message_auth_kbdint_is_response(raw) != 0;
+  if (answer && !asked_) return plan_.break_off("an answer to a question that was not asked");
+  if (logged_in_ || !(answer ? read_answer(plan_.session, request) : read_request(raw, request))) {
     // the monitor, which counts the others, never sees these
     if (!logged_in_ && ++unreadable_ > kMostUnreadable)
       return plan_.refuse("too many malformed login requests");
-    ::ssh_message_reply_default(message);
+    ::ssh_message_reply_default(raw);
     return;
   }
-  auto reply = plan_.monitor.ask<AuthReply>(request).first;
+  if (answer) request.user = interactive_.user;
+  asked_ = false;
+  if (answer || request.method == AuthMethod::kInteractive)
+    return handle_interactive(std::move(message), request);
+  carry_out(raw, request, plan_.monitor.ask<AuthReply>(request).first);
+}
+
+void NetLogin::handle_interactive(SshMessage message, const AuthRequest& request) {
+  waiting_ = std::move(message);
+  interactive_ = request;
+  plan_.monitor.tell(request);
+}
+
+bool NetLogin::answered(const AuthReply& reply) {
+  if (waiting_ == nullptr) return false;
+  if (reply.verdict == AuthVerdict::kLater) {
+    show(reply.banner);
+    return true;
+  }
+  SshMessage message = std::move(waiting_);
+  carry_out(message.get(), interactive_, reply);
+  return true;
+}
+
+// What the monitor has decided about the request.
+void NetLogin::carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply) {
   if (reply.verdict == AuthVerdict::kEnd) return plan_.refuse(reply.banner);
   show(reply.banner);
+  if (reply.verdict == AuthVerdict::kAsk) {
+    std::string instruction = printable(reply.instruction, true), prompt = printable(reply.prompt);
+    const char* prompts[] = {prompt.c_str()};
+    char echo[] = {1};
+    asked_ = true;
+    ::ssh_message_auth_interactive_request(message, "", instruction.c_str(), 1, prompts, echo);
+    return;
+  }
   if (reply.verdict != AuthVerdict::kAllowed) {
     ::ssh_message_reply_default(message);
     return;

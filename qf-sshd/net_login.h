@@ -23,18 +23,27 @@ class NetLogin {
   };
   explicit NetLogin(Plan plan);
 
-  // A service or authentication request. It is answered when this returns.
-  void handle(ssh_message request);
+  // A service or authentication request. It is answered when this returns, but for keyboard-interactive (RFC
+  // 4256): then the monitor's AuthReply comes by itself, and is for answered(). A person may take minutes,
+  // and whether the client is still there must be noticed meanwhile.
+  void handle(SshMessage request);
+  // False: nobody has asked.
+  [[nodiscard]] bool answered(const AuthReply& reply);
   [[nodiscard]] bool logged_in() const { return logged_in_; }
   [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
   [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
 
  private:
   void accept_service(ssh_message request);
+  void handle_interactive(SshMessage message, const AuthRequest& request);
+  void carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply);
   void show(const std::string& banner);
 
   Plan plan_;
   bool service_accepted_ = false;
+  SshMessage waiting_;       // for the monitor's answer
+  AuthRequest interactive_;  // what it is about
+  bool asked_ = false;       // the person has a prompt
   unsigned unreadable_ = 0;
   bool logged_in_ = false;
   std::string user_;

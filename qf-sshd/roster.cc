@@ -60,7 +60,7 @@ Load Roster::load(const std::string& network) const {
   load.all = connections_.size();
   for (const auto& connection : connections_) {
     if (connection.network == network) ++load.of_source;
-    if (connection.logged_in) continue;
+    if (connection.logged_in || connection.person_logs_in) continue;
     ++load.startups;
     if (connection.network == network) ++load.startups_of_source;
   }

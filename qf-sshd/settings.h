@@ -53,15 +53,18 @@ struct Settings {
   unsigned most_connections = 1000;  // at once, all sources
   // at once, of one source address: so that no source can take them all
   unsigned most_source_connections = 200;
-  StartupLimit startups;               // --max-startups
-  unsigned most_source_startups = 20;  // not logged in at once, of one source network
-  NetBlocks net_blocks;                // --per-source-net-block-size
-  unsigned most_refusals_logged = 10;  // of one source in a minute; more are counted
-  unsigned most_sessions = 64;         // at once, a connection
-  unsigned most_channels = 512;        // forwarded connections at once, a connection
-  unsigned alive_interval = 0;         // seconds of silence after which the client is asked; 0: never
-  unsigned alive_count_max = 3;        // times that it may not answer
-  unsigned most_attempts = 6;          // logins that may fail, a connection
+  StartupLimit startups;                   // --max-startups
+  unsigned most_source_startups = 20;      // not logged in at once, of one source network
+  NetBlocks net_blocks;                    // --per-source-net-block-size
+  unsigned most_device_logins = 32;        // waited for at once, all sources
+  unsigned most_source_device_logins = 4;  // of one source network
+  unsigned device_login_grace = 300;       // seconds for a person to log in at the provider
+  unsigned most_refusals_logged = 10;      // of one source in a minute; more are counted
+  unsigned most_sessions = 64;             // at once, a connection
+  unsigned most_channels = 512;            // forwarded connections at once, a connection
+  unsigned alive_interval = 0;             // seconds of silence after which the client is asked; 0: never
+  unsigned alive_count_max = 3;            // times that it may not answer
+  unsigned most_attempts = 6;              // logins that may fail, a connection
 
   // found at the start
   bool pam = false;                  // PAM is asked: root, a service file, and no --disable-ssh-pam

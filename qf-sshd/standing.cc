@@ -38,9 +38,11 @@ std::string token_fault(const IssuerRecord& issuer, const PeerPolicyRecord& self
   const TokenEvidence& token = *identity.evidence;
   if (!takes_issuer(self, issuer.name))
     return "this peer no longer takes logins of issuer " + quoted(issuer.name);
-  if (auto bad = check_claims(token.claims, token.header, token_rules(issuer, false), now))
-    return bad->text();
-  if (!identity.key_bound && !issuer.accept_bearer)
+  if (identity.server_login && !issuer.server_login)
+    return "peers no longer log people in at issuer " + quoted(issuer.name);
+  auto rules = identity.server_login ? server_login_rules(issuer, false) : token_rules(issuer, false);
+  if (auto bad = check_claims(token.claims, token.header, rules, now)) return bad->text();
+  if (!identity.server_login && !identity.key_bound && !issuer.accept_bearer)
     return "issuer " + quoted(issuer.name) + " no longer takes bearer tokens";
   return key_fault(issuer, token);
 }

@@ -69,6 +69,11 @@ const std::vector<ValueChoice>& value_choices() {
       {"client-alive-count-max", &Choices::client_alive_count_max, "N", "times that it may not answer"},
       {"gateway-ports", &Choices::gateway_ports, "WHERE",
        "where ports of ssh -R listen: no, clientspecified, yes"},
+      {"max-device-logins", &Choices::max_device_logins, "N",
+       "people at once whom the SSH server logs in at a provider itself"},
+      {"per-source-max-device-logins", &Choices::per_source_max_device_logins, "N", "the same of one source"},
+      {"device-login-grace-time", &Choices::device_login_grace_time, "SECONDS",
+       "time for a person to log in at a provider"},
       {"refusals-logged", &Choices::refusals_logged, "N",
        "refused connections of one source that are logged in a minute"},
   };

@@ -34,6 +34,7 @@ struct Choices {
   std::string login_grace_time, per_source_max_connections, max_sessions, max_channels, max_auth_tries;
   std::string client_alive_interval, client_alive_count_max, gateway_ports;
   std::string max_connections, max_startups, per_source_max_startups, per_source_net_block_size;
+  std::string max_device_logins, per_source_max_device_logins, device_login_grace_time;
   std::string refusals_logged;
 };
 

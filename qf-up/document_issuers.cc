@@ -183,6 +183,39 @@ void read_client(DocumentReader& reader, const cJSON* value, const Place& place,
   object.finish();
 }
 
+// The client as which peers log people in themselves. Its tokens are bearer tokens that the peer sees, so it
+// must not be the client of anybody else, and gets nothing that lasts.
+void read_server_login(ObjectReader& issuer_object, const cJSON* value, const Place& place,
+                       DocumentReader& reader, IssuerEntry& issuer) {
+  ObjectReader object(value, place, reader.faults);
+  ServerLogin login;
+  login.client_id = object.text("client_id", Need::kRequired).value_or("");
+  const auto& audiences = issuer.rules.audiences;
+  bool shared = std::find(audiences.begin(), audiences.end(), login.client_id) != audiences.end() ||
+                (issuer.has_client && issuer.client.client_id == login.client_id);
+  if (!login.client_id.empty() && shared)
+    object.fault("client_id",
+                 quoted(login.client_id) + " must be a client of its own, whose tokens others do not take");
+  login.client_secret = object.text("client_secret", Need::kOptional);
+  login.scopes =
+      object.texts("scopes", Need::kOptional, [](const std::string& scope) -> std::optional<std::string> {
+        if (scope == "offline_access") return quoted(scope) + " would give the peers a token that lasts";
+        return is_token_word(scope) ? std::nullopt : std::optional(quoted(scope) + " is not a scope");
+      });
+  if (login.scopes.empty()) login.scopes = {"openid"};
+  if (std::find(login.scopes.begin(), login.scopes.end(), "openid") == login.scopes.end())
+    object.fault("scopes", "without \"openid\" the issuer gives no id_token");
+  bool machine = issuer.has_client && issuer.client.flow == LoginFlow::kMachine;
+  if (machine) {
+    issuer_object.fault("server_login", "a machine issuer logs nobody in for others");
+  } else if (auto fault =
+                 issuer.rules.issuer.empty() ? std::nullopt : issuer_url_fault(issuer.rules.issuer)) {
+    issuer_object.fault("issuer", quoted(issuer.rules.issuer) + " " + *fault);
+  }
+  issuer.rules.server_login = std::move(login);
+  object.finish();
+}
+
 // Which addresses are good depends on who fetches what from the issuer.
 void check_issuer_address(ObjectReader& object, const IssuerEntry& issuer) {
   if (issuer.rules.issuer.empty()) return;
@@ -209,11 +242,12 @@ void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place)
   read_identity(reader, object, issuer.rules);
   read_keys(object, issuer.rules);
   read_claims(reader, object, issuer.rules);
-  object.not_yet("server_login");
   if (const cJSON* client = object.object("client", Need::kOptional)) {
     Place at = place.member("client");
     read_client(reader, client, at, issuer);
   }
+  if (const cJSON* login = object.object("server_login", Need::kOptional))
+    read_server_login(object, login, place.member("server_login"), reader, issuer);
   check_issuer_address(object, issuer);
   object.finish();
   reader.document.issuers.push_back(std::move(issuer));

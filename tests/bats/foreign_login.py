@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """foreign_login.py password HOST USER COMMAND < PASSWORD
 foreign_login.py certificate HOST USER COMMAND KEY-FILE [SIGNAL]
+foreign_login.py interactive HOST USER COMMAND < ANSWERS
 
 A client with none of our programs, and with none of OpenSSH's own checks: a JWT as password, or the certificate
-beside KEY-FILE as it is. Prints banner and outcome on stderr, the command's output on stdout; exits with the
+beside KEY-FILE as it is, or answers to what it is asked, a line each. Prints banner and outcome on stderr, the command's output on stdout; exits with the
 command's status, or 255. With SIGNAL (without SIG): sends it once the command has printed something, and prints how the
 command ended."""
 import socket
@@ -13,11 +14,22 @@ import sys
 import paramiko
 
 how, host, user, command = sys.argv[1:5]
+
+
+def answer(title, instructions, prompts):
+    sys.stderr.write("\n".join(filter(None, [title, instructions, *(text for text, _ in prompts)])) + "\n")
+    sys.stderr.flush()
+    return [sys.stdin.readline().rstrip("\n") for _ in prompts]
+
+
 transport = paramiko.Transport(socket.create_connection((host, 22022), 10))
 try:
     transport.start_client(timeout=10)
     if how == "password":
         transport.auth_password(user, sys.stdin.read().strip(), fallback=False)
+    elif how == "interactive":
+        transport.auth_timeout = 120
+        transport.auth_interactive(user, answer)
     else:
         key = paramiko.Ed25519Key.from_private_key_file(sys.argv[5])
         key.load_certificate(f"{sys.argv[5]}-cert.pub")

@@ -7,6 +7,7 @@ TRANSCRIPT as it comes, and exits with the command's status (128 + signal when o
   stdin=FILE stdout=FILE stderr=FILE   that descriptor is a file in place of the terminal (it keeps its terminal)
   size=ROWSxCOLUMNS                    the window at the start (24x80)
   expect=REGEX                         waits until the terminal has shown it, after what was expected before
+  wait=FILE                            waits until the file is there
   send=TEXT                            types; \\r, \\n, \\x04 and so on as in Python
   resize=ROWSxCOLUMNS                  another window size, with SIGWINCH
   exit                                 waits for the end of the command (so do all, at the end)
@@ -102,6 +103,10 @@ def main():
                         continue
                     sys.stderr.write(f"in_terminal: ended before: {value}\n{shown.decode(errors='replace')}\n")
                     sys.exit(124)
+                late(value)
+                pump(0.05)
+        elif name == "wait":
+            while not os.path.exists(value):
                 late(value)
                 pump(0.05)
         elif name == "send":

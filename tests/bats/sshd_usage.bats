@@ -12,7 +12,7 @@ teardown_file() { fabric_end; }
 sshd() { "$BIN/qf-sshd" $FOLDERS "$@"; }
 
 @test "a limit that makes no sense is named" {
-  for option in login-grace-time max-connections per-source-max-connections per-source-max-startups max-sessions \
+  for option in login-grace-time max-connections per-source-max-connections per-source-max-startups device-login-grace-time max-sessions \
     max-channels max-auth-tries; do
     for value in 0 -1 1000001 many; do
       run -64 sshd "--$option=$value"

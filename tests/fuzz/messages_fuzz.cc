@@ -43,7 +43,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                  open_as<qf::SessionExit>(type, body) + open_as<qf::TunnelReply>(type, body) +
                  open_as<qf::Disconnect>(type, body) + open_as<qf::KeysWanted>(type, body) +
                  open_as<qf::KeysReply>(type, body) + open_as<qf::LoggedIn>(type, body) +
-                 open_as<qf::FetchRequest>(type, body) + open_as<qf::FetchReply>(type, body);
+                 open_as<qf::FetchRequest>(type, body) + open_as<qf::FetchReply>(type, body) +
+                 open_as<qf::DeviceLoginStart>(type, body) + open_as<qf::DeviceLoginCancel>(type, body) +
+                 open_as<qf::DeviceLoginPrompt>(type, body) + open_as<qf::DeviceLoginEnd>(type, body);
   if (accepted > 1) std::abort();
   return 0;
 }

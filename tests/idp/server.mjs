@@ -291,6 +291,7 @@ function makeProvider(issuer) {
     jwks: readKeys(),
     clients: [
       nativeClient('qf-tokend', 'ES256'),
+      nativeClient('qf-server', 'ES256'), // of the peers themselves
       nativeClient('qf-rs256', 'RS256'),
       nativeClient('qf-eddsa', 'EdDSA'),
       nativeClient('qf-conf', 'ES256', { token_endpoint_auth_method: 'client_secret_basic', client_secret: 's3cret' }),

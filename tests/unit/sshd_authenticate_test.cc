@@ -381,6 +381,46 @@ TEST_F(SeveralIssuers, AMissingKeySetSaysMoreThanAnUnknownKey) {
 
 // ---- binding ----------------------------------------------------------------------------------------------
 
+// ---- "server_login" ---------------------------------------------------------------------------------------
+
+TEST_F(Authenticate, ServerLogin) {
+  issuer_.server_login = ServerLogin{"peers", std::nullopt, {"openid"}};
+  auto identity = by_server_login(bearer({{"aud", R"("peers")"}}));
+  ASSERT_TRUE(identity) << identity.error().text();
+  EXPECT_TRUE(identity->server_login);
+  EXPECT_FALSE(identity->key_bound);
+  EXPECT_EQ(identity->name(), "corp:auth0|61");
+}
+
+TEST_F(Authenticate, ServerLoginTakesItsOwnClientsTokensAlone) {
+  issuer_.server_login = ServerLogin{"peers", std::nullopt, {"openid"}};
+  issuer_.accept_bearer = true;
+  expect_refused(by_server_login(bearer()), TokenFault::kAudience);
+  expect_refused(by_server_login(bearer({{"aud", R"("peers")"}, {"iss", R"("https://other/")"}})),
+                 TokenFault::kIssuer);
+  expect_refused(by_server_login(bearer({{"aud", R"("peers")"}}), "other"), TokenFault::kIssuer);
+  expect_refused(by_server_login(bearer({{"aud", R"("peers")"}, {"cnf", R"({"jkt":"x"})"}})),
+                 TokenFault::kBinding);
+  expect_refused(by_server_login(bearer({{"aud", R"("peers")"}, {"exp", std::to_string(kNow - 100)}})),
+                 TokenFault::kExpired);
+}
+
+TEST_F(Authenticate, ServerLoginThatTheIssuerDoesNotHave) {
+  expect_refused(by_server_login(bearer({{"aud", R"("peers")"}})), TokenFault::kIssuer, "no longer");
+}
+
+TEST_F(Authenticate, ServerLoginTokensAreNobodyElses) {
+  issuer_.server_login = ServerLogin{"peers", std::nullopt, {"openid"}};
+  issuer_.accept_bearer = true;
+  for (const ClaimTexts& claims :
+       {ClaimTexts{{"aud", R"("peers")"}}, ClaimTexts{{"aud", R"(["qufabric-cli","peers"])"}},
+        ClaimTexts{{"aud", R"("qufabric-cli")"}, {"azp", R"("peers")"}}}) {
+    expect_refused(by_password(bearer(claims)), TokenFault::kAudience);
+    expect_refused(by_certificate(certificate(bearer(claims))), TokenFault::kAudience);
+    expect_refused(by_certificate(certificate(token(claims))), TokenFault::kAudience);
+  }
+}
+
 TEST_F(Authenticate, BearerIsRefusedUnlessAccepted) {
   expect_refused(by_certificate(certificate(bearer())), TokenFault::kBearer, "accept_bearer");
   expect_refused(by_password(bearer()), TokenFault::kBearer, "\"corp\"");

@@ -229,7 +229,7 @@ TEST_F(Keyfetch, BadDiscoveries) {
 TEST(KeyfetchDiscovery, APublicProviderCannotPointUsAtOurselves) {
   const std::string kIssuer = "https://idp.example";
   auto at = [&](const std::string& uri) {
-    return read_discovery(kIssuer, R"({"issuer":"https://idp.example","jwks_uri":")" + uri + "\"}");
+    return read_jwks_uri(kIssuer, R"({"issuer":"https://idp.example","jwks_uri":")" + uri + "\"}");
   };
   EXPECT_TRUE(at("https://keys.example/jwks"));
   EXPECT_FALSE(at("http://127.0.0.1:8500/v1/kv"));

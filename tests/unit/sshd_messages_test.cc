@@ -31,10 +31,12 @@ Sample<AuthRequest> sample(AuthRequest) {
           "01"};
 }
 Sample<AuthReply> sample(AuthReply) {
-  return {{AuthVerdict::kEnd, "no", true},
-          "0000000200000002"
+  return {{AuthVerdict::kAsk, "no", true, "do", "it"},
+          "0000000300000002"
           "6e6f"
-          "01"};
+          "01"
+          "00000002646f"
+          "000000026974"};
 }
 Sample<SessionRequest> sample(SessionRequest) {
   return {{7,
@@ -177,6 +179,38 @@ Sample<FetchRequest> sample(FetchRequest) {
           "000000016a"
           "00"};
 }
+Sample<DeviceLoginStart> sample(DeviceLoginStart) {
+  return {{1, "c", "u", "f", "id", "s", {"openid"}, {"o", ""}},
+          "0000000000000001"
+          "0000000163"
+          "0000000175"
+          "010000000166"
+          "000000026964"
+          "010000000173"
+          "00000001"
+          "000000066f70656e6964"
+          "00000002"
+          "000000016f"
+          "00000000"};
+}
+Sample<DeviceLoginCancel> sample(DeviceLoginCancel) {
+  return {{256}, "0000000000000100"};
+}
+Sample<DeviceLoginPrompt> sample(DeviceLoginPrompt) {
+  return {{1, "u", "c", "A", 300},
+          "0000000000000001"
+          "0000000175"
+          "0000000163"
+          "0000000141"
+          "0000012c"};
+}
+Sample<DeviceLoginEnd> sample(DeviceLoginEnd) {
+  return {{1, "t", "e", "h"},
+          "0000000000000001"
+          "0000000174"
+          "0000000165"
+          "0000000168"};
+}
 Sample<FetchReply> sample(FetchReply) {
   return {{"c", "e", 60},
           "0000000163"
@@ -241,7 +275,7 @@ using AllMessages =
                      ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
                      HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
                      ConnectionQuery, ConnectionReport, ConnectEnd, ForwardRefused, ForwardEnd,
-                     PolicyChanged>;
+                     DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt, DeviceLoginEnd, PolicyChanged>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -324,7 +358,7 @@ TYPED_TEST(EachMessage, LengthsThatLie) {
 TEST(Messages, EnumsAndBooleansOutOfRange) {
   auto request = encode(sample(AuthRequest{}).message);
   auto bad = request;
-  bad[10] = 5;  // one above AuthMethod::kLast
+  bad[10] = 7;  // one above AuthMethod::kLast
   EXPECT_FALSE(open_message<AuthRequest>(arrived<AuthRequest>(bad)));
   bad = request;
   bad.back() = 2;
@@ -374,22 +408,42 @@ struct StateRow {
   const char* legal;
 };
 constexpr StateRow kStateTable[] = {
-    {MessageType::kHello, "y...."},           {MessageType::kAuthRequest, ".y..."},
-    {MessageType::kSessionRequest, "..y.."},  {MessageType::kSignalRequest, "..y.."},
-    {MessageType::kSessionClose, "..y.."},    {MessageType::kTunnelRequest, "...y."},
-    {MessageType::kAuthReply, "....."},       {MessageType::kSessionReply, "....."},
-    {MessageType::kSessionExit, "....."},     {MessageType::kTunnelReply, "....."},
-    {MessageType::kDisconnect, "....."},      {MessageType::kKeysWanted, "....."},
-    {MessageType::kKeysReply, "....."},       {MessageType::kLoggedIn, "....."},
-    {MessageType::kFetchRequest, "....."},    {MessageType::kFetchReply, "....."},
-    {MessageType::kConnectRequest, "..y.."},  {MessageType::kListenRequest, "..y.."},
-    {MessageType::kListenCancel, "..y.."},    {MessageType::kConnectReply, "....."},
-    {MessageType::kListenReply, "....."},     {MessageType::kHelperConnect, "....."},
-    {MessageType::kStatusReply, "..y.."},     {MessageType::kProtocolError, ".yyyyy"},
-    {MessageType::kStatusRequest, "....."},   {MessageType::kRegister, "....."},
-    {MessageType::kConnectionQuery, "....."}, {MessageType::kConnectionReport, "....."},
-    {MessageType::kConnectEnd, "..y.."},      {MessageType::kForwardEnd, "....."},
-    {MessageType::kPolicyChanged, "....."},   {MessageType::kForwardRefused, "..y.."},
+    {MessageType::kHello, "y...."},
+    {MessageType::kAuthRequest, ".y..."},
+    {MessageType::kSessionRequest, "..y.."},
+    {MessageType::kSignalRequest, "..y.."},
+    {MessageType::kSessionClose, "..y.."},
+    {MessageType::kTunnelRequest, "...y."},
+    {MessageType::kAuthReply, "....."},
+    {MessageType::kSessionReply, "....."},
+    {MessageType::kSessionExit, "....."},
+    {MessageType::kTunnelReply, "....."},
+    {MessageType::kDisconnect, "....."},
+    {MessageType::kKeysWanted, "....."},
+    {MessageType::kKeysReply, "....."},
+    {MessageType::kLoggedIn, "....."},
+    {MessageType::kFetchRequest, "....."},
+    {MessageType::kFetchReply, "....."},
+    {MessageType::kConnectRequest, "..y.."},
+    {MessageType::kListenRequest, "..y.."},
+    {MessageType::kListenCancel, "..y.."},
+    {MessageType::kConnectReply, "....."},
+    {MessageType::kListenReply, "....."},
+    {MessageType::kHelperConnect, "....."},
+    {MessageType::kStatusReply, "..y.."},
+    {MessageType::kProtocolError, ".yyyyy"},
+    {MessageType::kStatusRequest, "....."},
+    {MessageType::kRegister, "....."},
+    {MessageType::kConnectionQuery, "....."},
+    {MessageType::kConnectionReport, "....."},
+    {MessageType::kConnectEnd, "..y.."},
+    {MessageType::kForwardEnd, "....."},
+    {MessageType::kPolicyChanged, "....."},
+    {MessageType::kForwardRefused, "..y.."},
+    {MessageType::kDeviceLoginStart, "....."},
+    {MessageType::kDeviceLoginCancel, "....."},
+    {MessageType::kDeviceLoginPrompt, "....."},
+    {MessageType::kDeviceLoginEnd, "....."},
 };
 
 TEST(Messages, WhatNetMaySayWhen) {
@@ -409,16 +463,36 @@ TEST(Messages, WhatNetMaySayWhen) {
 }
 
 TEST(Messages, TypesAreDistinct) {
-  std::set<MessageType> types = {Hello::kType,          AuthRequest::kType,     AuthReply::kType,
-                                 SessionRequest::kType, SessionReply::kType,    SignalRequest::kType,
-                                 SessionClose::kType,   SessionExit::kType,     TunnelRequest::kType,
-                                 TunnelReply::kType,    Disconnect::kType,      KeysWanted::kType,
-                                 KeysReply::kType,      LoggedIn::kType,        FetchRequest::kType,
-                                 FetchReply::kType,     StatusRequest::kType,   StatusReply::kType,
-                                 Register::kType,       ConnectionQuery::kType, ConnectionReport::kType,
-                                 ConnectEnd::kType,     ForwardEnd::kType,      PolicyChanged::kType,
-                                 ForwardRefused::kType};
-  EXPECT_EQ(types.size(), 25U);
+  std::set<MessageType> types = {Hello::kType,
+                                 AuthRequest::kType,
+                                 AuthReply::kType,
+                                 SessionRequest::kType,
+                                 SessionReply::kType,
+                                 SignalRequest::kType,
+                                 SessionClose::kType,
+                                 SessionExit::kType,
+                                 TunnelRequest::kType,
+                                 TunnelReply::kType,
+                                 Disconnect::kType,
+                                 KeysWanted::kType,
+                                 KeysReply::kType,
+                                 LoggedIn::kType,
+                                 FetchRequest::kType,
+                                 FetchReply::kType,
+                                 StatusRequest::kType,
+                                 StatusReply::kType,
+                                 Register::kType,
+                                 ConnectionQuery::kType,
+                                 ConnectionReport::kType,
+                                 ConnectEnd::kType,
+                                 ForwardEnd::kType,
+                                 PolicyChanged::kType,
+                                 ForwardRefused::kType,
+                                 DeviceLoginStart::kType,
+                                 DeviceLoginCancel::kType,
+                                 DeviceLoginPrompt::kType,
+                                 DeviceLoginEnd::kType};
+  EXPECT_EQ(types.size(), 29U);
 }
 
 }  // namespace

@@ -135,6 +135,22 @@ TEST_F(LiveConnections, BearerTokensAreNoLongerTaken) {
   expect_withdrawn(judge(standing, {developers()}), "bearer");
 }
 
+TEST_F(LiveConnections, WhomThePeerLoggedInItself) {
+  issuer_.server_login = ServerLogin{"peers", std::nullopt, {"openid"}};
+  auto identity = by_server_login(bearer({{"aud", R"("peers")"}}));
+  ASSERT_TRUE(identity) << identity.error().text();
+  Standing standing{Standing::Stage::kLoggedIn, kAddress, "laptop", *identity, "deploy", false};
+  auto verdict = judge(standing, {developers()});
+  EXPECT_TRUE(verdict.decision.allowed) << verdict.decision.detail;
+  begin_again();
+  second_->member("corp", "auth0|61", "Developers");
+  issuer_.server_login->client_id = "others";
+  expect_withdrawn(judge(standing, {developers()}), "audience");
+  begin_again();
+  issuer_.server_login.reset();
+  expect_withdrawn(judge(standing, {developers()}), "no longer log people in at issuer \"corp\"");
+}
+
 TEST_F(LiveConnections, AnInlineKeyMustStillBeListed) {
   issuer_.jwks = key_set_json(provider_, "k1");
   auto standing = logged_in();

@@ -149,6 +149,11 @@ class Credentials : public ::testing::Test {
     return authenticate_token(context(), jwt);
   }
 
+  // As keyfetch brings it.
+  Result<Identity, TokenRefusal> by_server_login(const std::string& jwt, const std::string& issuer = "corp") {
+    return authenticate_server_login(context(), issuer, jwt);
+  }
+
   SigningKey provider_ = new_key(), user_key_ = new_key();
   std::string salt_ = std::string(kBindingSaltBytes, 's');
   ClaimTexts claims_ = good_claims();

@@ -222,7 +222,17 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"\"accept_bearer\": false", "\"accept_bearer\": 1",
                 "$.issuers[0].accept_bearer: expected true or false, found a number"},
         BadCase{"\"accept_bearer\": false", "\"server_login\": {}",
-                "$.issuers[0].server_login: not supported by this version yet"},
+                "$.issuers[0].server_login.client_id: missing"},
+        BadCase{"\"accept_bearer\": false", "\"server_login\": {\"client_id\": \"qufabric-cli\"}",
+                "$.issuers[0].server_login.client_id: \"qufabric-cli\" must be a client of its own, whose "
+                "tokens others do not take"},
+        BadCase{"\"accept_bearer\": false",
+                "\"server_login\": {\"client_id\": \"s\", \"scopes\": [\"openid\", \"offline_access\"]}",
+                "$.issuers[0].server_login.scopes[1]: \"offline_access\" would give the peers a token that "
+                "lasts"},
+        BadCase{"\"accept_bearer\": false",
+                "\"server_login\": {\"client_id\": \"s\", \"scopes\": [\"groups\"]}",
+                "$.issuers[0].server_login.scopes: without \"openid\" the issuer gives no id_token"},
         BadCase{"\"accept_bearer\": false", "\"ca_file\": \"ca.pem\"",
                 "$.issuers[0].ca_file: must be an absolute path"}));
 
