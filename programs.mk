@@ -58,8 +58,8 @@ $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_st
     verify_token warm_up)))
 $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate device_login keysets login monitor_key_sets \
     refusals standing syslog_copy)))
-$(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions roster \
-    signal_sender)))
+$(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions orphans roster \
+    session_clock signal_sender)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \
     net_pump net_read_ahead net_session net_stream x11_cookie)))
 $(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file login_records pam process_limits process_title \

@@ -62,6 +62,8 @@ class Forwarding {
 
   // To be polled; -1: no helper runs.
   [[nodiscard]] int helper_fd() const { return helper_ ? helper_.fd() : -1; }
+  // Until it is reaped; -1: none.
+  [[nodiscard]] pid_t helper_pid() const { return helper_pid_; }
   // Takes one message of the helper; `net`: whom its answers go to.
   [[nodiscard]] Status read_helper(MessageSocket& net);
 

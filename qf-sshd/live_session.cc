@@ -3,16 +3,14 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
-#include "libqf/text.h"
 #include "qf-sshd/jail.h"
+#include "qf-sshd/orphans.h"
 #include "qf-sshd/process_title.h"
 
 namespace qf {
@@ -23,9 +21,6 @@ namespace {
 constexpr int kNamed[] = {SIGABRT, SIGALRM, SIGFPE,  SIGHUP,  SIGILL,  SIGINT, SIGKILL,
                           SIGPIPE, SIGQUIT, SIGSEGV, SIGTERM, SIGUSR1, SIGUSR2};
 
-constexpr auto kLogoutPatience = std::chrono::milliseconds(200);
-constexpr size_t kMostDescendants = 2000;  // each is a descriptor for a moment
-constexpr size_t kMostChildrenBytes = size_t{1} << 20;
 constexpr unsigned kLogoutSeconds = 60;  // then it is given up
 
 }  // namespace
@@ -48,32 +43,15 @@ void LiveSession::signal_group(int number) const {
 }
 
 std::vector<Fd> LiveSession::descendants() const {
-  std::vector<Fd> found;
-  std::vector<pid_t> parents;
-  if (!ended) parents.push_back(pid);
-  while (!parents.empty() && found.size() < kMostDescendants) {
-    std::string task = std::to_string(parents.back());
-    parents.pop_back();
-    auto children = read_file("/proc/" + task + "/task/" + task + "/children", kMostChildrenBytes);
-    if (!children) continue;
-    for (const auto& word : split(*children, ' ')) {
-      auto child = parse_number(word, std::numeric_limits<pid_t>::max());
-      if (!child) continue;
-      Fd process(static_cast<int>(::syscall(SYS_pidfd_open, static_cast<pid_t>(*child), 0)));
-      if (!process) continue;
-      found.push_back(std::move(process));
-      parents.push_back(static_cast<pid_t>(*child));
-    }
-  }
-  return found;
+  return ended ? std::vector<Fd>() : descendants_of(pid);
 }
 
-bool LiveSession::reap() {
+bool LiveSession::reap(std::chrono::milliseconds patience) {
   int status = 0;
   if (::waitpid(pid, &status, WNOHANG) != pid) return false;
   ended = true;
   // while net still holds the terminal, so that it is nobody else's yet
-  enter_logout(kLogoutPatience);
+  enter_logout(patience);
   exit = {channel, 0, "", false};
   if (WIFSIGNALED(status)) {
     exit.signal = signal_name(WTERMSIG(status));

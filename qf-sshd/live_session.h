@@ -32,7 +32,7 @@ struct LiveSession {
   // jobs of an interactive shell).
   [[nodiscard]] std::vector<Fd> descendants() const;
   // Takes the exit status when the process has ended, and enters the logout; false when it still runs.
-  bool reap();
+  bool reap(std::chrono::milliseconds patience);
   // In a process of its own, which is waited for for `patience` at most: anybody may hold a lock on utmp and
   // wtmp.
   void enter_logout(std::chrono::milliseconds patience);

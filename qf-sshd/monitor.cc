@@ -24,6 +24,7 @@
 #include "qf-sshd/net.h"
 #include "qf-sshd/policy_watch.h"
 #include "qf-sshd/process_title.h"
+#include "qf-sshd/session_clock.h"
 #include "qf-sshd/standing.h"
 
 namespace qf {
@@ -74,8 +75,9 @@ class Monitor {
   void judge_again();
   [[nodiscard]] Standing standing() const;
   void withdraw(const Decision& decision);
+  void hang_up(bool all);
   void dismiss(const std::string& words);
-  void take_limits(const Decision& decision);
+  [[nodiscard]] std::vector<pid_t> net_pids() const;
   void read_listener();
   void hear_listener(const Message& message);
   void answer_listener();
@@ -99,11 +101,10 @@ class Monitor {
   Deadline policy_check_ = Deadline::max();  // without a listener
   Deadline judge_at_ = Deadline::max();      // the policy could not be read
   bool policy_changed_ = false;              // the listener says so
-  Deadline logged_in_at_ = Deadline::max();
-  bool dismissed_ = false;                  // the user may not stay: told, and on the way out
-  Deadline grace_ = Deadline::max();        // to be logged in
-  Deadline session_end_ = Deadline::max();  // "max_session" of the policy
-  Deadline end_by_ = Deadline::max();       // the inner connection has ended: for the outer one to follow
+  bool dismissed_ = false;                   // the user may not stay: told, and on the way out
+  Deadline grace_ = Deadline::max();         // to be logged in
+  SessionClock session_clock_;
+  Deadline end_by_ = Deadline::max();  // the inner connection has ended: for the outer one to follow
 };
 
 // ---- the connection's net processes -----------------------------------------------------------------------
@@ -269,10 +270,10 @@ Status Monitor::carry_out(NetLink& link, LoginResult result) {
       login_ = std::move(result.login);
       set_title(role_title("monitor", account_->name));
       grace_ = Deadline::max();
-      logged_in_at_ = Clock::now();
+      if (auto started = session_clock_.start(); !started) return started;
       forwarding_.allow(*account_, login_->context(), result.decision, status_.identity);
       sessions_.logged_in(*account_, login_->context());
-      take_limits(result.decision);
+      if (auto limited = session_clock_.limit(result.decision.max_session); !limited) return limited;
       listener_.logged_in(link.inner);
     }
   }
@@ -376,10 +377,13 @@ void Monitor::turn() {
   polled.push_back({ending_.get(), POLLIN, 0});
   size_t listener = polled.size();
   polled.push_back({listener_.fd(), POLLIN, 0});
+  size_t session_end = polled.size();
+  polled.push_back({dismissed_ ? -1 : session_clock_.fd(), POLLIN, 0});
   size_t sessions = polled.size();
+  sessions_.others(net_pids());
   sessions_.poll(polled);
-  Deadline wake = std::min({grace_, end_by_, session_end_, status_.deadline(), listener_.next_try(),
-                            sessions_.deadline(), policy_check_, judge_at_, forwarding_.deadline()});
+  Deadline wake = std::min({grace_, end_by_, status_.deadline(), listener_.next_try(), sessions_.deadline(),
+                            policy_check_, judge_at_, forwarding_.deadline()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
@@ -396,12 +400,14 @@ void Monitor::turn() {
     dismissed_ = true;  // it gets no time for last words
     end();
   }
-  if (Clock::now() >= session_end_) end_session_time();
+  if (polled[session_end].revents != 0 && !dismissed_) end_session_time();
   // sessions belong to the connection that is logged in as an OS user
   NetLink* user = session_link();
   if (!sessions_.settle(polled, sessions, user == nullptr ? nullptr : &user->socket)) end();
   if (ready <= 0) return;
   if (polled[listener].revents != 0) read_listener();
+  // what net asks for is for the new policy to judge
+  if (policy_changed_) return;
   if (polled[helper].revents != 0 && user != nullptr && !forwarding_.read_helper(user->socket)) end();
   size_t index = 0;
   // a message may add a net (tunnel), so only those that were polled are looked at
@@ -427,6 +433,12 @@ void Monitor::turn() {
   }
 }
 
+std::vector<pid_t> Monitor::net_pids() const {
+  std::vector<pid_t> pids;
+  for (const auto& link : nets_) pids.push_back(link.pid);
+  return pids;
+}
+
 // The net that is logged in as an OS user.
 NetLink* Monitor::session_link() {
   for (auto& link : nets_) {
@@ -437,17 +449,13 @@ NetLink* Monitor::session_link() {
 
 void Monitor::end_session_time() {
   const char* words = "the time of this session is over (\"max_session\" of the policy)";
+  // What was left behind is as good as after a hang-up: its user is still welcome.
+  hang_up(false);
   plan_.audit.revoked(connection_, {status_.identity, status_.os_user}, "session", "", words);
   dismiss(words);
 }
 
 // ---- another policy ---------------------------------------------------------------------------------------
-
-// The "max_session" of the policy that allows the login now, from the login on.
-void Monitor::take_limits(const Decision& decision) {
-  session_end_ = decision.max_session == 0 ? Deadline::max()
-                                           : logged_in_at_ + std::chrono::seconds(decision.max_session);
-}
 
 // The listener says when there is a new policy. Without one, and when another one was found, we look.
 void Monitor::watch_policy() {
@@ -491,7 +499,10 @@ void Monitor::judge_again() {
   identity_ = std::move(verdict.identity);
   for (auto& link : nets_) link.login->policy_changed(identity_);
   if (!account_) return;
-  take_limits(verdict.decision);
+  if (auto limited = session_clock_.limit(verdict.decision.max_session); !limited) {
+    log_error(limited.error().text());
+    end();
+  }
   NetLink* link = session_link();
   if (link != nullptr && !forwarding_.judge_again(link->socket, verdict.decision)) end();
 }
@@ -499,19 +510,23 @@ void Monitor::judge_again() {
 void Monitor::withdraw(const Decision& decision) {
   std::string words = refusal_text(decision, identity_, status_.os_user);
   std::string by = decision.policy.empty() ? "" : " (policy \"" + printable(decision.policy) + "\")";
+  hang_up(true);
   plan_.audit.revoked(connection_, {status_.identity, status_.os_user}, account_ ? "session" : "connection",
                       "", words + by);
   dismiss("access withdrawn by a new policy: " + words);
 }
 
-// Tells the user, and ends everything in a moment: sessions are hung up, then killed.
-void Monitor::dismiss(const std::string& words) {
+// Everything ends in a moment: sessions are hung up, then killed. Before anything that may take time, an
+// audit log that somebody has locked, or a net that does not read.
+void Monitor::hang_up(bool all) {
   dismissed_ = true;
-  session_end_ = Deadline::max();
   end_by_ = std::min(end_by_, Clock::now() + kWithdrawn);
-  // first what must happen, then the words: a net that does not read must not put it off
-  sessions_.dismiss();
+  sessions_.dismiss(all);
   forwarding_.dismiss();
+}
+
+// Tells the user, who is hung up on.
+void Monitor::dismiss(const std::string& words) {
   NetLink* link = session_link();
   for (auto& outer : nets_) {
     bool alone = outer.state == NetState::kOuter || outer.state == NetState::kTunnelling;

@@ -17,10 +17,18 @@ namespace {
 
 constexpr auto kSessionsLastWords =
     std::chrono::seconds(2);  // for sessions to end after their connection, for the audit log
+constexpr std::chrono::milliseconds kLogoutPatience(200);
 constexpr auto kHangUp =
     std::chrono::milliseconds(700);  // of a dismissed user, for them to end by themselves
 
 }  // namespace
+
+void MonitorSessions::logged_in(const Account& account, const UserContext& context) {
+  account_ = &account;
+  context_ = &context;
+  if (auto started = orphans_.start(); !started)
+    log_error("what sessions leave behind will not be found: " + started.error().text());
+}
 
 // What stands against this session; empty: nothing.
 std::string MonitorSessions::judge(const SessionRequest& request) const {
@@ -141,7 +149,25 @@ void MonitorSessions::close(const SessionClose& close) {
 
 void MonitorSessions::reap(LiveSession& session) {
   pid_t pid = session.pid;
-  if (session.reap()) signals_.forget(pid);
+  if (session.reap(logout_patience())) signals_.forget(pid);
+}
+
+// While net still holds the terminal, so that it is nobody else's yet. A dismissed user, who may hold the
+// lock of wtmp, does not put off the end of the others by it.
+std::chrono::milliseconds MonitorSessions::logout_patience() const {
+  if (!dismissed_) return kLogoutPatience;
+  if (kill_at_ == Deadline::max()) return std::chrono::milliseconds(0);
+  auto left = std::chrono::duration_cast<std::chrono::milliseconds>(kill_at_ - Clock::now());
+  return std::clamp(left, std::chrono::milliseconds(0), kLogoutPatience);
+}
+
+std::vector<pid_t> MonitorSessions::own_children() const {
+  std::vector<pid_t> own = others_;
+  own.insert(own.end(), {forwarding_.helper_pid(), signals_.child()});
+  for (const auto& [channel, session] : sessions_) {
+    if (!session.ended) own.push_back(session.pid);
+  }
+  return own;
 }
 
 void MonitorSessions::record_end(const LiveSession& session) {
@@ -150,8 +176,9 @@ void MonitorSessions::record_end(const LiveSession& session) {
 
 // ---- their end --------------------------------------------------------------------------------------------
 
-void MonitorSessions::dismiss() {
+void MonitorSessions::dismiss(bool all) {
   dismissed_ = true;
+  dismissed_all_ = all;
   for (const auto& [channel, session] : sessions_) {
     for (auto& process : session.descendants()) descendants_.push_back(std::move(process));
     session.signal_group(SIGHUP);
@@ -168,6 +195,9 @@ void MonitorSessions::kill_all() {
   for (const auto& process : descendants_)
     static_cast<void>(::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0));
   descendants_.clear();
+  // Not what root has left: that is a daemon of the machine, and who was root has other ways to stay.
+  if (dismissed_all_ && account_ != nullptr && account_->uid != 0)
+    orphans_.kill_all(own_children(), account_->uid);
 }
 
 void MonitorSessions::end() {
@@ -179,6 +209,7 @@ void MonitorSessions::end() {
     }
     kill_all();
   }
+  orphans_.stop();
   Deadline deadline = Clock::now() + kSessionsLastWords;
   for (auto& [channel, session] : sessions_) {
     if (!session.ended && wait_for(session.pidfd.get(), POLLIN, deadline)) reap(session);
@@ -191,13 +222,14 @@ void MonitorSessions::end() {
 
 void MonitorSessions::poll(std::vector<pollfd>& polled) const {
   polled.push_back({signals_.fd(), POLLIN, 0});
+  polled.push_back({orphans_.fd(), POLLIN, 0});
   for (const auto& [channel, session] : sessions_) polled.push_back({session.pidfd.get(), POLLIN, 0});
 }
 
 bool MonitorSessions::settle(const std::vector<pollfd>& polled, size_t first, MessageSocket* net) {
   if (Clock::now() >= kill_at_) kill_all();
   signals_.turn();
-  size_t index = first + 1;
+  size_t index = first + 2;
   for (auto it = sessions_.begin(); it != sessions_.end();) {
     LiveSession& session = it->second;
     if (!session.ended && polled[index].revents != 0) {
@@ -209,6 +241,7 @@ bool MonitorSessions::settle(const std::vector<pollfd>& polled, size_t first, Me
     if (over) record_end(session);
     it = over ? sessions_.erase(it) : std::next(it);
   }
+  if (polled[first + 1].revents != 0) orphans_.reap(own_children());
   return true;
 }
 

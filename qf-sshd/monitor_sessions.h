@@ -13,6 +13,7 @@
 #include "qf-sshd/forwarding.h"
 #include "qf-sshd/live_session.h"
 #include "qf-sshd/monitor.h"
+#include "qf-sshd/orphans.h"
 #include "qf-sshd/session.h"
 #include "qf-sshd/signal_sender.h"
 
@@ -26,18 +27,16 @@ class MonitorSessions {
       : plan_(plan), forwarding_(forwarding), status_(status), signals_(plan.settings.privileged) {}
 
   // Before this there are no sessions. Both are borrowed.
-  void logged_in(const Account& account, const UserContext& context) {
-    account_ = &account;
-    context_ = &context;
-  }
+  void logged_in(const Account& account, const UserContext& context);
 
   // Requests of net; an error is net's fault, or the machine's, and ends the connection.
   [[nodiscard]] Status start(MessageSocket& net, const SessionRequest& request);
   void signal(const SignalRequest& request);
   void close(const SessionClose& close);
 
-  // The user may not stay: no more sessions, and those that there are get SIGHUP, and SIGKILL after a moment.
-  void dismiss();
+  // No more sessions, and those that there are get SIGHUP, and SIGKILL after a moment. `all`: the user may
+  // not stay, and what earlier sessions have left behind goes as well.
+  void dismiss(bool all);
   // The connection ends: waits a moment for its sessions, so that the audit log has how they ended.
   void end();
 
@@ -47,6 +46,8 @@ class MonitorSessions {
   [[nodiscard]] bool settle(const std::vector<pollfd>& polled, size_t first, MessageSocket* net);
   // When settle() must be called even when nothing happens.
   [[nodiscard]] Deadline deadline() const { return std::min(kill_at_, signals_.deadline()); }
+  // The monitor's children that others have started: they are reaped there.
+  void others(std::vector<pid_t> children) { others_ = std::move(children); }
 
  private:
   // Sockets that belong to a session; /dev/null for what there is not.
@@ -61,6 +62,8 @@ class MonitorSessions {
                                              SessionForwards& forwards);
   [[nodiscard]] AuditUser user() const { return {status_.identity, account_->name}; }
   void reap(LiveSession& session);
+  [[nodiscard]] std::chrono::milliseconds logout_patience() const;
+  [[nodiscard]] std::vector<pid_t> own_children() const;
   void record_end(const LiveSession& session);
   void kill_all();
 
@@ -72,7 +75,9 @@ class MonitorSessions {
   const UserContext* context_ = nullptr;
   std::map<uint32_t, LiveSession> sessions_;  // by channel
   std::vector<Fd> descendants_;               // of a dismissed user's sessions
-  bool dismissed_ = false;
+  std::vector<pid_t> others_;                 // children of ours that are no sessions
+  Orphans orphans_;
+  bool dismissed_ = false, dismissed_all_ = false;
   Deadline kill_at_ = Deadline::max();  // of a dismissed user, until it is done
 };
 

@@ -33,6 +33,8 @@ class SignalSender {
 
   // The monitor ends.
   void stop();
+  // The one that sends, until it is reaped; -1: none.
+  [[nodiscard]] pid_t child() const { return child_; }
 
   // To be polled; -1: nothing to wait for. turn() when it is readable or the time has come.
   [[nodiscard]] int fd() const { return pidfd_.get(); }

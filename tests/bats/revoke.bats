@@ -17,6 +17,8 @@ setup() { ECHO=$(cat "$QF/echo.port") && chmod 777 "$QF/home"; }
 # each test leaves its session behind, and its document
 teardown() {
   [ -z "${LIVE:-}" ] || end_process "$LIVE"
+  LIVE=
+  end_user_processes "$TARGET"
   fabric_apply
 }
 
@@ -129,6 +131,88 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
   until_true 60 gone "$job" "$started"
 }
 
+# left_behind NAME COMMAND…: a session of the connection "left" that ends at once and leaves a process behind, in a
+# session of its own and with SIGHUP ignored: sets LEFT and SINCE. The connection stays, as LIVE.
+left_behind() {
+  rm -f "$QF/home/left.pid"
+  if [ -z "$LIVE" ]; then
+    background_as "$CLIENT" "$QF/left.log" ssh -F "$CONF" -l "$TARGET" -S "$QF/home/left" -M -N server
+    LIVE=$PID
+    until_true 60 as_client ssh -F "$CONF" -S "$QF/home/left" -O check server
+  fi
+  run -0 qssh -S "$QF/home/left" -l "$TARGET" server \
+    "nohup setsid sh -c 'echo \$\$ >$QF/home/left.pid; exec $1' >/dev/null 2>&1 </dev/null & until test -s $QF/home/left.pid; do sleep 0.1; done"
+  LEFT=$(cat "$QF/home/left.pid")
+  SINCE=$(start_of "$LEFT") || :
+}
+# of the one connection of TARGET
+monitor_of() { pgrep -P "$(listener_pid)" -f "qf-sshd.*$TARGET \\[monitor\\]"; }
+parent_of() { ps -o ppid= -p "$1" | tr -d ' '; }
+
+@test "what sessions have left behind goes with a withdrawn login, from whichever session of it" {
+  local first since
+  left_behind "sleep 7775"
+  first=$LEFT since=$SINCE
+  # one that becomes another process all the time
+  left_behind "sh -c \"(setsid sleep 7776; true) & (setsid sleep 7777; true) & true\""
+  until_true 60 pgrep -u "$TARGET" -f "sleep 7777"
+  run -0 alive "$first" "$since"
+  fabric_apply '.policies = []'
+  until_true 60 gone "$first" "$since"
+  until_true 60 no_process_of "$TARGET"
+}
+
+@test "what sessions have left behind lives on after an ordinary end, as a child of init; the dead are buried meanwhile" {
+  left_behind "sleep 0.1"
+  # no corpse of it either
+  until_true 60 test ! -e "/proc/$LEFT"
+  left_behind "sleep 7775"
+  local monitor
+  monitor=$(monitor_of)
+  [ "$(parent_of "$LEFT")" = "$monitor" ]
+  end_process "$LIVE"
+  LIVE=
+  until_true 60 test ! -e "/proc/$monitor"
+  run -0 alive "$LEFT" "$SINCE"
+  [ "$(parent_of "$LEFT")" != "$monitor" ]
+  kill "$LEFT"
+}
+
+@test "what sessions have left behind lives on when max_session ends them: its user may come again" {
+  left_behind "sleep 7775"
+  fabric_apply '.policies[0].max_session = 1'
+  until_true 60 grep -q "the time of this session is over" "$QF/left.log"
+  until_true 60 gone "$LIVE" "$(start_of "$LIVE")"
+  LIVE=
+  until_true 60 sessions_over
+  run -0 alive "$LEFT" "$SINCE"
+  kill "$LEFT"
+}
+sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
+
+@test "a session is hung up before the audit log is waited for" {
+  rm -f "$QF/home/hung-up"
+  live waited-for
+  # bash, so that the trap is not put off until the sleep ends
+  background_as "$CLIENT" "$QF/trap.log" ssh -F "$CONF" -l "$TARGET" server \
+    "exec bash -c 'trap \"echo >$QF/home/hung-up; exit\" HUP; echo >$QF/home/trap; sleep 300 & wait'"
+  until_true 60 test -e "$QF/home/trap"
+  before=$(revoked_events)
+  background "$QF/lock.log" "$PYTHON" -c '
+import fcntl, os, sys, time
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)' "$QF/state/audit.tail" "$QF/home/hung-up"
+  until_true 60 grep -q locked "$QF/lock.log"
+  fabric_apply '.policies = []'
+  ended waited-for "access withdrawn by a new policy"
+  # who would have waited first has given it up
+  two_more() { [ "$(revoked_events)" = $((before + 2)) ]; }
+  until_true 60 two_more
+}
+
 @test "inside a tunnel" {
   BEFORE=(env QF_SSH=tunnel)
   live tunnel
@@ -185,6 +269,24 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
   live limited
   fabric_apply '.policies[0].max_session = 1'
   ended limited "the time of this session is over"
+}
+
+# clocks PID: of the timers that a process has; 7 is CLOCK_BOOTTIME
+clocks() { sed -n 's/^clockid: //p' "/proc/$1/fdinfo"/*; }
+
+@test "max_session goes on while the machine sleeps" {
+  fabric_apply '.policies[0].max_session = 7773'
+  live sleeps
+  monitor=$(monitor_of)
+  run -0 clocks "$monitor"
+  [ "$output" = 7 ]
+  run -0 grep -h '^it_value: ([1-9]' "/proc/$monitor/fdinfo/"*
+  # taken back, and set again
+  fabric_apply
+  until_true 60 eval '! grep -qh "^it_value: ([1-9]" "/proc/'"$monitor"'/fdinfo/"*'
+  run -0 alive "$RUNS" "$STARTED"
+  fabric_apply '.policies[0].max_session = 1'
+  ended sleeps "the time of this session is over"
 }
 
 # ---- forwards
