@@ -201,8 +201,12 @@ int audit_main(int argc, char** argv) {
                               "and what was rotated of it\n",
                               options, &command.words});
   std::string name = command.words.empty() ? "" : command.words[0];
-  if (name != "verify" && name != "show")
-    wrong_usage(kProgram, name.empty() ? "verify or show?" : "no command " + quoted(name));
+  if (name != "verify" && name != "show") {
+    std::string near = nearest_spelling(name, {"verify", "show"});
+    wrong_usage(kProgram, name.empty() ? "verify or show?"
+                                       : "no command " + quoted(name) +
+                                             (near.empty() ? "" : "; did you mean " + quoted(near) + "?"));
+  }
   command.words.erase(command.words.begin());
   for (const char* option : {"last", "user", "login", "from", "event", "connection", "since", "until"}) {
     bool of_verify = std::string_view(option) == "last";

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <numeric>
 
 #include "libqf/address.h"
 #include "libqf/json.h"
@@ -202,25 +201,6 @@ std::string explain_command(const LoginQuestion& question, const std::string& fi
   add("login", question.login);
   if (!file.empty()) add("file", file);
   return line;
-}
-
-bool near_spelling(std::string_view a, std::string_view b) {
-  constexpr size_t kMost = 2;
-  std::string left = lower(a), right = lower(b);
-  if (left.size() > right.size() + kMost || right.size() > left.size() + kMost) return false;
-  // the edit distance, a row at a time
-  std::vector<size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 0; i < left.size(); ++i) {
-    size_t corner = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < right.size(); ++j) {
-      size_t replaced = corner + (left[i] == right[j] ? 0 : 1);
-      corner = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back() <= kMost && row.back() < std::max<size_t>(right.size(), 1);
 }
 
 }  // namespace qf

@@ -137,7 +137,7 @@ agree() {
     {name: "nobody may", user: "machine:\($client)", from: "client", to: "server", login: "a", expect: "deny", groups: []}]' \
     "$QF/config/fabric.json" >"$QF/bad.json"
   run -1 "$BIN/qf-up" check "$QF/bad.json"
-  [[ $output == *'$.tests[1] ("nobody may"): expected deny, but allowed by policy "all"'* ]]
+  [[ $output == *'$.tests[1] (test "nobody may"): expected deny, but allowed by policy "all"'* ]]
   local hint
   hint=$(sed -n 's/^hint: run: qf-up/"$BIN\/qf-up"/p' <<<"$output")
   run -0 eval "$hint"
