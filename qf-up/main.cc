@@ -162,7 +162,7 @@ void print_help() {
       "                                     say whether lines of the server's audit log were changed or "
       "removed\n"
       "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME]\n"
-      "                        [--connection ID] [--since TIME] [--until TIME]\n"
+      "                        [--connection ID] [--refused] [--since TIME] [--until TIME]\n"
       "                        [--json] [FILE...]\n"
       "                                     say who did what\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",

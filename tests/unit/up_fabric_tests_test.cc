@@ -84,9 +84,11 @@ TEST(FabricTests, OneThatFailsSaysWhy) {
             "of the user's groups"});
   EXPECT_EQ(failures(good_but("\"expect\"", "\"policy\": \"ops\", \"expect\"")),
             Texts{"$.tests[0]: expected policy \"ops\" to decide, but \"dba\" did"});
-  EXPECT_EQ(failures(good_but("\"mfa\": true", "\"mfa\": false")),
-            Texts{"$.tests[0]: expected allow, but denied: the token's claims are not as required (claim "
-                  "\"mfa\" is not as required)"});
+  EXPECT_EQ(
+      failures(good_but("\"mfa\": true", "\"mfa\": false")),
+      Texts{"$.tests[0]: expected allow, but denied: the token's claims are not as required (claim "
+            "\"mfa\" has another value); the token that is asked about says no more than the question: give "
+            "what it has by --claim NAME=VALUE, or by \"claims\" of a test"});
   EXPECT_EQ(failures(good_but("\"corp:auth0|7\"", "\"hosts:build\"")),
             Texts{"$.tests[0]: expected allow, but denied: db1 takes no logins of issuer \"hosts\""});
 }
