@@ -26,7 +26,9 @@ std::optional<TokenRefusal> check_required_claims(const IssuerRecord& issuer, co
     auto wanted = parse_json(text);
     const cJSON* value = json_member(claims.all.get(), name.c_str());
     if (!wanted || value == nullptr || ::cJSON_Compare(wanted->get(), value, 1) == 0) {
-      return claim_refusal(TokenFault::kClaims, "claim " + shown_claim(name) + " is not as required");
+      return claim_refusal(
+          TokenFault::kClaims,
+          "claim " + shown_claim(name) + (value == nullptr ? " is missing" : " has another value"));
     }
   }
   return std::nullopt;

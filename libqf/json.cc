@@ -46,10 +46,12 @@ class Scanner {
   explicit Scanner(std::string_view text) : text_(text) {}
 
   bool document() {
+    if (text_.starts_with("\xef\xbb\xbf"))
+      return fault("a byte order mark: save the text as UTF-8 without one");
     space();
     if (!value(0)) return false;
     space();
-    return at_ == text_.size() || fault("nothing may follow the value");
+    return at_ == text_.size() || unexpected("nothing may follow the value");
   }
 
   [[nodiscard]] Error error() const {
@@ -72,6 +74,21 @@ class Scanner {
     return false;
   }
   bool fault(std::string what) { return fault(std::move(what), at_); }
+  // Something else than what JSON wants here. What people often write in its place is called by its name.
+  bool unexpected(const char* wanted) {
+    std::string_view rest = text_.substr(at_);
+    if (rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with("#"))
+      return fault("a comment, which JSON does not have");
+    if (rest.starts_with("'")) return fault("a single quote: strings and keys are in double quotes");
+    return fault(wanted);
+  }
+  // After a comma, and the white space behind it: whether the object or list ends here. The comma is the
+  // fault.
+  bool trailing_comma(char end, size_t comma) {
+    if (next() != end) return false;
+    static_cast<void>(fault(std::string("a comma before ") + end + ": none follows the last one", comma));
+    return true;
+  }
 
   // '\0' at the end; a NUL in the text is no token either, so that the two need not be told apart
   [[nodiscard]] char next() const { return at_ < text_.size() ? text_[at_] : '\0'; }
@@ -106,11 +123,13 @@ class Scanner {
     space();
     if (skip('}')) return true;
     Keys keys;
+    size_t comma = text_.size();  // the one before, if any
     do {
       space();
       size_t start = at_;
       std::string key;
-      if (next() != '"') return fault("a key in double quotes is missing");
+      if (comma < at_ && trailing_comma('}', comma)) return false;
+      if (next() != '"') return unexpected("a key in double quotes is missing");
       if (!string(&key)) return false;
       // the key as it was written: it has no control characters, the decoded one may
       std::string_view written = text_.substr(start, at_ - start);
@@ -120,24 +139,28 @@ class Scanner {
             start);
       }
       space();
-      if (!skip(':')) return fault("a colon is missing after the key");
+      if (!skip(':')) return unexpected("a colon is missing after the key");
       space();
       if (!value(depth)) return false;
       space();
+      comma = at_;
     } while (skip(','));
-    return skip('}') || fault("a comma or } is missing");
+    return skip('}') || unexpected("a comma or } is missing");
   }
 
   bool array(int depth) {
     ++at_;
     space();
     if (skip(']')) return true;
+    size_t comma = text_.size();  // the one before, if any
     do {
       space();
+      if (comma < at_ && trailing_comma(']', comma)) return false;
       if (!value(depth)) return false;
       space();
+      comma = at_;
     } while (skip(','));
-    return skip(']') || fault("a comma or ] is missing");
+    return skip(']') || unexpected("a comma or ] is missing");
   }
 
   bool word(std::string_view expected) {
@@ -156,7 +179,8 @@ class Scanner {
     size_t start = at_;
     if (at_ == text_.size()) return fault("a value is missing");
     bool negative = skip('-');
-    if (!skip('0') && digits() == 0) return fault(negative ? "not a number" : "not a value", start);
+    if (!skip('0') && digits() == 0)
+      return negative ? fault("not a number", start) : unexpected("not a value");
     if (skip('.') && digits() == 0) return fault("not a number", start);
     if (skip('e') || skip('E')) {
       if (!skip('+')) skip('-');

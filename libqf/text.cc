@@ -2,8 +2,38 @@
 #include "libqf/text.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 namespace qf {
+
+namespace {
+
+constexpr size_t kMostLettersApart = 2;
+
+// The edit distance, letter case aside, two letters that changed places being one; when the lengths allow
+// that it is small, more than that otherwise.
+size_t letters_apart(std::string_view a, std::string_view b) {
+  std::string left = lower(a), right = lower(b);
+  if (left.size() > right.size() + kMostLettersApart || right.size() > left.size() + kMostLettersApart)
+    return kMostLettersApart + 1;
+  // a row at a time; the one before that is needed for letters that changed places
+  std::vector<size_t> before_last, last, row(right.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < left.size(); ++i) {
+    before_last = std::exchange(last, row);
+    row[0] = i + 1;
+    for (size_t j = 0; j < right.size(); ++j) {
+      size_t replaced = last[j] + (left[i] == right[j] ? 0 : 1);
+      row[j + 1] = std::min({replaced, row[j] + 1, last[j + 1] + 1});
+      if (i > 0 && j > 0 && left[i] == right[j - 1] && left[i - 1] == right[j])
+        row[j + 1] = std::min(row[j + 1], before_last[j - 1] + 1);
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -106,6 +136,24 @@ std::string for_shell(const std::string& word) {
   std::string quote = "'";
   for (char c : word) quote += c == '\'' ? "'\\''" : std::string(1, c);
   return quote + "'";
+}
+
+bool near_spelling(std::string_view a, std::string_view b) {
+  constexpr size_t kShort = 5;  // in a shorter one two letters make another word
+  size_t apart = letters_apart(a, b);
+  return apart <= (b.size() < kShort ? 1 : kMostLettersApart) && apart < std::max<size_t>(b.size(), 1);
+}
+
+std::string nearest_spelling(std::string_view word, const std::vector<std::string>& known) {
+  std::string nearest;
+  size_t least = kMostLettersApart + 1;
+  for (const auto& other : known) {
+    size_t apart = near_spelling(word, other) ? letters_apart(word, other) : least;
+    if (apart >= least) continue;
+    least = apart;
+    nearest = other;
+  }
+  return nearest;
 }
 
 }  // namespace qf

@@ -33,4 +33,10 @@ namespace qf {
 // bytes, starting with a letter or digit.
 [[nodiscard]] bool valid_host_name(std::string_view name);
 
+// Whether one could be a slip of the pen for the other: letter case aside, at most two letters apart, in
+// short ones one.
+[[nodiscard]] bool near_spelling(std::string_view a, std::string_view b);
+// The word among `known` that is the least apart from this one, if it is near; else empty.
+[[nodiscard]] std::string nearest_spelling(std::string_view word, const std::vector<std::string>& known);
+
 }  // namespace qf

@@ -155,8 +155,16 @@ std::string describe_keys(const KeySet& keys) {
   return join(texts, ", ") + (more > 0 ? " and " + std::to_string(more) + " more" : "");
 }
 
+// Which keys a token was judged by.
+std::string key_set_name(const VerifyTokenOptions& options) {
+  if (!options.fetches()) return "the key set in " + printable(options.jwks_file);
+  if (!options.jwks_uri.empty()) return "the key set at " + printable(options.jwks_uri);
+  return "the key set that --issuer publishes";
+}
+
 // What to look at; empty where the fault says all. `keys`: none were needed to refuse it.
-std::string hint_for(TokenFault fault, const KeySet& keys, const TokenRules& rules) {
+std::string hint_for(TokenFault fault, const KeySet& keys, const VerifyTokenOptions& options) {
+  const TokenRules& rules = options.rules;
   switch (fault) {
     case TokenFault::kMalformed:
     case TokenFault::kTooLarge:
@@ -165,7 +173,8 @@ std::string hint_for(TokenFault fault, const KeySet& keys, const TokenRules& rul
     case TokenFault::kUnknownKey:
     case TokenFault::kBadSignature:
       if (keys.empty()) return "RS, PS and ES with 256, 384 or 512, and EdDSA are accepted";
-      return "the key set has " + describe_keys(keys);
+      return key_set_name(options) + " has " + describe_keys(keys) +
+             (options.fetches() ? "" : "; for the keys of now give --jwks-uri URL, or neither of the two");
     case TokenFault::kType:
       if (rules.access_token) return "without --access-token id_tokens are judged";
       return "for access tokens give --access-token, as \"token\": \"access_token\" does in the issuer's "
@@ -212,8 +221,8 @@ std::string terminal_safe(const std::string& json) {
   return out;
 }
 
-int refuse(const TokenRefusal& refusal, const KeySet& keys, const TokenRules& rules) {
-  say(refusal.text(), hint_for(refusal.fault, keys, rules));
+int refuse(const TokenRefusal& refusal, const KeySet& keys, const VerifyTokenOptions& options) {
+  say(refusal.text(), hint_for(refusal.fault, keys, options));
   return kExitNegative;
 }
 
@@ -221,11 +230,11 @@ int judge(const std::string& token, const JwsHeader& header, const KeySet& keys,
           const VerifyTokenOptions& options) {
   const TokenRules& rules = options.rules;
   auto payload = verify_jws(token, keys);
-  if (!payload) return refuse(payload.error(), keys, rules);
+  if (!payload) return refuse(payload.error(), keys, options);
   auto claims = parse_claims(*payload);
-  if (!claims) return refuse(claims.error(), keys, rules);
+  if (!claims) return refuse(claims.error(), keys, options);
   int64_t now = options.now >= 0 ? options.now : std::time(nullptr);
-  if (auto bad = check_claims(*claims, header, rules, now)) return refuse(*bad, keys, rules);
+  if (auto bad = check_claims(*claims, header, rules, now)) return refuse(*bad, keys, options);
   auto done = write_all(STDOUT_FILENO, terminal_safe(json_text(claims->all.get())) + "\n");
   if (!done) say("cannot print the claims: " + done.error().text());
   return done ? kExitOk : kExitSystem;
@@ -238,7 +247,7 @@ int judge_with_keys(const std::string& token, const VerifyTokenOptions& options,
   }
   // what needs no key is said without asking anybody for keys
   auto header = parse_jws_header(token);
-  if (!header) return refuse(header.error(), {}, options.rules);
+  if (!header) return refuse(header.error(), {}, options);
   auto keys = find_keys(options, privileged);
   return keys ? judge(token, *header, *keys, options) : without_keys(options, keys.error());
 }

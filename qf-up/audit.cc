@@ -118,6 +118,29 @@ std::string shown(const AuditCommand& command, const std::string& text, Result<J
   return (command.json ? printable(text) : audit_columns(json->get())) + "\n";
 }
 
+// Whether it is like one that the server writes, changed as it may be.
+bool is_audit_line(const Result<JsonPtr>& json) {
+  return json && json_string(json->get(), "event");
+}
+
+// A file that was named, has something in it, and no line of it is one of an audit log: it is another file.
+void check_files(const AuditCommand& command) {
+  for (const auto& path : command.words) {
+    auto reader = AuditReader::open(path);
+    bool any = false, ours = !reader;  // what cannot be read is said by who reads it
+    while (!ours) {
+      auto line = reader->next();
+      ours = !line || (*line && is_audit_line(parse_json((*line)->text)));
+      if (!line || !*line) break;
+      any = true;
+    }
+    if (any && !ours)
+      die(kExitConfig, path + " is no audit log: no line of it is one",
+          "the log of this machine is " + command.folders.folders().audit_log() +
+              ", read when no file is given");
+  }
+}
+
 int show(const AuditCommand& command) {
   auto files = open_wanted(command);
   if (!files) cannot_read(command, files.error());
@@ -187,6 +210,8 @@ int audit_main(int argc, char** argv) {
   add("from", text(command.filter.from, "PEER"), "show: from this peer or address");
   add("event", text(command.filter.event, "NAME"), "show: of this kind, login for example");
   add("connection", text(command.filter.connection, "ID"), "show: of this connection, as CONN has it");
+  add("refused", boost::program_options::bool_switch(&command.filter.refused),
+      "show: what was refused, and not what failed");
   add("since", text(command.since, "TIME"),
       "show: from then on; 2024-05-01T12:34:56Z, 2024-05-01, 2h or 3d ago");
   add("until", text(command.until, "TIME"), "show: before then");
@@ -201,8 +226,12 @@ int audit_main(int argc, char** argv) {
                               "and what was rotated of it\n",
                               options, &command.words});
   std::string name = command.words.empty() ? "" : command.words[0];
-  if (name != "verify" && name != "show")
-    wrong_usage(kProgram, name.empty() ? "verify or show?" : "no command " + quoted(name));
+  if (name != "verify" && name != "show") {
+    std::string near = nearest_spelling(name, {"verify", "show"});
+    wrong_usage(kProgram, name.empty() ? "verify or show?"
+                                       : "no command " + quoted(name) +
+                                             (near.empty() ? "" : "; did you mean " + quoted(near) + "?"));
+  }
   command.words.erase(command.words.begin());
   for (const char* option : {"last", "user", "login", "from", "event", "connection", "since", "until"}) {
     bool of_verify = std::string_view(option) == "last";
@@ -210,13 +239,17 @@ int audit_main(int argc, char** argv) {
       wrong_usage(kProgram, std::string("--") + option + " does not belong to " + name);
   }
   check_event(command.filter.event);
-  if (command.json && name == "verify") wrong_usage(kProgram, "--json does not belong to verify");
+  for (auto [on, option] :
+       {std::pair(command.json, "--json"), std::pair(command.filter.refused, "--refused")}) {
+    if (on && name == "verify") wrong_usage(kProgram, std::string(option) + " does not belong to verify");
+  }
   if (given.count("last") != 0 && !is_hash_text(command.last))
     wrong_usage(kProgram, "--last must be the 64 hex digits that verify prints, not " + quoted(command.last));
   take_moment("since", command.since, command.filter.since);
   take_moment("until", command.until, command.filter.until);
   if (!command.filter.until.empty() && command.filter.since >= command.filter.until)
     wrong_usage(kProgram, "--since is not before --until");
+  check_files(command);
   return name == "verify" ? verify(command) : show(command);
 }
 

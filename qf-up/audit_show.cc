@@ -74,10 +74,27 @@ std::string session_end(const cJSON* line) {
          number_of(line, "bytes_out") + " out, " + seconds + " s";
 }
 
+// A forward that was permitted and came to nothing: its target was not reached, or its port is taken. These
+// are the words of what tried it, as the user; those of a refusal begin otherwise.
+bool has_failed(const cJSON* line) {
+  constexpr std::array<std::string_view, 4> kBeginnings = {"cannot ", "no answer from port ",
+                                                           "no address to connect to", "the helper ended"};
+  std::string reason = text_of(line, "reason");
+  return json_string(line, "event") == "forward" &&
+         std::any_of(kBeginnings.begin(), kBeginnings.end(),
+                     [&](std::string_view beginning) { return reason.starts_with(beginning); });
+}
+
+bool was_refused(const cJSON* line) {
+  std::string event = json_string(line, "event").value_or("");
+  if (event == "connections-refused" || event == "session-refused") return true;
+  return json_bool(line, "allowed") == false && !has_failed(line);
+}
+
 std::string forward(const cJSON* line) {
   std::string what = text_of(line, "kind") + with(" ", text_of(line, "target"));
   if (json_bool(line, "allowed").value_or(false)) return what;
-  return what + ", refused" + with(": ", text_of(line, "reason"));
+  return what + (has_failed(line) ? ", failed" : ", refused") + with(": ", text_of(line, "reason"));
 }
 
 std::string what_of(const cJSON* line, const std::string& event) {
@@ -161,6 +178,7 @@ bool AuditFilter::takes(const cJSON* line) const {
   if (!login.empty() && !is("os_user", login)) return false;
   if (!from.empty() && !is("peer", from) && !is("source", from)) return false;
   if (!event.empty() && !is("event", event)) return false;
+  if (refused && !was_refused(line)) return false;
   if (!json_string(line, "connection").value_or("").starts_with(connection)) return false;
   std::string time = json_string(line, "time").value_or("");
   return (since.empty() || time >= since) && (until.empty() || time < until);

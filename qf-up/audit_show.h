@@ -20,6 +20,7 @@ struct AuditFilter {
   std::string event;
   std::string connection;    // its beginning is enough
   std::string since, until;  // as in "time"; since counts itself, until does not
+  bool refused = false;      // only what was refused, by a policy or the server; what failed was not
   [[nodiscard]] bool takes(const cJSON* line) const;
 };
 

@@ -99,6 +99,14 @@ int apply_with(const Invocation& invocation, Choices& choices) {
   return apply_loaded(load_document(document_path(invocation)), invocation, choices);
 }
 
+// Before anything comes into force: a server that does not know who it is cannot start.
+Status check_self(const Choices& choices) {
+  if (!choices.allow_server_ssh || !choices.self.empty()) return Done{};
+  return with_hint(
+      input_error("--allow-server-ssh needs --self NAME: which peer of the document is this machine?"),
+      "nothing was changed; give --self too, it is remembered");
+}
+
 // The document that was applied before, whole in both databases.
 std::optional<PeersMeta> document_in_force(const Folders& folders) {
   auto peers = PeersDb::open(folders.peers_mdb());
@@ -120,7 +128,6 @@ int apply_at_start(const Invocation& invocation, Choices& choices) {
   if (document && newer) return apply_loaded(document, invocation, choices);
   if (!now) return kExitConfig;
   if (!newer) say(document_path(invocation) + ": " + newer.error().text());
-  if (choices.self.empty()) choices.self = now->self;
   say("going on with serial " + std::to_string(now->serial) + ", which is in force",
       std::string(newer ? "correct the document" : "raise the serial in the document") +
           ", then run: qf-up apply");
@@ -153,8 +160,6 @@ void check_pinned(const Folders& folders, const Choices& choices, const std::str
 // The command of qf-sshd, everything that it needs made; empty when no server is to run.
 Result<std::vector<std::string>> prepare_server(const Folders& folders, const Choices& choices) {
   if (!choices.allow_server_ssh) return std::vector<std::string>{};
-  if (choices.self.empty())
-    return input_error("--allow-server-ssh needs --self NAME: which peer is this machine?");
   auto key = ensure_host_key(folders);
   if (!key) return key.error();
   check_pinned(folders, choices, *key);
@@ -193,9 +198,12 @@ std::optional<Document> load_document(const std::string& path, bool with_tests) 
   auto document = read_document(*text);
   if (!document) {
     const auto& faults = document.error();
-    for (const auto& fault : faults) say(printable(fault.text()));
+    for (const auto& fault : faults) say(printable(fault.text_in(path)));
     std::string more = faults.size() >= Faults::kMostFaults ? " (there may be more faults)" : "";
-    say(path + " is not a valid fabric document" + more, "correct it and run: qf-up check " + path);
+    bool comment = faults.front().what.starts_with("a comment");
+    say(path + " is not a valid fabric document" + more,
+        (comment ? "a member with a name that starts with \"x-\" may hold a note; " : "") +
+            std::string("correct it and run: qf-up check ") + path);
     return std::nullopt;
   }
   if (!with_tests) return std::move(*document);
@@ -240,6 +248,7 @@ int command_apply(const Invocation& invocation) {
   auto before = load_choices(invocation.folders);
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
+  if (auto good = check_self(*choices); !good) return fail(good.error());
   int code = apply_with(invocation, *choices);
   if (code == kExitOk) say_other_document(invocation);
   auto running = running_instance(invocation.folders);
@@ -263,6 +272,11 @@ int command_up(const Invocation& invocation) {
         "read the document again with SIGHUP");
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
+  // the one that was applied before may know
+  if (choices->allow_server_ssh && choices->self.empty() && !invocation.self) {
+    if (auto now = document_in_force(invocation.folders)) choices->self = now->self;
+  }
+  if (auto good = check_self(*choices); !good) return fail(good.error());
   if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
   // what the document of a large fabric took: the supervisor lives on for months
   ::malloc_trim(0);

@@ -34,7 +34,7 @@ void read_user_group(DocumentReader& reader, const std::string& name, const cJSO
     auto identifier = parse_identifier(reader, *member);
     if (identifier) {
       group.push_back(std::move(*identifier));
-    } else {
+    } else if (identifier.error().kind != ErrorKind::kNotFound || !reader.nameless_issuer) {
       reader.faults.add(here, identifier.error().text());
     }
   }
@@ -57,7 +57,8 @@ void read_peer_group(DocumentReader& reader, const std::string& name, const cJSO
     if (!seen.insert(*member).second) {
       reader.faults.add(here, "duplicate " + quoted(*member));
     } else if (find_peer_entry(reader, *member) == nullptr) {
-      reader.faults.add(here, "no peer " + quoted(*member) + spelled_otherwise(reader, *member));
+      if (!reader.nameless_peer)
+        reader.faults.add(here, "no peer " + quoted(*member) + near_peer(reader, *member, false));
     } else {
       group.push_back(std::move(*member));
     }
@@ -79,7 +80,22 @@ void read_root(DocumentReader& reader, const DocumentRoot& root) {
   Place place;
   ObjectReader object(root.tree.get(), place, reader.faults, &root.texts);
   if (!object.is_object()) return;
+  // A misspelt list would make a fault of every reference to what is in it, so this comes first and alone.
+  for (const char* key : {"format", "serial", "domain", "expires", "issuers", "user_groups", "peers",
+                          "peer_groups", "policies", "tests"})
+    object.ignore(key);
+  if (object.finish()) return;
   read_head(object, reader.document);
+  // of another type they are faults, and there is no telling what is in them
+  auto unread = [&](const char* key, bool list) {
+    const cJSON* value = json_member(root.tree.get(), key);
+    return value != nullptr && (list ? cJSON_IsArray(value) : cJSON_IsObject(value)) == 0;
+  };
+  reader.nameless_issuer = unread("issuers", true);
+  reader.nameless_user_group = unread("user_groups", false);
+  reader.nameless_peer = unread("peers", true);
+  reader.nameless_peer_group = unread("peer_groups", false);
+  reader.nameless_policy = unread("policies", true);
   object.list("issuers", Need::kOptional,
               [&](const cJSON* value, const Place& at) { read_issuer(reader, value, at); });
   object.map("user_groups", Need::kOptional,
@@ -97,7 +113,6 @@ void read_root(DocumentReader& reader, const DocumentRoot& root) {
               [&](const cJSON* value, const Place& at) { read_policy(reader, value, at); });
   object.list("tests", Need::kOptional,
               [&](const cJSON* value, const Place& at) { read_test(reader, value, at); });
-  object.finish();
 }
 
 }  // namespace
@@ -108,7 +123,8 @@ Result<Identifier> parse_identifier(const DocumentReader& reader, const std::str
   if (colon == std::string::npos) return input_error(quoted(text) + " is not \"ISSUER:SUBJECT\"");
   Identifier identifier{text.substr(0, colon), text.substr(colon + 1)};
   if (!reader.issuer_names.contains(identifier.issuer))
-    return input_error("no issuer " + quoted(identifier.issuer));
+    return not_found("no issuer " + quoted(identifier.issuer) +
+                     near_name(identifier.issuer, reader.issuer_names));
   if (auto fault = subject_fault(identifier.subject)) return input_error(*fault);
   return identifier;
 }
@@ -120,26 +136,59 @@ const PeerEntry* find_peer_entry(DocumentReader& reader, const std::string& name
   return peer.record.name == name ? &peer : nullptr;
 }
 
-std::string spelled_otherwise(DocumentReader& reader, const std::string& name) {
+bool could_be_meant(const std::string& name, const std::string& other) {
+  if (!near_spelling(name, other)) return false;
+  auto no_digits = [](const std::string& text) {
+    std::string rest = lower(text);
+    std::erase_if(rest, [](char c) { return c >= '0' && c <= '9'; });
+    return rest;
+  };
+  return lower(name) == lower(other) || no_digits(name) != no_digits(other);
+}
+
+std::string there_is(const std::string& name) {
+  return name.empty() ? "" : " (there is " + quoted(name) + ")";
+}
+
+std::string near_peer(const DocumentReader& reader, const std::string& name, bool or_group) {
   auto found = reader.peers_by_name.find(lower(name));
-  if (found == reader.peers_by_name.end()) return "";
-  return " (there is " + quoted(reader.document.peers[found->second].record.name) + ")";
+  if (found != reader.peers_by_name.end()) return there_is(reader.document.peers[found->second].record.name);
+  std::vector<std::string> near;
+  for (const auto& peer : reader.document.peers) {
+    if (could_be_meant(name, peer.record.name)) near.push_back(peer.record.name);
+  }
+  if (or_group) {
+    for (const auto& [group, members] : reader.document.peer_groups) {
+      if (could_be_meant(name, group)) near.push_back(group);
+    }
+  }
+  return there_is(nearest_spelling(name, near));
+}
+
+std::string near_user_group(const DocumentReader& reader, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& [group, members] : reader.document.user_groups) names.push_back(group);
+  return near_name(name, names);
 }
 
 Result<Document, std::vector<Fault>> read_document(std::string_view text) {
   if (text.size() > kMostDocumentBytes) return std::vector<Fault>{{"$", "the document is longer than 1 GiB"}};
-  if (auto json = check_json(text); !json)
-    return std::vector<Fault>{{json_place(text, json.error().what), json.error().text()}};
+  if (auto json = check_json(text); !json) return std::vector<Fault>{syntax_fault(text, json.error().what)};
   Document document;
   Faults faults;
+  auto located = [&] {
+    auto all = faults.take();
+    for (auto& fault : all) locate(text, fault);
+    return all;
+  };
   // First and alone: each such string would also be wrong as the name or the address that it is meant to be.
   check_characters(text, Place(), faults);
-  if (!faults.empty()) return faults.take();
+  if (!faults.empty()) return located();
   auto root = read_document_root(text);
   if (!root) return std::vector<Fault>{{"$", root.error().text()}};
   DocumentReader reader{document, faults};
   read_root(reader, *root);
-  if (!faults.empty()) return faults.take();
+  if (!faults.empty()) return located();
   document.hash = hex(sha256(text));
   return document;
 }

@@ -27,6 +27,8 @@ void read_identity(DocumentReader& reader, ObjectReader& object, IssuerRecord& r
       object.fault("name", kOtherCase);
     }
     rules.name = *name;
+  } else {
+    reader.nameless_issuer = true;
   }
   if (auto issuer = object.text("issuer", Need::kRequired)) {
     if (!reader.issuer_urls.insert(*issuer).second)
@@ -81,10 +83,10 @@ void read_required_claims(DocumentReader& reader, ObjectReader& object, IssuerRe
 }
 
 void read_claims(DocumentReader& reader, ObjectReader& object, IssuerRecord& rules) {
-  rules.max_token_age =
-      static_cast<uint32_t>(object.integer("max_token_age", Need::kOptional, 1, kMostTokenAge).value_or(600));
-  rules.clock_skew =
-      static_cast<uint32_t>(object.integer("clock_skew", Need::kOptional, 0, kMostClockSkew).value_or(60));
+  rules.max_token_age = static_cast<uint32_t>(
+      object.integer("max_token_age", Need::kOptional, 1, kMostTokenAge, "seconds").value_or(600));
+  rules.clock_skew = static_cast<uint32_t>(
+      object.integer("clock_skew", Need::kOptional, 0, kMostClockSkew, "seconds").value_or(60));
   rules.user_id_claim = object.text("user_id_claim", Need::kOptional).value_or("sub");
   rules.groups_claim = object.text("groups_claim", Need::kOptional).value_or("groups");
   read_group_map(reader, object, rules);
@@ -180,7 +182,7 @@ void read_client(DocumentReader& reader, const cJSON* value, const Place& place,
   read_file(object, client);
   read_command(reader, object, client);
   read_oauth(object, client);
-  object.finish();
+  static_cast<void>(object.finish());
 }
 
 // The client as which peers log people in themselves. Its tokens are bearer tokens that the peer sees, so it
@@ -237,7 +239,10 @@ void check_issuer_address(ObjectReader& object, const IssuerEntry& issuer) {
 
 void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place) {
   ObjectReader object(value, place, reader.faults);
-  if (!object.is_object()) return;
+  if (!object.is_object()) {
+    reader.nameless_issuer = true;
+    return;
+  }
   IssuerEntry issuer;
   read_identity(reader, object, issuer.rules);
   read_keys(object, issuer.rules);
@@ -249,7 +254,7 @@ void read_issuer(DocumentReader& reader, const cJSON* value, const Place& place)
   if (const cJSON* login = object.object("server_login", Need::kOptional))
     read_server_login(object, login, place.member("server_login"), reader, issuer);
   check_issuer_address(object, issuer);
-  object.finish();
+  static_cast<void>(object.finish());
   reader.document.issuers.push_back(std::move(issuer));
 }
 
@@ -265,8 +270,9 @@ void check_group_maps(DocumentReader& reader, const cJSON* root, const Place& pl
     for (const cJSON* m = cJSON_IsObject(members) ? members->child : nullptr; m != nullptr; m = m->next) {
       if (!cJSON_IsString(m) || *m->valuestring == '\0') continue;  // a fault already
       std::string group = m->valuestring;
-      if (group != "*" && !reader.document.user_groups.contains(group))
-        reader.faults.add(map.member(m->string), "no user group " + quoted(group));
+      if (group != "*" && !reader.document.user_groups.contains(group) && !reader.nameless_user_group)
+        reader.faults.add(map.member(m->string),
+                          "no user group " + quoted(group) + near_user_group(reader, group));
     }
   }
 }

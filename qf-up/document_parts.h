@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "libqf/text.h"
 #include "qf-up/document.h"
 #include "qf-up/schema.h"
 
@@ -26,6 +27,10 @@ struct DocumentReader {
   std::unordered_set<std::string> policy_names = {};
   std::unordered_set<std::string> policies_lower = {};
   std::unordered_set<std::string> test_names = {};
+  // The name of one of them could not be read, which is a fault already: a reference to a name that is not
+  // known may mean it, and is no fault of its own.
+  bool nameless_issuer = false, nameless_peer = false, nameless_policy = false;
+  bool nameless_user_group = false, nameless_peer_group = false;
 };
 
 // Names count to the letter, but two that people would take for one are refused.
@@ -38,11 +43,27 @@ void read_peer(DocumentReader& reader, const cJSON* value, const Place& place);
 void read_policy(DocumentReader& reader, const cJSON* value, const Place& place);
 void read_test(DocumentReader& reader, const cJSON* value, const Place& place);
 
-// "ISSUER:SUBJECT" of an issuer that is known by now; kInput says what is wrong.
+// Whether somebody who wrote `name` could have meant `other`.
+[[nodiscard]] bool could_be_meant(const std::string& name, const std::string& other);
+// " (there is "db1")"; nothing of an empty name.
+[[nodiscard]] std::string there_is(const std::string& name);
+
+// "ISSUER:SUBJECT" of an issuer that is known by now; kInput says what is wrong, kNotFound that there is no
+// such issuer.
 [[nodiscard]] Result<Identifier> parse_identifier(const DocumentReader& reader, const std::string& text);
 // The peer of exactly that name, or null.
 [[nodiscard]] const PeerEntry* find_peer_entry(DocumentReader& reader, const std::string& name);
-// " (there is "db1")" when a peer differs by letter case only, else nothing.
-[[nodiscard]] std::string spelled_otherwise(DocumentReader& reader, const std::string& name);
+// " (there is "db1")" when a peer, or a peer group where it may be one, has nearly this name, else nothing.
+[[nodiscard]] std::string near_peer(const DocumentReader& reader, const std::string& name, bool or_group);
+[[nodiscard]] std::string near_user_group(const DocumentReader& reader, const std::string& name);
+// The same of other names. One that differs in its digits alone is none: web1 is not meant for web2.
+template <class Names>
+[[nodiscard]] std::string near_name(const std::string& name, const Names& known) {
+  std::vector<std::string> near;
+  for (const auto& other : known) {
+    if (could_be_meant(name, other)) near.push_back(other);
+  }
+  return there_is(nearest_spelling(name, near));
+}
 
 }  // namespace qf

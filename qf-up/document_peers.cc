@@ -40,7 +40,10 @@ void check_reachable_names(DocumentReader& reader, ObjectReader& object, const s
 
 void read_peer_name(DocumentReader& reader, ObjectReader& object, PeerRecord& record, size_t peer) {
   auto name = object.text("name", Need::kRequired);
-  if (!name) return;
+  if (!name) {
+    reader.nameless_peer = true;
+    return;
+  }
   record.name = *name;
   auto [found, fresh] = reader.peers_by_name.emplace(lower(*name), peer);
   if (auto fault = fault_of_name(reader, *name)) return object.fault("name", *fault);
@@ -75,7 +78,8 @@ void read_host_keys(DocumentReader& reader, ObjectReader& object, PeerEntry& pee
     auto text = read_text(value, place, reader.faults);
     if (!text) return;
     auto key = parse_host_key(*text);
-    if (!key) return reader.faults.add(place, key.error().what);
+    if (!key)
+      return reader.faults.add(place, key.error().what + "; qf-up host-key prints it on that machine");
     auto& all = peer.fingerprints;
     if (std::find(all.begin(), all.end(), key->fingerprint) != all.end())
       return reader.faults.add(place, "duplicate key " + key->fingerprint);
@@ -89,7 +93,9 @@ void read_host_keys(DocumentReader& reader, ObjectReader& object, PeerEntry& pee
 
 void read_peer_issuers(DocumentReader& reader, ObjectReader& object, PeerRecord& record) {
   record.issuers = object.texts("issuers", Need::kOptional, [&](const std::string& name) {
-    return reader.issuer_names.contains(name) ? std::nullopt : std::optional("no issuer " + quoted(name));
+    return reader.issuer_names.contains(name) || reader.nameless_issuer
+               ? std::nullopt
+               : std::optional("no issuer " + quoted(name) + near_name(name, reader.issuer_names));
   });
   if (object.is_empty("issuers"))
     object.fault("issuers", "must not be empty; leave it out to take every issuer");
@@ -102,7 +108,10 @@ void read_peer(DocumentReader& reader, const cJSON* value, const Place& place) {
   // Kept also when it has faults, so that references to it are no faults of their own.
   size_t index = reader.document.peers.size();
   PeerEntry& peer = reader.document.peers.emplace_back();
-  if (!object.is_object()) return;
+  if (!object.is_object()) {
+    reader.nameless_peer = true;
+    return;
+  }
   read_peer_name(reader, object, peer.record, index);
   read_addresses(reader, object, peer.record, index);
   peer.record.ssh = object.boolean("ssh", false);
@@ -114,7 +123,7 @@ void read_peer(DocumentReader& reader, const cJSON* value, const Place& place) {
   }
   read_host_keys(reader, object, peer);
   read_peer_issuers(reader, object, peer.record);
-  object.finish();
+  static_cast<void>(object.finish());
 }
 
 }  // namespace qf

@@ -18,8 +18,9 @@ void read_ends(DocumentReader& reader, ObjectReader& object, const char* key, st
     if (!name) return;
     bool group = reader.document.peer_groups.contains(*name);
     if (!group && find_peer_entry(reader, *name) == nullptr) {
+      if (reader.nameless_peer || reader.nameless_peer_group) return;
       return reader.faults.add(place,
-                               "no peer or peer group " + quoted(*name) + spelled_otherwise(reader, *name));
+                               "no peer or peer group " + quoted(*name) + near_peer(reader, *name, true));
     }
     if (!seen.insert(*name).second) return reader.faults.add(place, "duplicate " + quoted(*name));
     ends.push_back({group, std::move(*name)});
@@ -74,8 +75,8 @@ void read_os_users(DocumentReader& reader, const cJSON* value, const Place& plac
 void read_authorized_groups(DocumentReader& reader, ObjectReader& object, PolicyRecord& record) {
   object.map("authorized_groups", record.full_access ? Need::kOptional : Need::kRequired,
              [&](const std::string& group, const cJSON* value, const Place& place) {
-               if (!reader.document.user_groups.contains(group))
-                 reader.faults.add(place, "no user group " + quoted(group));
+               if (!reader.document.user_groups.contains(group) && !reader.nameless_user_group)
+                 reader.faults.add(place, "no user group " + quoted(group) + near_user_group(reader, group));
                read_os_users(reader, value, place, record.full_access, record.authorized_groups[group]);
              });
   // An empty object under "full" would open the peers to everybody when the last group is taken out.
@@ -117,8 +118,8 @@ std::vector<std::string> read_patterns(ObjectReader& object, const char* key) {
 void read_limits(ObjectReader& object, PolicyRecord& record) {
   record.permit_open = read_patterns(object, "permit_open");
   record.permit_listen = read_patterns(object, "permit_listen");
-  record.max_session =
-      static_cast<uint32_t>(object.integer("max_session", Need::kOptional, 1, kMostSession).value_or(0));
+  record.max_session = static_cast<uint32_t>(
+      object.integer("max_session", Need::kOptional, 1, kMostSession, "seconds").value_or(0));
   if (record.allow) return;
   for (const char* key : {"permit_open", "permit_listen", "max_session"}) {
     if (object.has(key)) object.fault(key, "only a policy that allows has it");
@@ -129,7 +130,10 @@ void read_limits(ObjectReader& object, PolicyRecord& record) {
 
 void read_policy(DocumentReader& reader, const cJSON* value, const Place& place) {
   ObjectReader object(value, place, reader.faults);
-  if (!object.is_object()) return;
+  if (!object.is_object()) {
+    reader.nameless_policy = true;
+    return;
+  }
   PolicyEntry policy;
   PolicyRecord& record = policy.record;
   if (auto name = object.text("name", Need::kRequired)) {
@@ -140,6 +144,8 @@ void read_policy(DocumentReader& reader, const cJSON* value, const Place& place)
       object.fault("name", kOtherCase);
     }
     record.name = *name;
+  } else {
+    reader.nameless_policy = true;
   }
   record.enabled = object.boolean("enabled", true);
   record.allow = object.word("action", Need::kRequired, {"allow", "deny"}) != "deny";
@@ -155,7 +161,7 @@ void read_policy(DocumentReader& reader, const cJSON* value, const Place& place)
     for (const char* key : {"ports", "access", "authorized_groups"}) object.ignore(key);
   }
   read_limits(object, record);
-  object.finish();
+  static_cast<void>(object.finish());
   reader.document.policies.push_back(std::move(policy));
 }
 

@@ -14,7 +14,10 @@ void read_test_user(DocumentReader& reader, ObjectReader& object, LoginQuestion&
   auto user = object.text("user", Need::kRequired);
   if (!user) return;
   auto identifier = parse_identifier(reader, *user);
-  if (!identifier) return object.fault("user", identifier.error().text());
+  if (!identifier) {
+    bool follows = identifier.error().kind == ErrorKind::kNotFound && reader.nameless_issuer;
+    return follows ? void() : object.fault("user", identifier.error().text());
+  }
   question.user = std::move(*user);
 }
 
@@ -22,7 +25,8 @@ void read_test_ends(DocumentReader& reader, ObjectReader& object, LoginQuestion&
   auto end = [&](const char* key) -> std::string {
     auto name = object.text(key, Need::kRequired);
     if (!name || find_peer_entry(reader, *name) != nullptr) return name.value_or("");
-    object.fault(key, "no peer " + quoted(*name) + spelled_otherwise(reader, *name));
+    if (!reader.nameless_peer)
+      object.fault(key, "no peer " + quoted(*name) + near_peer(reader, *name, false));
     return "";
   };
   question.to = end("to");
@@ -32,9 +36,9 @@ void read_test_ends(DocumentReader& reader, ObjectReader& object, LoginQuestion&
   auto address = canonical_address(*from);
   bool known =
       address ? reader.peers_by_address.contains(*address) : find_peer_entry(reader, *from) != nullptr;
-  if (!known)
+  if (!known && !reader.nameless_peer)
     object.fault("from", (address ? "no peer has the address " : "no peer ") + quoted(*from) +
-                             spelled_otherwise(reader, *from));
+                             near_peer(reader, *from, false));
 }
 
 // A group that the issuer's map does not have stands for nothing, and a deny would hold whatever the policies
@@ -82,10 +86,11 @@ void read_test(DocumentReader& reader, const cJSON* value, const Place& place) {
   read_test_token(reader, object, test.question);
   test.allow = object.word("expect", Need::kRequired, {"allow", "deny"}) != "deny";
   if (auto policy = object.text("policy", Need::kOptional)) {
-    if (!reader.policy_names.contains(*policy)) object.fault("policy", "no policy " + quoted(*policy));
+    if (!reader.policy_names.contains(*policy) && !reader.nameless_policy)
+      object.fault("policy", "no policy " + quoted(*policy) + near_name(*policy, reader.policy_names));
     test.policy = *policy;
   }
-  object.finish();
+  static_cast<void>(object.finish());
   reader.document.tests.push_back(std::move(test));
 }
 

@@ -43,7 +43,7 @@ TestResult run_test(const PolicyDb& db, const TestEntry& test, size_t index) {
 
 std::string TestResult::place() const {
   return "$.tests[" + std::to_string(index) + "]" +
-         (test->name.empty() ? "" : " (" + quoted(test->name) + ")");
+         (test->name.empty() ? "" : " (test " + quoted(test->name) + ")");
 }
 
 PolicyDb::Records records_for(const Document& document, const std::vector<const LoginQuestion*>& questions,

@@ -16,7 +16,7 @@ struct TestResult {
   std::string fault;   // empty: it holds
   std::string before;  // why the policies were not asked; empty: they were
 
-  // `$.tests[3] ("dba may")`
+  // `$.tests[3] (test "dba may")`
   [[nodiscard]] std::string place() const;
   [[nodiscard]] std::string text() const { return place() + ": " + fault; }
 };

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/json_place.h"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "libqf/json.h"
-#include "qf-up/schema.h"
+#include "libqf/log.h"
+#include "libqf/text.h"
 
 namespace qf {
 
@@ -86,12 +89,50 @@ std::string path_text(const std::vector<Level>& open, size_t from, const Place& 
   return path_text(open, from + 1, here);
 }
 
+// The member or the item of a value; nothing when it has none of that.
+std::optional<std::string_view> go_to(std::string_view value, const PlaceStep& step) {
+  JsonPieces pieces(value);
+  for (size_t index = 0; pieces.next(); ++index) {
+    bool here = step.key ? pieces.of_object() && pieces.key() == *step.key
+                         : !pieces.of_object() && index == step.index;
+    if (here) return pieces.value();
+  }
+  return std::nullopt;
+}
+
+// `policy "dba"` of `value`, the item of a list of the document that the fault is in.
+std::string owner_of(const Fault& fault, std::string_view value) {
+  static constexpr std::pair<std::string_view, const char*> kKinds[] = {
+      {"issuers", "issuer"}, {"peers", "peer"}, {"policies", "policy"}, {"tests", "test"}};
+  const auto* kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](const auto& one) { return fault.steps[0].key == one.first; });
+  // the name is what the fault itself is about
+  bool of_name = fault.steps.size() > 2 && fault.steps[2].key == "name";
+  if (kind == std::end(kKinds) || of_name) return "";
+  auto object = parse_checked_json(value);
+  auto name = object ? json_string(object->get(), "name") : std::nullopt;
+  return name && !name->empty() ? std::string(kind->second) + " " + quoted(*name) : "";
+}
+
+void put_position(std::string_view text, size_t offset, Fault& fault) {
+  fault.line = fault.column = 1;
+  for (char c : text.substr(0, offset)) {
+    if (c == '\n') {
+      ++fault.line;
+      fault.column = 1;
+    } else if ((static_cast<unsigned char>(c) & 0xc0) != 0x80) {  // a UTF-8 character counts once
+      ++fault.column;
+    }
+  }
+}
+
 }  // namespace
 
-std::string json_place(std::string_view text, std::string_view fault) {
-  auto line = number_after(fault, "line ");
-  auto column = line ? number_after(fault, " column ") : std::nullopt;
-  if (!column) return "$";
+Fault syntax_fault(std::string_view text, std::string_view error) {
+  std::string_view rest = error;
+  auto line = number_after(rest, "line ");
+  auto column = line ? number_after(rest, " column ") : std::nullopt;
+  if (!column || !rest.starts_with(": ")) return {"$", std::string(error)};
   size_t stop = offset_of(text, *line, *column);
   std::vector<Level> open;
   size_t at = 0;
@@ -100,7 +141,21 @@ std::string json_place(std::string_view text, std::string_view fault) {
   bool at_key =
       stop < text.size() && text[stop] == '"' && !open.empty() && open.back().object && !open.back().have_key;
   if (at_key) static_cast<void>(step(text, stop, open));
-  return path_text(open, 0, Place());
+  Fault fault{path_text(open, 0, Place()), std::string(rest.substr(2))};
+  fault.line = *line;
+  fault.column = *column;
+  return fault;
+}
+
+void locate(std::string_view text, Fault& fault) {
+  std::string_view value = trim(text);
+  for (size_t depth = 0; depth < fault.steps.size(); ++depth) {
+    auto found = go_to(value, fault.steps[depth]);
+    if (!found) break;
+    value = *found;
+    if (depth == 1) fault.owner = owner_of(fault, value);
+  }
+  put_position(text, static_cast<size_t>(value.data() - text.data()), fault);
 }
 
 }  // namespace qf

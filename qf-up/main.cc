@@ -35,6 +35,9 @@ constexpr Takes operator|(Takes a, Takes b) {
 struct Command {
   int (*run)(const qf::Invocation&);
   Takes takes;
+  const char* usage;   // after "qf-up "
+  const char* does;    // one line
+  const char* result;  // each exit status that is the command's own
   [[nodiscard]] bool knows(Takes what) const {
     return (static_cast<unsigned>(takes) & static_cast<unsigned>(what)) != 0;
   }
@@ -42,13 +45,33 @@ struct Command {
 
 const std::map<std::string, Command>& commands() {
   static const std::map<std::string, Command> kAll = {
-      {"up", {qf::command_up, Takes::kChoices | Takes::kConfigFile | Takes::kForce}},
-      {"check", {qf::command_check, Takes::kFile}},
-      {"apply", {qf::command_apply, Takes::kFile | Takes::kChoices | Takes::kConfigFile | Takes::kForce}},
-      {"down", {qf::command_down, Takes::kConfigFile}},
-      {"status", {qf::command_status, Takes::kConfigFile | Takes::kJson}},
-      {"host-key", {qf::command_host_key, Takes::kNothing}},
-      {"machine-jwks", {qf::command_machine_jwks, Takes::kNothing}},
+      {"up",
+       {qf::command_up, Takes::kChoices | Takes::kConfigFile | Takes::kForce, "[up] [options]",
+        "Applies the fabric document and stays in the foreground; with --allow-server-ssh runs qf-sshd.",
+        "0 ended by SIGTERM or SIGINT, 71 the system failed, 78 no document that is good is in force"}},
+      {"check",
+       {qf::command_check, Takes::kFile, "check [FILE]",
+        "Says everything that is wrong with a fabric document, and changes nothing.",
+        "0 the document is good, 1 it is wrong, 78 it cannot be read"}},
+      {"apply",
+       {qf::command_apply, Takes::kFile | Takes::kChoices | Takes::kConfigFile | Takes::kForce,
+        "apply [options] [FILE]", "Puts a fabric document into force, all of it or nothing.",
+        "0 it is in force, 71 the system failed, 78 it is refused and nothing was changed"}},
+      {"down",
+       {qf::command_down, Takes::kConfigFile, "down [options]",
+        "Stops the running qf-up and removes the ssh_config file. Live sessions go on.",
+        "0 none runs any more, 71 the system failed"}},
+      {"status",
+       {qf::command_status, Takes::kConfigFile | Takes::kJson, "status [-d] [--json]",
+        "Says what runs and what is in force.", "0 one runs, 1 none does, or it is not for you to see"}},
+      {"host-key",
+       {qf::command_host_key, Takes::kNothing, "host-key",
+        "Prints this machine's host key as it goes into \"ssh_host_keys\" of its peer; made when missing.",
+        "0 printed, 71 the system failed"}},
+      {"machine-jwks",
+       {qf::command_machine_jwks, Takes::kNothing, "machine-jwks",
+        "Prints the key set of this machine's issuer as it goes into \"jwks\"; made when missing.",
+        "0 printed, 71 the system failed"}},
   };
   return kAll;
 }
@@ -68,8 +91,17 @@ const std::map<std::string, int (*)(int, char**)>& own_commands() {
   qf::die(qf::kExitUsage, what, "run qf-up --help");
 }
 
-po::options_description visible_options() {
-  po::options_description options("options");
+[[noreturn]] void no_command(const std::string& name) {
+  std::vector<std::string> known;
+  for (const auto& [other, command] : commands()) known.push_back(other);
+  for (const auto& [other, run] : own_commands()) known.push_back(other);
+  std::string near = qf::nearest_spelling(name, known);
+  if (near.empty()) wrong_usage("no command " + qf::quoted(name));
+  qf::die(qf::kExitUsage, "no command " + qf::quoted(name),
+          "did you mean qf-up " + near + "? all are in qf-up --help");
+}
+
+void add_choices(po::options_description& options) {
   auto add = options.add_options();
   add("self", po::value<std::string>()->value_name("NAME"),
       "which peer of the fabric document this machine is");
@@ -79,10 +111,22 @@ po::options_description visible_options() {
     add(choice.flag, po::value<std::string>()->value_name(choice.value_name), choice.help);
   add("ssh-jwt-cache-ttl", po::value<std::string>()->value_name("SECONDS"),
       "seconds that a login is good for; 0: each connection logs in");
-  add("ssh-config-file", po::value<std::string>()->value_name("FILE"), "where to write the ssh_config file");
-  add("force", "apply also an older serial");
-  add("json", "print the status as JSON");
-  add("detail,d", "with status: list the connections and sessions of the SSH server");
+}
+
+// Those of one command, or of all when it is null.
+po::options_description visible_options(const Command* command) {
+  po::options_description options("options");
+  auto add = options.add_options();
+  auto knows = [&](Takes what) { return command == nullptr || command->knows(what); };
+  if (knows(Takes::kChoices)) add_choices(options);
+  if (knows(Takes::kConfigFile))
+    add("ssh-config-file", po::value<std::string>()->value_name("FILE"),
+        "where to write the ssh_config file");
+  if (knows(Takes::kForce)) add("force", "apply also an older serial");
+  if (knows(Takes::kJson)) {
+    add("json", "print the status as JSON");
+    add("detail,d", "with status: list the connections and sessions of the SSH server");
+  }
   auto folder = [](const char* usual) {
     return po::value<std::string>()->default_value("", usual)->value_name("FOLDER");
   };
@@ -96,7 +140,7 @@ po::options_description visible_options() {
 
 void print_help() {
   std::ostringstream options;
-  options << visible_options();
+  options << visible_options(nullptr);
   std::printf(
       "usage: qf-up [up] [options]          apply the fabric document and run in the foreground\n"
       "       qf-up check [FILE]            say what is wrong with a fabric document\n"
@@ -118,11 +162,23 @@ void print_help() {
       "                                     say whether lines of the server's audit log were changed or "
       "removed\n"
       "       qf-up audit show [--user NAME] [--login NAME] [--from PEER] [--event NAME]\n"
-      "                        [--connection ID] [--since TIME] [--until TIME]\n"
+      "                        [--connection ID] [--refused] [--since TIME] [--until TIME]\n"
       "                        [--json] [FILE...]\n"
       "                                     say who did what\n"
       "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n%s",
       options.str().c_str());
+}
+
+void print_help_of(const std::string& name) {
+  const Command& command = commands().at(name);
+  std::ostringstream options;
+  options << visible_options(&command);
+  std::printf("usage: qf-up %s\n%s\n%s%sexit status: %s, 64 wrong usage\nsee qf-up(8)\n", command.usage,
+              command.does,
+              command.knows(Takes::kChoices)
+                  ? "switches are remembered; switch one off with =false (--enable-ssh-sftp=false)\n"
+                  : "",
+              options.str().c_str(), command.result);
 }
 
 // "--enable-ssh-sftp" as "--enable-ssh-sftp=true": the library would take the word after it for its value.
@@ -146,7 +202,7 @@ std::vector<std::string> arguments(int argc, char** argv) {
 }
 
 po::variables_map parse(int argc, char** argv) {
-  po::options_description all = visible_options();
+  po::options_description all = visible_options(nullptr);
   all.add_options()("words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("words", -1);
@@ -188,7 +244,7 @@ void take_words(const po::variables_map& map, qf::Invocation& invocation) {
   if (map.contains("words")) words = map["words"].as<std::vector<std::string>>();
   if (!words.empty()) invocation.command = words[0];
   auto found = commands().find(invocation.command);
-  if (found == commands().end()) wrong_usage("no command \"" + invocation.command + "\"");
+  if (found == commands().end()) no_command(invocation.command);
   size_t most = found->second.knows(Takes::kFile) ? 2 : 1;
   if (words.size() > most) wrong_usage("unexpected word \"" + words[most] + "\"");
   check_options(map, invocation.command);
@@ -235,12 +291,24 @@ qf::Invocation read_invocation(const po::variables_map& map) {
 int main(int argc, char** argv) {
   qf::open_log("qf-up");
   ::signal(SIGPIPE, SIG_IGN);  // a closed terminal must not end the supervisor
-  auto own = argc > 1 ? own_commands().find(argv[1]) : own_commands().end();
-  if (own != own_commands().end()) return own->second(argc - 1, argv + 1);
-  auto map = parse(argc, argv);
+  std::vector<char*> words(argv, argv + argc);
+  std::string help = "--help";
+  // "help" and "help check", as --help and as check --help
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back(help.data());
+  }
+  auto count = static_cast<int>(words.size());
+  auto own = count > 1 ? own_commands().find(words[1]) : own_commands().end();
+  if (own != own_commands().end()) return own->second(count - 1, words.data() + 1);
+  auto map = parse(count, words.data());
   auto invocation = read_invocation(map);
   if (map.contains("help")) {
-    print_help();
+    if (map.contains("words")) {
+      print_help_of(invocation.command);
+    } else {
+      print_help();
+    }
     return qf::kExitOk;
   }
   if (map.contains("version")) {

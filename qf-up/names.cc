@@ -225,6 +225,10 @@ Result<HostKey> parse_host_key(std::string_view text) {
   std::string_view rest = trim(text.substr(space));
   std::string encoded(rest.substr(0, rest.find(' ')));
   if (encoded.size() > 4096) return input_error("the key is longer than 4096 bytes");
+  // as manuals write it
+  for (const char* sign : {"...", "\xe2\x80\xa6", "<"}) {
+    if (encoded.find(sign) != std::string::npos) return input_error("a placeholder is in the key's place");
+  }
   auto blob = base64_decode(encoded);
   if (!blob) return input_error("the key is not valid base64");
   if (auto fault = blob_fault(type, *blob)) return input_error(*fault);

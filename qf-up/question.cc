@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <numeric>
 
 #include "libqf/address.h"
 #include "libqf/json.h"
@@ -57,6 +56,11 @@ Result<Person> find_person(const PolicyDb& db, const LoginQuestion& question) {
   }
   if (meta->issuers.size() == 1) return find_issuer(db, meta->issuers.front(), question.user);
   if (meta->issuers.empty()) return input_error("the fabric document has no issuer, so it knows no user");
+  std::string near =
+      colon == std::string::npos ? "" : nearest_spelling(question.user.substr(0, colon), meta->issuers);
+  if (!near.empty())
+    return input_error("the fabric document has no issuer " + quoted(question.user.substr(0, colon)) +
+                       " (there is " + quoted(near) + ")");
   return input_error("which issuer does " + quoted(question.user) + " belong to? There are " +
                      join(meta->issuers, ", ") + "; write ISSUER:SUBJECT, or give --issuer");
 }
@@ -126,7 +130,16 @@ std::optional<Decision> put_identity(const PolicyDb& db, const Person& person, c
   note_groups(person.issuer, question, login.notes);
   note_claims(person.issuer, question, login.notes);
   auto identity = make_identity(db, person.issuer, person.subject, question);
+  if (!identity && identity.error().fault == TokenFault::kClaims)
+    login.notes.emplace_back(
+        "the token that is asked about says no more than the question: give what it has by "
+        "--claim NAME=VALUE, or by \"claims\" of a test");
   if (!identity) return refused_decision(identity.error().text());
+  if (!identity->fabric_user)
+    login.notes.push_back(quoted(identity->name()) +
+                          " is in no user group of the document, by name or by the token, and "
+                          "\"members\" of issuer " +
+                          quoted(person.issuer.name) + " is not \"all\"");
   login.request.identity = std::move(*identity);
   return std::nullopt;
 }
@@ -202,25 +215,6 @@ std::string explain_command(const LoginQuestion& question, const std::string& fi
   add("login", question.login);
   if (!file.empty()) add("file", file);
   return line;
-}
-
-bool near_spelling(std::string_view a, std::string_view b) {
-  constexpr size_t kMost = 2;
-  std::string left = lower(a), right = lower(b);
-  if (left.size() > right.size() + kMost || right.size() > left.size() + kMost) return false;
-  // the edit distance, a row at a time
-  std::vector<size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), 0);
-  for (size_t i = 0; i < left.size(); ++i) {
-    size_t corner = row[0];
-    row[0] = i + 1;
-    for (size_t j = 0; j < right.size(); ++j) {
-      size_t replaced = corner + (left[i] == right[j] ? 0 : 1);
-      corner = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
-    }
-  }
-  return row.back() <= kMost && row.back() < std::max<size_t>(right.size(), 1);
 }
 
 }  // namespace qf

@@ -58,7 +58,4 @@ struct JudgeableLogin {
 // "qf-up explain --user …", for a shell; `file`: of which document, empty: the one in force.
 [[nodiscard]] std::string explain_command(const LoginQuestion& question, const std::string& file);
 
-// Whether one could be a slip of the pen for the other: letter case aside, at most two letters apart.
-[[nodiscard]] bool near_spelling(std::string_view a, std::string_view b);
-
 }  // namespace qf

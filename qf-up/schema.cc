@@ -69,8 +69,25 @@ std::string Place::text() const {
   return before + "[" + quoted(key_) + "]";
 }
 
+std::vector<PlaceStep> Place::steps() const {
+  std::vector<PlaceStep> all;
+  for (const Place* at = this; at->parent_ != nullptr; at = at->parent_)
+    all.push_back({at->key_ == nullptr ? std::nullopt : std::optional<std::string>(at->key_), at->index_});
+  std::reverse(all.begin(), all.end());
+  return all;
+}
+
+std::string Fault::text() const {
+  return path + (owner.empty() ? "" : " (" + owner + ")") + ": " + what;
+}
+
+std::string Fault::text_in(const std::string& file) const {
+  std::string where = line == 0 ? "" : ":" + std::to_string(line) + ":" + std::to_string(column);
+  return file + where + ": " + text();
+}
+
 void Faults::add(const Place& place, std::string what) {
-  if (!full()) all_.push_back({place.text(), std::move(what)});
+  if (!full()) all_.push_back({place.text(), std::move(what), place.steps()});
 }
 
 void check_characters(std::string_view text, const Place& place, Faults& faults) {
@@ -132,12 +149,15 @@ std::optional<std::string> ObjectReader::text(const char* key, Need need) {
   return read_text(value, place_.member(key), faults_);
 }
 
-std::optional<int64_t> ObjectReader::integer(const char* key, Need need, int64_t least, int64_t most) {
+std::optional<int64_t> ObjectReader::integer(const char* key, Need need, int64_t least, int64_t most,
+                                             const char* unit) {
   if (typed(key, need, cJSON_Number) == nullptr) return std::nullopt;
   auto number = json_integer(object_, key);
   if (number && *number >= least && *number <= most) return number;
   if (least == most) return fault(key, "must be " + std::to_string(least)), std::nullopt;
-  fault(key, "must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+  std::string wanted =
+      std::string("a whole number") + (unit == nullptr ? "" : " of ") + (unit == nullptr ? "" : unit);
+  fault(key, "must be " + wanted + " from " + std::to_string(least) + " to " + std::to_string(most));
   return std::nullopt;
 }
 
@@ -183,13 +203,21 @@ void ObjectReader::not_yet(const char* key) {
   if (object_ != nullptr && has(key)) fault(key, kNotYet);
 }
 
-void ObjectReader::finish() {
+bool ObjectReader::finish() {
+  bool misspelt = false;
+  std::vector<std::string> absent;
+  for (const char* key : known_) {
+    if (object_ != nullptr && !has(key)) absent.emplace_back(key);
+  }
   for (const cJSON* i = object_ == nullptr ? nullptr : object_->child; i != nullptr && !faults_.full();
        i = i->next) {
     std::string_view key = i->string;
     if (key.starts_with("x-") || std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    fault(i->string, "unknown key");
+    std::string meant = nearest_spelling(key, absent);
+    misspelt = misspelt || !meant.empty();
+    fault(i->string, "unknown key" + (meant.empty() ? "" : "; did you mean " + quoted(meant) + "?"));
   }
+  return misspelt;
 }
 
 }  // namespace qf

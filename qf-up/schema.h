@@ -16,6 +16,12 @@
 
 namespace qf {
 
+// One step of a place: to a member of an object, or to an item of a list.
+struct PlaceStep {
+  std::optional<std::string> key;  // none: an item
+  size_t index = 0;
+};
+
 // A place in the document, such as $.policies[2].destinations[0]. It points to its parent, which must outlive
 // it; text is made only when there is a fault, so walking costs nothing.
 class Place {
@@ -24,6 +30,7 @@ class Place {
   [[nodiscard]] Place member(const char* key) const { return Place(this, key, 0); }
   [[nodiscard]] Place item(size_t index) const { return Place(this, nullptr, index); }
   [[nodiscard]] std::string text() const;
+  [[nodiscard]] std::vector<PlaceStep> steps() const;  // from the root on
 
  private:
   Place(const Place* parent, const char* key, size_t index) : parent_(parent), key_(key), index_(index) {}
@@ -35,7 +42,13 @@ class Place {
 struct Fault {
   std::string path;
   std::string what;
-  [[nodiscard]] std::string text() const { return path + ": " + what; }
+  std::vector<PlaceStep> steps = {};  // to the place that `path` writes
+  std::string owner = {};             // `policy "dba"`, of which the place is a part; empty: of nothing named
+  size_t line = 0, column = 0;        // from 1, in characters; 0: not known
+  // `$.policies[2].sources[0] (policy "dba"): no peer "x"`
+  [[nodiscard]] std::string text() const;
+  // With the file's name, line and column before it.
+  [[nodiscard]] std::string text_in(const std::string& file) const;
 };
 
 class Faults {
@@ -72,7 +85,9 @@ class ObjectReader {
   ObjectReader(const cJSON* value, const Place& place, Faults& faults, const LeftAsText* texts = nullptr);
 
   [[nodiscard]] std::optional<std::string> text(const char* key, Need need);
-  [[nodiscard]] std::optional<int64_t> integer(const char* key, Need need, int64_t least, int64_t most);
+  // `unit`: for the message, when the number counts something.
+  [[nodiscard]] std::optional<int64_t> integer(const char* key, Need need, int64_t least, int64_t most,
+                                               const char* unit = nullptr);
   [[nodiscard]] bool boolean(const char* key, bool otherwise);
   // One of the words; a fault that names them all otherwise.
   [[nodiscard]] std::optional<std::string> word(const char* key, Need need,
@@ -105,7 +120,8 @@ class ObjectReader {
   void ignore(const char* key) { known_.push_back(key); }
   // A key of the format that this version does not implement: a fault when it is there.
   void not_yet(const char* key);
-  void finish();
+  // True when a key that is not known seems to be meant for a known one that is not there.
+  bool finish();
 
   void fault(std::string what) { faults_.add(place_, std::move(what)); }
   void fault(const char* key, std::string what) { faults_.add(place_.member(key), std::move(what)); }

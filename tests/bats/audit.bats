@@ -40,7 +40,27 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
     .identity == \"machine:$CLIENT\" and .os_user == \"$TARGET\" and (.reason | test(\"refused\"))"
   run -0 qssh -X -l "$TARGET" server true
   run -0 show --event forward --user "$CLIENT"
-  [[ $output == *"machine:$CLIENT"*"$TARGET"*"client (127.0.0.1)"*"forward"*"connect 127.0.0.1:1, refused: "* ]]
+  [[ $output == *"machine:$CLIENT"*"$TARGET"*"client (127.0.0.1)"*"forward"*"connect 127.0.0.1:1, failed: "* ]]
+  # a target that cannot be reached was not refused; a user whom nobody knows was
+  run -255 qssh -l nobody-of-here server true
+  run -0 show --refused
+  [[ $output == *nobody-of-here*"refused: "* && $output != *"connect 127.0.0.1:1"* ]]
+  [ "$(show --refused --json | jq -s 'map(select(.allowed)) | length')" = 0 ]
+  run -64 verify --refused
+}
+
+@test "a file that is no audit log is said to be none" {
+  printf 'Nov 28 12:00:00 host sshd[1]: hello\n{"some":"json"}\n' >"$BATS_TEST_TMPDIR/other"
+  for command in show verify; do
+    run -78 "$command" "$BATS_TEST_TMPDIR/other"
+    [[ $output == *"$BATS_TEST_TMPDIR/other is no audit log"*"hint: "*"$AUDIT"* ]] || { echo "$output" && false; }
+    run -78 "$command" "$AUDIT" "$BATS_TEST_TMPDIR/other"
+    # one line of it is enough to be judged
+    { cat "$BATS_TEST_TMPDIR/other" && head -n 1 "$AUDIT"; } >"$BATS_TEST_TMPDIR/mixed"
+    run "$command" "$BATS_TEST_TMPDIR/mixed"
+    [[ $output != *"is no audit log"* ]]
+  done
+  run -1 verify "$BATS_TEST_TMPDIR/mixed"
 }
 
 @test "the fabric document: at the start, when another comes, and not when none does" {

@@ -64,6 +64,17 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   [ -z "$output" ]
 }
 
+@test "a command offers its own options, and none of another" {
+  run -0 offers qf-up check --
+  has --config-dir --help
+  [[ $output != *--self* && $output != *--json* ]]
+  run -0 offers qf-token login --
+  has --issuer --renew
+  [[ $output != *--claims* ]]
+  run -0 offers qf-sshd --verify-token --
+  has --issuer --audience --jwks --jwks-uri --ca-file --now --max-token-age --clock-skew --access-token
+}
+
 @test "command words" {
   run -0 offers qf-up st
   [ "$output" = status ]

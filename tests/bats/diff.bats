@@ -156,11 +156,11 @@ END
   next '.policies[0].destinations = ["sever"]'
   run -78 --separate-stderr differ --exit-code
   [ -z "$output" ]
-  [[ $stderr == *'$.policies[0].destinations[0]: no peer or peer group "sever"'* ]]
+  [[ $stderr == *'$.policies[0].destinations[0] (policy "'*'"): no peer or peer group "sever" (there is "server")'* ]]
   next '.tests = [{name: "nobody may", user: "machine:\($client)", from: "client", to: "server", login: "a", expect: "deny", groups: []}]'
   run -78 --separate-stderr differ
   [ -z "$output" ]
-  [[ $stderr == *'$.tests[0] ("nobody may"): expected deny, but allowed by policy "all"'* ]]
+  [[ $stderr == *'$.tests[0] (test "nobody may"): expected deny, but allowed by policy "all"'* ]]
   # it may be compared with, though
   cp "$QF/next.json" "$QF/old.json"
   next '.serial += 1'

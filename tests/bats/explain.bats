@@ -137,7 +137,7 @@ agree() {
     {name: "nobody may", user: "machine:\($client)", from: "client", to: "server", login: "a", expect: "deny", groups: []}]' \
     "$QF/config/fabric.json" >"$QF/bad.json"
   run -1 "$BIN/qf-up" check "$QF/bad.json"
-  [[ $output == *'$.tests[1] ("nobody may"): expected deny, but allowed by policy "all"'* ]]
+  [[ $output == *'$.tests[1] (test "nobody may"): expected deny, but allowed by policy "all"'* ]]
   local hint
   hint=$(sed -n 's/^hint: run: qf-up/"$BIN\/qf-up"/p' <<<"$output")
   run -0 eval "$hint"
@@ -162,10 +162,24 @@ agree() {
   # a deny that holds whatever the policies say
   jq '.issuers[0].required_claims = {mfa: true} | .tests = [.tests[0] + {expect: "deny"}]' "$QF/good.json" >"$QF/odd.json"
   run -0 "$BIN/qf-up" test "$QF/odd.json"
-  [[ ${lines[2]} == '# the policies were not asked: '*'"mfa" is not as required'* ]]
+  [[ ${lines[2]} == '# the policies were not asked: '*'claim "mfa" is missing'* ]]
+  # the same question by hand: the claim is said once, and how to give it
+  run -1 "$BIN/qf-up" explain --file "$QF/odd.json" --user "machine:$CLIENT" --from client --to server --login "$TARGET"
+  [[ ${lines[0]} == *"(the token's claims are not as required (claim \"mfa\" is missing))" ]]
+  [[ $output == *"note: "*"--claim NAME=VALUE"* ]]
+  run -1 "$BIN/qf-up" explain --file "$QF/odd.json" --user "machine:$CLIENT" --from client --to server --login "$TARGET" --claim mfa=false
+  [[ ${lines[0]} == *'claim "mfa" has another value'* ]]
+  # somebody whom the document does not know
+  run -1 "$BIN/qf-up" explain --file "$QF/good.json" --user machine:strangr --from client --to server --login "$TARGET"
+  [[ $output == *'note: "machine:strangr" is in no user group of the document, by name or by the token'* ]]
+  run -0 "$BIN/qf-up" explain --file "$QF/good.json" --user "machine:$CLIENT" --from client --to server --login "$TARGET"
+  [[ $output != *"is in no user group"* ]]
+  jq '.issuers += [.issuers[0] + {name: "corp", issuer: "urn:corp"}]' "$QF/good.json" >"$QF/two.json"
+  run -78 "$BIN/qf-up" explain --file "$QF/two.json" --user crop:x --from client --to server --login "$TARGET"
+  [[ $output == *'no issuer "crop" (there is "corp")'* ]]
   jq '.tests[0].groups = ["people"]' "$QF/good.json" >"$QF/odd.json"
   run -78 "$BIN/qf-up" test "$QF/odd.json"
-  [[ $output == *'$.tests[0].groups: "people" is not in the group_map of issuer "machine"'* ]]
+  [[ $output == *'$.tests[0].groups (test "people may"): "people" is not in the group_map of issuer "machine"'* ]]
   run -64 "$BIN/qf-up" test a b
   run -78 "$BIN/qf-up" test "$QF/none.json"
 }

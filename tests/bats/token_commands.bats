@@ -114,3 +114,16 @@ setup() { ask '{"version":1,"op":"logout"}' >"$QF/logout"; }
   run -71 as_client "$BIN/qf-token" login $places
   [[ $output == *"must have mode 0700"*$'\n'"hint: run: chmod 0700 $QF/home/$CLIENT/open"* ]]
 }
+
+@test "each command has a help of its own, and one that is misspelt says what is meant" {
+  for command in login show status logout stop; do
+    for words in "$command --help" "$command -h" "help $command"; do
+      run -0 "$BIN/qf-token" $words
+      [[ $output == "usage: qf-token $command"*"exit status: 0 "*"see qf-token(1)" ]] || { echo "$words: $output" && false; }
+    done
+  done
+  run -0 "$BIN/qf-token" login --help
+  [[ $output == *--renew* && $output != *--claims* && $output != *--json* ]]
+  run -64 token lgoin
+  [[ $output == *'did you mean "login"?'* ]]
+}

@@ -55,30 +55,32 @@ sys.stdout.buffer.write(text.replace(start, end, 1))' "$1" "$2" <"$good" >"$bad"
   until_true 60 grep -q here "$QF/session"
   listener=$(listener_pid)
 
-  refused_with '.peers[0].adresses = []' '$.peers[0].adresses: unknown key'
-  refused_with '.policies[0].Enabled = true' '$.policies[0].Enabled: unknown key'
+  refused_with '.peers[0].adresses = []' '$.peers[0].adresses (peer "server"): unknown key'
+  refused_with '.policies[0].Enabled = true' '$.policies[0].Enabled (policy "all"): unknown key'
+  refused_with '.polices = .policies | del(.policies)' '$.polices: unknown key; did you mean "policies"?'
+  refused_with '.peers[0].ssh_host_keys = ["ssh-ed25519 AAAA..."]' "a placeholder is in the key's place; qf-up host-key prints it"
   refused_with '.serial = "7"' '$.serial: expected a number, found a string'
   refused_with '.peers = {}' '$.peers: expected a list, found an object'
-  refused_with '.policies[0].enabled = null' '$.policies[0].enabled: expected true or false, found null'
+  refused_with '.policies[0].enabled = null' '$.policies[0].enabled (policy "all"): expected true or false, found null'
   refused_with 'del(.domain)' '$.domain: missing'
-  refused_with '.policies[0].sources = ["nobody"]' '$.policies[0].sources[0]: no peer or peer group "nobody"'
+  refused_with '.policies[0].sources = ["nobody"]' '$.policies[0].sources[0] (policy "all"): no peer or peer group "nobody"'
   refused_with '.policies[0].sources = ["Client"]' '(there is "client")'
   refused_with '.peer_groups.servers = ["server2"]' '$.peer_groups.servers[0]: no peer "server2"'
   refused_with '.user_groups.people = ["nobody:x"]' '$.user_groups.people[0]: no issuer "nobody"'
-  refused_with '.policies[0].authorized_groups = {"others": []}' '$.policies[0].authorized_groups.others: no user group "others"'
+  refused_with '.policies[0].authorized_groups = {"others": []}' '$.policies[0].authorized_groups.others (policy "all"): no user group "others"'
   refused_with '.peers[1].addresses = .peers[0].addresses' 'is an address of the peer "server" too'
   refused_with '.peers[1].name = "SERVER"' '$.peers[1].name: "SERVER" and "server" differ by letter case only'
   refused_with '.peers[1].name = "server"' '$.peers[1].name: two peers have the name "server"'
   refused_with '.user_groups.People = []' '$.user_groups.People: another one has this name in other letter case'
-  refused_with '.peers[0].ssh_host_keys = ["ssh-ed25519 AAAA"]' '$.peers[0].ssh_host_keys[0]: the key is not of the type ssh-ed25519'
-  refused_with '.peers[0].ssh_host_keys = ["garbage"]' '$.peers[0].ssh_host_keys[0]: '
+  refused_with '.peers[0].ssh_host_keys = ["ssh-ed25519 AAAA"]' '$.peers[0].ssh_host_keys[0] (peer "server"): the key is not of the type ssh-ed25519; qf-up host-key'
+  refused_with '.peers[0].ssh_host_keys = ["garbage"]' '$.peers[0].ssh_host_keys[0] (peer "server"): '
   refused_with '.issuers[0].name = "a\u001b[31m\nb"' '$.issuers[0].name: has the control character U+001B'
-  replaced '"format":' '"format": 1, "format":' '$.format: line 2 column 16: duplicate key "format"'
+  replaced '"format":' '"format": 1, "format":' ':2:16: $.format: duplicate key "format"'
   replaced '"server"' '"ser\xffver"' 'not UTF-8'
   replaced '"server"' "$(printf '[%.0s' {1..40})" 'nested too deeply'
   replaced '{' '{{' 'a key in double quotes is missing'
   : >"$bad"
-  refused '$: line 1 column 1: '
+  refused ':1:1: $: '
   truncate -s $((2 ** 30 + 1)) "$bad"
   refused "$bad is longer than 1073741824 bytes"
   rm "$bad"

@@ -32,7 +32,8 @@ setup() {
   run "$bin/qf-up" check bad.json
   echo "$output"
   [ "$status" -eq 1 ]
-  [[ $output == *'qf-up: $.policies[2].destinations[0]: no peer or peer group "dbs"'* ]]
+  line=$(grep -n '"dbs"' bad.json | cut -d: -f1)
+  [[ $output == "qf-up: bad.json:$line:"*': $.policies[2].destinations[0] (policy "'*'"): no peer or peer group "dbs"'* ]]
   [[ $output == *"hint: correct it and run: qf-up check bad.json"* ]]
 }
 
@@ -42,14 +43,79 @@ setup() {
   [ "$status" -eq 1 ]
   [[ $output == *'$.serial: expected a number, found a string'* ]]
   [[ $output == *'$.domain: expected a string, found a number'* ]]
-  [[ $output == *'$.peers[0].ssh: expected true or false, found a number'* ]]
+  [[ $output == *'$.peers[0].ssh (peer "'*'"): expected true or false, found a number'* ]]
 }
 
 @test "a duplicate key is named with its JSON path" {
   echo '{"format":1,"serial":1,"domain":"a.example","peers":[{"name":"a","name":"b"}]}' >bad.json
   run "$bin/qf-up" check bad.json
   [ "$status" -eq 1 ]
-  [[ $output == *'$.peers[0].name: line 1 column 66: duplicate key "name"'* ]]
+  [[ $output == 'qf-up: bad.json:1:66: $.peers[0].name: duplicate key "name"'* ]]
+}
+
+@test "what people write that is no JSON is called by its name" {
+  printf '\xef\xbb\xbf{"format":1}' >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == "qf-up: bad.json:1:1: "*"a byte order mark: "* ]]
+  printf '{"format":1, // one\n"serial":1}' >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == 'qf-up: bad.json:1:14: $: a comment, which JSON does not have'*'hint: '*'"x-'* ]]
+  printf '{"format":1,\n"serial":1,\n}' >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == 'qf-up: bad.json:2:11: $.serial: a comma before }: none follows the last one'* ]]
+}
+
+@test "a key, a list and a command that are misspelt: what is meant is said" {
+  jq '.policies[0].Sources = .policies[0].sources | del(.policies[0].sources)' "$conf/fabric.example.json" >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == *'): unknown key; did you mean "sources"?'* ]]
+  jq '.user_group = .user_groups | del(.user_groups)' "$conf/fabric.example.json" >bad.json
+  run -1 "$bin/qf-up" check bad.json
+  [[ $output == *'$.user_group: unknown key; did you mean "user_groups"?'* ]]
+  [ "$(grep -c '\$\.' <<<"$output")" = 1 ]
+  run -64 "$bin/qf-up" chekc bad.json
+  [[ $output == *'no command "chekc"'*'hint: did you mean qf-up check?'* ]]
+  run -64 "$bin/qf-up" audit shwo
+  [[ $output == *'did you mean "show"?'* ]]
+}
+
+@test "each command has a help of its own, with its options and exit status" {
+  for command in up check apply down status host-key machine-jwks; do
+    for words in "$command --help" "$command -h" "help $command"; do
+      run -0 "$bin/qf-up" $words
+      [[ $output == "usage: qf-up "*"$command"*--config-dir*"exit status: 0 "*"see qf-up(8)" ]] || { echo "$words: $output" && false; }
+    done
+    # no option is offered that the command refuses
+    for option in $(grep -oE -- '^ +--[a-z0-9-]+' <<<"$output"); do
+      grep -qF -e "$option" <("$bin/qf-up" --help)
+    done
+  done
+  run -0 "$bin/qf-up" check --help
+  [[ $output != *--self* && $output != *--force* && $output != *--json* ]]
+  run -0 "$bin/qf-up" status --help
+  [[ $output == *--json*--detail* && $output != *--enable-ssh-sftp* ]]
+  run -0 "$bin/qf-up" help
+  [[ $output == "$("$bin/qf-up" --help)" ]]
+  run -0 "$bin/qf-up" help explain
+  [[ $output == "usage: qf-up explain "* ]]
+  run -0 "$bin/qufabric" status --help
+  [[ $output == "usage: qf-up status "* ]]
+  run -64 "$bin/qf-up" help nonsense
+}
+
+@test "--allow-server-ssh without --self: refused, and nothing is applied" {
+  for words in "apply $conf/fabric.example.json" up; do
+    run -78 "$bin/qf-up" $words --allow-server-ssh --config-dir "$conf" --state-dir "$PWD/fresh" --runtime-dir "$PWD/run"
+    [[ $output == *"--allow-server-ssh needs --self NAME"*"hint: "*"--self"* ]] || { echo "$words: $output" && false; }
+    [ ! -e fresh/current ] && [ ! -e fresh/choices.json ]
+  done
+  run -0 "$bin/qf-up" apply "$conf/fabric.example.json" --state-dir "$PWD/fresh"
+  # chosen later, and then remembered
+  run -78 "$bin/qf-up" apply "$conf/fabric.example.json" --state-dir "$PWD/fresh" --allow-server-ssh
+  jq -e '.allow_server_ssh | not' fresh/choices.json
+  run -0 "$bin/qf-up" apply "$conf/fabric.example.json" --state-dir "$PWD/fresh" --allow-server-ssh \
+    --self "$(jq -r '.peers[0].name' "$conf/fabric.example.json")"
+  run -0 "$bin/qf-up" apply "$conf/fabric.example.json" --state-dir "$PWD/fresh" --allow-server-ssh
 }
 
 @test "control characters of a document do not reach the terminal" {

@@ -121,7 +121,17 @@ refused() {
   refused 1 "the token is of another type"
   run --separate-stderr ours "$(issue '{}' '{"kid":"nobody"}')"
   refused 1 "the token's key is not in the issuer's key set (kid \"nobody\")"
-  [[ $stderr == *'hint: the key set has "k1-es256" (ES256), "k1-rs256" (RS256), "k1-eddsa" (EdDSA)'* ]]
+  [[ $stderr == *'hint: the key set that --issuer publishes has "k1-es256" (ES256), "k1-rs256" (RS256), "k1-eddsa" (EdDSA)'* ]]
+  # a signature of other keys: which set was asked, and how to ask the one of now
+  token=$(issue '{}')
+  signature=${token##*.}
+  case $signature in A*) other=B${signature:1} ;; *) other=A${signature:1} ;; esac
+  run --separate-stderr ours "${token%.*}.$other"
+  refused 1 "the token's signature is wrong"
+  [[ $stderr == *'hint: the key set that --issuer publishes has '* ]]
+  run --separate-stderr ours "${token%.*}.$other" --jwks "$QF/public.json"
+  refused 1 "the token's signature is wrong"
+  [[ $stderr == *"hint: the key set in $QF/public.json has "*"; for the keys of now give --jwks-uri URL"* ]]
   run --separate-stderr ours "$(issue '{}' '{"kid":"k1-rs256"}')"
   refused 1 'the token'"'"'s algorithm is not accepted (key "k1-rs256" is not for ES256)'
   run --separate-stderr ours "$(issue '{sub: ""}')"

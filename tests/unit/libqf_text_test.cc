@@ -86,6 +86,33 @@ TEST(Text, EqualSecrets) {
   EXPECT_FALSE(equal_secrets(std::string_view("a\0b", 3), std::string_view("a\0c", 3)));
 }
 
+TEST(Text, NearSpellings) {
+  EXPECT_TRUE(near_spelling("db1", "DB1"));
+  EXPECT_TRUE(near_spelling("ann-laptop", "Ann-Laptp"));
+  EXPECT_TRUE(near_spelling("database", "databsae"));
+  EXPECT_FALSE(near_spelling("database", "mail"));
+  EXPECT_FALSE(near_spelling("ab", "xy"));
+  EXPECT_TRUE(near_spelling("crop", "corp")) << "two that changed places are one";
+  EXPECT_TRUE(near_spelling("chekc", "check"));
+  EXPECT_FALSE(near_spelling("Devs", "DBAs"));
+  EXPECT_FALSE(near_spelling("a", "b"));
+  EXPECT_FALSE(near_spelling("db1", ""));
+}
+
+TEST(Text, NearestSpelling) {
+  const std::vector<std::string> known = {"sources", "destinations", "name", "up", "apply", "check"};
+  EXPECT_EQ(nearest_spelling("destinatons", known), "destinations");
+  EXPECT_EQ(nearest_spelling("Sources", known), "sources");
+  EXPECT_EQ(nearest_spelling("chekc", known), "check");
+  EXPECT_EQ(nearest_spelling("nam", known), "name");
+  EXPECT_EQ(nearest_spelling("frobnicate", known), "");
+  EXPECT_EQ(nearest_spelling("xy", known), "");
+  EXPECT_EQ(nearest_spelling("", known), "");
+  // the least apart, not the first
+  EXPECT_EQ(nearest_spelling("aply", {"alloy", "apply"}), "apply");
+  EXPECT_EQ(nearest_spelling("aply", {}), "");
+}
+
 TEST(Text, HostNames) {
   for (std::string_view name : {"db1", "db1.fabric.example", "100.119.4.2", "a_b-c", "9", "A"})
     EXPECT_TRUE(valid_host_name(name)) << name;

@@ -41,6 +41,10 @@ TEST(AuditColumns, EachEvent) {
        "forward          connect db:1"},
       {R"("event":"forward","kind":"agent","allowed":false,"reason":"off")",
        "forward          agent, refused: off"},
+      {R"("event":"forward","kind":"connect","target":"db:1","allowed":false,"reason":"cannot connect to db:1: Connection refused")",
+       "forward          connect db:1, failed: cannot connect to db:1: Connection refused"},
+      {R"("event":"forward","kind":"connect","target":"cannot :1","allowed":false,"reason":"Port forwarding not available: cannot :1 is not among")",
+       "forward          connect cannot :1, refused: Port forwarding not available: cannot :1 is not among"},
       {R"("event":"revoked","what":"forward","target":"db:1","reason":"gone")",
        "revoked          forward db:1: gone"},
       {R"("event":"violation","reason":"bad")", "violation        bad"},
@@ -64,6 +68,30 @@ TEST(AuditColumns, OfAForeignFile) {
       columns(R"({"event":"\u001b[2J\u009b\u202e\n","time":7,"identity":["x"],"os_user":null})");
   EXPECT_NE(shown.find("?[2J???"), std::string::npos) << shown;
   for (char c : shown) EXPECT_GE(static_cast<unsigned char>(c), 0x20);
+}
+
+TEST(AuditFilterTest, RefusedIsWhatWasNotAllowedAndNotWhatFailed) {
+  auto takes = [](const std::string& line) {
+    auto json = parse_json(line);
+    EXPECT_TRUE(json) << line;
+    AuditFilter filter;
+    filter.refused = true;
+    return json && filter.takes(json->get());
+  };
+  for (const char* refused :
+       {R"({"event":"login","allowed":false,"reason":"cannot be"})",
+        R"({"event":"connection","allowed":false})", R"({"event":"session-refused","reason":"no sftp"})",
+        R"({"event":"connections-refused","count":3})",
+        R"({"event":"forward","allowed":false,"reason":"Port forwarding not available"})",
+        R"({"event":"forward","allowed":false,"reason":"no address"})"})
+    EXPECT_TRUE(takes(refused)) << refused;
+  for (const char* other :
+       {R"({"event":"login","allowed":true})", R"({"event":"session-start"})", R"({"event":"policy"})",
+        R"({"event":"revoked","reason":"gone"})", R"({"event":"forward","allowed":true})",
+        R"({"event":"forward","allowed":false,"reason":"cannot connect to port 1: Connection refused"})",
+        R"({"event":"forward","allowed":false,"reason":"no answer from port 1 in time"})",
+        R"({"event":"forward","allowed":false,"reason":"the helper ended"})"})
+    EXPECT_FALSE(takes(other)) << other;
 }
 
 TEST(AuditFilterTest, EachWord) {

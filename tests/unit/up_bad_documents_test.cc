@@ -351,7 +351,7 @@ TEST_F(UpBadDocuments, EveryBeginningIsNoDocument) {
     EXPECT_FALSE(faults(text.substr(0, length)).empty());
   for (const char* more : {"x", ",", "}", "{}", "\xef\xbb\xbf"})
     refuses(text + more, "$", "nothing may follow", more);
-  refuses("\xef\xbb\xbf" + text, "$", "not a value", "a byte order mark");
+  refuses("\xef\xbb\xbf" + text, "$", "a byte order mark: save", "a byte order mark");
 }
 
 TEST_F(UpBadDocuments, DeepNesting) {

@@ -88,6 +88,14 @@ TEST(UpNames, BadHostKeys) {
                     WireWriter().string("ecdsa-sha2-nistp256").string("nistp384").string("\x04" + x + x))}) {
     EXPECT_FALSE(parse_host_key(bad)) << bad;
   }
+  for (const char* placeholder :
+       {"ssh-ed25519 AAAA...", "ssh-ed25519 <KEY>", "ssh-ed25519 AAAA\xe2\x80\xa6 root@db1"}) {
+    auto key = parse_host_key(placeholder);
+    ASSERT_FALSE(key) << placeholder;
+    EXPECT_EQ(key.error().what, "a placeholder is in the key's place");
+  }
+  EXPECT_TRUE(parse_host_key(std::string(test::kHostKey) + " root <root@db1> ..."))
+      << "a comment may be anything";
   std::string good = test::kHostKey;
   for (size_t i = 12; i + 1 < good.size(); ++i) EXPECT_FALSE(parse_host_key(good.substr(0, i))) << i;
 }

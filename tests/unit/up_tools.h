@@ -60,11 +60,12 @@ inline std::string sample_with(const std::string& from, const std::string& to) {
   return text.replace(at, from.size(), to);
 }
 
+// `$.path: what`; where each lies is in up_json_place_test.cc
 inline std::vector<std::string> faults_of(const std::string& text) {
   std::vector<std::string> faults;
   auto document = read_document(text);
   if (document) return faults;
-  for (const auto& fault : document.error()) faults.push_back(fault.text());
+  for (const auto& fault : document.error()) faults.push_back(fault.path + ": " + fault.what);
   return faults;
 }
 
