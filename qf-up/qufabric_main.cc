@@ -99,11 +99,11 @@ std::array<std::string, 3> take_folders(Words& words) {
 }
 
 [[noreturn]] void become_client(const qf::SshClient& client, Words words, const qf::Folders& folders) {
-  // it says its usage
-  if (words.empty()) become(client.program, words);
-  auto place = qf::find_own_config(client, words);
+  auto read = qf::read_client_words(client, words);
+  // it says its version, or its usage
+  if (!read.host) become(client.program, words);
   std::optional<std::string> own;
-  if (place) own = words[place->word].substr(place->at);
+  if (read.own) own = words[read.own->word].substr(read.own->at);
   // it says what is wrong with the file
   if (own && *own != "none" && ::access(own->c_str(), R_OK) != 0) become(client.program, words);
   if (auto applied = qf::check_applied(folders); !applied) die_of(applied.error());
@@ -111,7 +111,7 @@ std::array<std::string, 3> take_folders(Words& words) {
   if (!text) die_of(text.error());
   auto path = qf::keep_client_config(folders, *text);
   if (!path) die_of(path.error());
-  become(client.program, qf::with_config(place, std::move(words), *path));
+  become(client.program, qf::with_config(read.own, std::move(words), *path));
 }
 
 int print_ssh_config(const Words& words, const qf::Folders& folders) {

@@ -24,24 +24,26 @@ const SshClient* find_ssh_client(std::string_view name) {
   return found == kSshClients.end() ? nullptr : found;
 }
 
-std::optional<OwnConfig> find_own_config(const SshClient& client, const std::vector<std::string>& words) {
-  std::optional<OwnConfig> found;
-  bool host_seen = false;
+ClientWords read_client_words(const SshClient& client, const std::vector<std::string>& words) {
+  ClientWords read;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
-    if (word == "--") break;
+    if (word == "--") {
+      read.host = read.host || i + 1 < words.size();
+      break;
+    }
     if (word.size() < 2 || word[0] != '-') {
-      if (host_seen || !client.options_after_host) break;
-      host_seen = true;
+      if (read.host || !client.options_after_host) return {read.own, true};
+      read.host = true;
       continue;
     }
     size_t letter = word.find_first_of(client.with_value, 1);
     if (letter == std::string::npos) continue;
     bool in_next = letter + 1 == word.size();
     if (in_next && ++i == words.size()) break;
-    if (word[letter] == 'F') found = OwnConfig{i, in_next ? 0 : letter + 1};
+    if (word[letter] == 'F') read.own = OwnConfig{i, in_next ? 0 : letter + 1};
   }
-  return found;
+  return read;
 }
 
 std::vector<std::string> with_config(const std::optional<OwnConfig>& own, std::vector<std::string> words,

@@ -19,13 +19,16 @@ struct SshClient {
 // null when there is none of that name
 [[nodiscard]] const SshClient* find_ssh_client(std::string_view name);
 
-// The value of the last -F, which is the one that counts: none, or the word that it ends, from `at` on.
+// The value of the last -F, which is the one that counts: the word that it ends, from `at` on.
 struct OwnConfig {
   size_t word = 0;
   size_t at = 0;
 };
-[[nodiscard]] std::optional<OwnConfig> find_own_config(const SshClient& client,
-                                                       const std::vector<std::string>& words);
+struct ClientWords {
+  std::optional<OwnConfig> own;
+  bool host = false;  // one is named; otherwise it is about the program itself (ssh -V, a usage)
+};
+[[nodiscard]] ClientWords read_client_words(const SshClient& client, const std::vector<std::string>& words);
 // The words with `path` as the only configuration file.
 [[nodiscard]] std::vector<std::string> with_config(const std::optional<OwnConfig>& own,
                                                    std::vector<std::string> words, const std::string& path);

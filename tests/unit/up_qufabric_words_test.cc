@@ -9,7 +9,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 Words with_ours(const char* program, const Words& words) {
-  return with_config(find_own_config(*find_ssh_client(program), words), words, "OURS");
+  return with_config(read_client_words(*find_ssh_client(program), words).own, words, "OURS");
 }
 
 TEST(UpQufabricWords, OursStandsInFrontWhereThereIsNone) {
@@ -39,6 +39,20 @@ TEST(UpQufabricWords, ScpAndSftpHaveOptionsOfTheirOwn) {
   EXPECT_EQ(with_ours("sftp", {"-R", "-F", "-b", "-", "host"}),
             (Words{"-F", "OURS", "-R", "-F", "-b", "-", "host"}));
   EXPECT_EQ(find_ssh_client("ssh-keygen"), nullptr);
+}
+
+TEST(UpQufabricWords, AHostIsNamedOrNot) {
+  auto host = [](const char* program, const Words& words) {
+    return read_client_words(*find_ssh_client(program), words).host;
+  };
+  for (const Words& words : {Words{"a"}, Words{"-v", "a"}, Words{"--", "a"}, Words{"-l", "a", "b"},
+                             Words{"a", "-F", "b"}, Words{"-F", "a", "b", "c"}, Words{"a", "--"}})
+    EXPECT_TRUE(host("ssh", words));
+  for (const Words& words :
+       {Words{}, Words{"-V"}, Words{"-Q", "cipher"}, Words{"--"}, Words{"-l", "a"}, Words{"-F", "a"}})
+    EXPECT_FALSE(host("ssh", words));
+  EXPECT_TRUE(host("scp", {"-p", "a", "b:"}));
+  EXPECT_FALSE(host("sftp", {"-b", "a"}));
 }
 
 }  // namespace
