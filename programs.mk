@@ -79,16 +79,18 @@ qf-helper_LIBS :=
 $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_issuers document_peers \
     document_policies document_root document_tests fabric_tests host_patterns json_place names question schema \
     ssh_config)))
+$(eval $(call bundle,up-include,qf-up/ssh_include))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain instance live_status machine \
     status supervise)))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-commands up-reach up-audit
+qf-up_BUNDLES := up-document up-include up-commands up-reach up-audit
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
+$(eval $(call bundle,qufabric-clients,qf-up/qufabric_config qf-up/qufabric_words))
 qufabric_MAIN := qf-up/qufabric_main
-qufabric_BUNDLES :=
+qufabric_BUNDLES := up-include qufabric-clients
 qufabric_LIBS := $(OPTIONS_LIB)
 
 PROGRAMS := qf-detect qf-proxy qf-tunnel qf-tokend qf-token qf-sshd qf-keyfetch qf-helper qf-up qufabric
@@ -101,4 +103,4 @@ detect_PROGRAMS := qf-detect
 proxy_PROGRAMS := qf-proxy qf-tunnel
 tokend_PROGRAMS := qf-tokend qf-token
 sshd_PROGRAMS := qf-sshd qf-keyfetch qf-helper
-up_PROGRAMS := qf-up
+up_PROGRAMS := qf-up qufabric

@@ -26,6 +26,8 @@ struct Folders {
   [[nodiscard]] std::string peers_mdb() const { return state + "/peers.mdb"; }
   [[nodiscard]] std::string policy_mdb() const { return state + "/policy.mdb"; }
   [[nodiscard]] std::string known_hosts() const { return state + "/known_hosts"; }
+  // the ssh_config file of the document in force, wherever it has a second place (/etc/ssh/ssh_config.d)
+  [[nodiscard]] std::string ssh_config() const { return state + "/ssh_config"; }
   [[nodiscard]] std::string host_key() const { return state + "/ssh_host_ed25519_key"; }
   [[nodiscard]] std::string audit_log() const { return state + "/audit.log"; }
 };

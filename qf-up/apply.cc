@@ -3,6 +3,7 @@
 
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "libqf/crypto.h"
@@ -13,6 +14,7 @@
 #include "qf-up/applied_set.h"
 #include "qf-up/compile.h"
 #include "qf-up/ssh_config.h"
+#include "qf-up/ssh_include.h"
 
 namespace qf {
 
@@ -61,6 +63,21 @@ std::string last_word(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
+// Whether the file belongs into /etc/ssh/ssh_config.d; whoever asks: what is in the system's state folder is
+// root's.
+bool system_wide(const Folders& folders, const Choices& choices) {
+  return choices.ssh_config_file.empty() && folders.state == kDefaultState &&
+         (::geteuid() == 0 || belongs_to_root(kDefaultState));
+}
+
+// Not access(2), which tells everybody but root that it may not.
+bool system_open() {
+  struct stat st = {};
+  struct statvfs system = {};
+  return ::stat(kSystemSshConfigFolder, &st) == 0 && S_ISDIR(st.st_mode) &&
+         ::statvfs(kSystemSshConfigFolder, &system) == 0 && (system.f_flag & ST_RDONLY) == 0;
+}
+
 // A chosen place has a name of its own in the set, so that another choice takes its file away from there.
 SetPlace config_place(const Folders& folders, const Choices& choices) {
   constexpr size_t kHashDigits = 16;
@@ -103,7 +120,10 @@ Status fill(NewSet& set, const Document& document, const Folders& folders, const
     done =
         set.add_text(last_word(folders.known_hosts()), render_known_hosts(document, settings), kPublicMode);
   if (done) done = set.add_text(last_word(choices_path(folders)), choices_text(choices), kPublicMode);
-  if (done) done = set.add_text(config_name, *config, kPublicMode);
+  // twice, since a place may be taken away by hand and then shows nothing until the next apply
+  for (const auto& name : {config_name, last_word(folders.ssh_config())}) {
+    if (done) done = set.add_text(name, *config, kPublicMode);
+  }
   return done;
 }
 
@@ -148,18 +168,19 @@ Status check_ours(const std::string& path) {
 
 std::string ssh_config_path(const Folders& folders, const Choices& choices) {
   if (!choices.ssh_config_file.empty()) return choices.ssh_config_file;
-  // whoever asks: what is in the system's state folder is root's
-  bool system_wide = folders.state == kDefaultState && (::geteuid() == 0 || belongs_to_root(kDefaultState));
-  return (system_wide ? std::string(kSystemSshConfigFolder) : folders.state) + "/" + kSshConfigName;
+  bool in_system = system_wide(folders, choices) && system_open();
+  return (in_system ? std::string(kSystemSshConfigFolder) : folders.state) + "/" + kSshConfigName;
 }
 
 Result<Applied> apply_document(const Document& document, const Folders& folders, const Choices& choices) {
   SetPlace config = config_place(folders, choices);
-  if (auto ours = check_ours(config.path); !ours) return ours.error();
+  for (const auto& path : {config.path, folders.ssh_config()}) {
+    if (auto ours = check_ours(path); !ours) return ours.error();
+  }
   auto left = left_places(folders, config);
   std::vector<SetPlace> places = left;
-  for (const auto& path :
-       {folders.policy_mdb(), folders.peers_mdb(), folders.known_hosts(), choices_path(folders)})
+  for (const auto& path : {folders.policy_mdb(), folders.peers_mdb(), folders.known_hosts(),
+                           folders.ssh_config(), choices_path(folders)})
     places.push_back({path, last_word(path)});
   places.push_back(config);
   auto set = NewSet::begin(folders.state, std::move(places));
@@ -168,12 +189,15 @@ Result<Applied> apply_document(const Document& document, const Folders& folders,
   if (auto done = set->put_into_force(); !done) return done.error();
   // they lead nowhere since: ssh passes over them
   for (const auto& place : left) ::unlink(place.path.c_str());
-  return Applied{config.path, lacks_include(config.path)};
+  return Applied{config.path, lacks_include(config.path), system_wide(folders, choices) && !system_open()};
 }
 
 Status remove_ssh_config(const Folders& folders, const Choices& choices) {
   SetPlace config = config_place(folders, choices);
   struct stat st = {};
+  if (::lstat(folders.ssh_config().c_str(), &st) == 0 && S_ISLNK(st.st_mode) &&
+      ::unlink(folders.ssh_config().c_str()) != 0)
+    return system_error("cannot remove " + folders.ssh_config());
   // one that leads nowhere is what a killed first apply leaves
   if (!is_set_link(folders.state, config)) {
     if (::stat(config.path.c_str(), &st) != 0) return Done{};

@@ -30,12 +30,14 @@ struct InForce {
 [[nodiscard]] Status check_ours(const std::string& path);
 
 // Where the ssh_config file of these choices lies: as chosen; for root with the default state folder
-// /etc/ssh/ssh_config.d; else the state folder.
+// /etc/ssh/ssh_config.d, when that is there and not on a read-only file system; else the state folder.
+// Besides it is always at Folders::ssh_config(), for qufabric(1).
 [[nodiscard]] std::string ssh_config_path(const Folders& folders, const Choices& choices);
 
 struct Applied {
   std::string ssh_config;        // its path
   bool include_missing = false;  // /etc/ssh/ssh_config does not read it
+  bool system_closed = false;    // it belongs into /etc/ssh/ssh_config.d, which cannot be written
 };
 // The caller holds the lock and has checked the serial. choices.self is a peer of the document, or empty.
 // The ssh_config file of another place, where choices.json had it until now, goes away. An error without a

@@ -18,7 +18,7 @@
 #include "qf-up/fabric_tests.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
-#include "qf-up/ssh_config.h"
+#include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
 
 namespace qf {
@@ -60,6 +60,11 @@ void say_applied(const Document& document, const Applied& applied) {
     say(std::string(kSystemSshConfig) + " does not include " + kSystemSshConfigFolder +
             ", so ssh ignores the file",
         "add this line at its top: Include " + std::string(kSystemSshConfigFolder) + "/*.conf");
+  }
+  if (applied.system_closed) {
+    say(std::string(kSystemSshConfigFolder) +
+            " is not there or cannot be written, so plain ssh does not know the peers",
+        "use qufabric ssh, or: qufabric ssh-config >> ~/.ssh/config");
   }
 }
 

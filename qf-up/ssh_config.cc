@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/ssh_config.h"
 
-#include <fnmatch.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -170,28 +169,6 @@ SshVersion installed_ssh_version() {
     if (output && WIFEXITED(output->status)) return parse_ssh_version(output->err + output->out);
   }
   return {};
-}
-
-bool includes_file(std::string_view ssh_config, const std::string& path) {
-  bool for_all = true;
-  for (const auto& raw : split(ssh_config, '\n')) {
-    std::string line(trim(raw));
-    std::replace(line.begin(), line.end(), '\t', ' ');
-    std::string word = lower(line.substr(0, line.find_first_of(" =")));
-    std::string_view rest = trim(std::string_view(line).substr(word.size()));
-    if (rest.starts_with('=')) rest = trim(rest.substr(1));
-    if (word == "host") for_all = rest == "*";
-    if (word == "match") for_all = lower(rest) == "all";
-    if (word != "include" || !for_all) continue;
-    for (auto pattern : split(rest, ' ')) {
-      std::erase(pattern, '"');
-      if (pattern.empty()) continue;
-      // relative to the folder of the system's file (ssh_config(5), Include)
-      if (pattern[0] != '/') pattern = "/etc/ssh/" + pattern;
-      if (::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME) == 0) return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace qf

@@ -14,8 +14,6 @@ namespace qf {
 
 inline constexpr size_t kMostListedPeers = 5000;  // above: patterns and KnownHostsCommand
 inline constexpr size_t kMostConfigLine = 900;    // bytes; libssh's parser breaks at 1,023
-inline constexpr const char* kSystemSshConfigFolder = "/etc/ssh/ssh_config.d";
-inline constexpr const char* kSystemSshConfig = "/etc/ssh/ssh_config";
 inline constexpr const char* kSshConfigName = "99-qufabric.conf";
 
 // The version in "OpenSSH_9.2p1 Debian-2+deb12u7, …" (ssh -V); 0.0 when there is none.
@@ -45,8 +43,5 @@ struct SshConfigSettings {
 [[nodiscard]] Result<std::string> render_ssh_config(const Document& document,
                                                     const SshConfigSettings& settings);
 [[nodiscard]] std::string render_known_hosts(const Document& document, const SshConfigSettings& settings);
-
-// Whether an ssh_config text has an Include, in force for all hosts, that reads `path`.
-[[nodiscard]] bool includes_file(std::string_view ssh_config, const std::string& path);
 
 }  // namespace qf

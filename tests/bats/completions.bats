@@ -89,7 +89,7 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   run -0 offers qf-up diff --from-f
   [ "$output" = --from-file ]
   run -0 offers qufabric s
-  has status ssh
+  has status ssh scp sftp ssh-config
 }
 
 @test "hosts" {
@@ -104,6 +104,14 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   has "$peer"
   run -0 offers qufabric ssh ""
   has detect proxy "$peer"
+  for client in scp sftp; do
+    run -0 offers qufabric $client "${peer:0:2}"
+    has "$peer"
+    run -0 offers qufabric $client --he
+    [ -z "$output" ]
+  done
+  run -0 offers qufabric --state-dir /x ssh "${peer:0:2}"
+  [[ $output != *qf-* ]]
   run -0 offers qf-proxy "${peer:0:2}"
   has "$peer"
 }

@@ -21,7 +21,7 @@ BIN, FOLDER, SITUATION = sys.argv[1:]
 STATE = f"{FOLDER}/state"
 DEFAULT = f"{STATE}/99-qufabric.conf"
 ELSEWHERE = f"{FOLDER}/etc/fabric.conf"
-FILES = [f"{STATE}/{name}" for name in ("policy.mdb", "peers.mdb", "known_hosts", "choices.json")] + [DEFAULT, ELSEWHERE]
+FILES = [f"{STATE}/{name}" for name in ("policy.mdb", "peers.mdb", "known_hosts", "choices.json", "ssh_config")] + [DEFAULT, ELSEWHERE]
 # what changes files; a call that the machine does not have is no error
 CHANGES = ("mkdir,mkdirat,rmdir,rename,renameat,renameat2,link,linkat,symlink,symlinkat,unlink,unlinkat,chmod,fchmod,"
            "fchmodat,ftruncate,fallocate,write,pwrite64,writev,pwritev,fsync,fdatasync,msync,sendfile,copy_file_range,"

@@ -71,6 +71,15 @@ teardown_file() { fabric_end; }
   grep -q "GlobalKnownHostsFile $QF/state/known_hosts" "$CONF"
 }
 
+@test "qufabric ssh reaches it by the folders of this instance alone" {
+  run -0 as "$CLIENT" "$BIN/qufabric" --state-dir "$QF/state" --runtime-dir "$QF/run" ssh "$CLIENT@server" id -un
+  [ "$output" = "$CLIENT" ]
+  ls "$QF"/run/ssh_config.*
+  run -0 as "$CLIENT" QF_STATE_DIR="$QF/state" QF_RUNTIME_DIR="$QF/run" "$BIN/qufabric" ssh "$CLIENT@server" id -un
+  [ "$output" = "$CLIENT" ]
+  [ "$(ls "$QF"/run/ssh_config.* | wc -l)" = 1 ]
+}
+
 @test "qf-up down stops it and takes the ssh_config file away" {
   run -0 instance qf-up down $FOLDERS
   until_true 60 test ! -d "/proc/$(qf_up)"

@@ -117,11 +117,11 @@ EOF
 
 @test "field note 9: down removes the ssh_config file and nothing else" {
   "$bin/qf-up" apply
-  ls state | grep -v 99-qufabric >before
+  ls state | grep -vxE '99-qufabric.conf|ssh_config' >before
   run "$bin/qf-up" down
   echo "$output"
   [ "$status" -eq 0 ]
-  [ ! -e state/99-qufabric.conf ]
+  [ ! -e state/99-qufabric.conf ] && [ ! -e state/ssh_config ]
   ls state | diff before -
   "$bin/qf-up" down
   "$bin/qf-up" apply
@@ -190,6 +190,7 @@ EOF
   "$bin/qf-up" apply --ssh-config-file "$PWD/here.conf"
   [ ! -L state/99-qufabric.conf ]
   grep -q ^Match here.conf
+  cmp here.conf state/ssh_config
   mkdir there
   "$bin/qf-up" apply --ssh-config-file "$PWD/there/here.conf"
   [ ! -L here.conf ]
@@ -199,6 +200,7 @@ EOF
   echo "Host *" >there/here.conf
   "$bin/qf-up" apply --ssh-config-file ""
   grep -q ^Match state/99-qufabric.conf
+  cmp state/99-qufabric.conf state/ssh_config
   [ "$(cat there/here.conf)" = "Host *" ]
 }
 
@@ -294,4 +296,40 @@ as_nobody() {
   [[ $output == *"mine was not written by qf-up; it stays as it is"*"hint: move it away, or "*"--ssh-config-file /etc/ssh/ssh_config.d/99-qufabric.conf"* ]]
   run -78 "$bin/qf-up" apply --state-dir "$PWD/a folder"
   [[ $output == *"cannot stand in ssh_config"*"hint: use a folder "* ]]
+}
+
+@test "where /etc/ssh cannot be written the document is in force all the same, and qufabric ssh goes there" {
+  [ "$(id -u)" -eq 0 ] || skip "writing into /etc/ssh needs root"
+  unshare -m true 2>/dev/null || skip "no private mounts here"
+  unset QF_STATE_DIR
+  mkdir etc
+  echo 'Host *' >etc/ssh_config
+  cat >system <<EOF
+set -e
+mount -t tmpfs tmpfs /var/lib
+mkdir /var/lib/qufabric
+for folder in missing read-only open; do
+  echo "--- \$folder"
+  [ \$folder = missing ] || mkdir -p etc/ssh_config.d
+  [ \$folder = missing ] || umount /etc/ssh
+  mount --bind etc /etc/ssh
+  [ \$folder = open ] || mount -o remount,bind,ro /etc/ssh
+  "$bin/qf-up" apply
+  "$bin/qf-up" status | grep ssh_config:
+  "$bin/qufabric" ssh -G -F none db1 >/dev/null && echo asked
+done
+"$bin/qf-up" down
+"$bin/qufabric" ssh -G db1 || echo "status \$?"
+EOF
+  run sh -c 'QF_RUNTIME_DIR= unshare -m sh ./system'
+  echo "$output"
+  [ "$status" -eq 0 ]
+  for folder in missing read-only; do
+    part=${output#*--- $folder}
+    part=${part%%---*}
+    [[ $part == *"/etc/ssh/ssh_config.d is not there or cannot be written, so plain ssh does not know the peers"*"hint: use qufabric ssh"* ]]
+    [[ $part == *"ssh_config: /var/lib/qufabric/99-qufabric.conf"*asked* ]]
+  done
+  [[ ${output#*--- open} == *"ssh reads /etc/ssh/ssh_config.d/99-qufabric.conf"*"ssh_config: /etc/ssh/ssh_config.d/99-qufabric.conf"*asked* ]]
+  [[ $output == *"no fabric document is in force here"*"status 78" ]]
 }

@@ -57,7 +57,8 @@ TEST_F(UpApply, WritesAllFilesWithTheirModes) {
   EXPECT_EQ(mode("known_hosts"), 0644U);
   EXPECT_EQ(mode("choices.json"), 0644U);
   EXPECT_EQ(mode("99-qufabric.conf"), 0644U);
-  EXPECT_EQ(files(), 8U);  // and the set, the symlink to it, apply.lock
+  EXPECT_EQ(mode("ssh_config"), 0644U);
+  EXPECT_EQ(files(), 9U);  // and the set, the symlink to it, apply.lock
 }
 
 TEST_F(UpApply, SerialRules) {
@@ -91,7 +92,7 @@ TEST_F(UpApply, AFailureLeavesTheOldState) {
   EXPECT_EQ(content("peers.mdb"), peers);
   EXPECT_EQ(content("policy.mdb"), policy);
   EXPECT_EQ(content("99-qufabric.conf"), config);
-  EXPECT_EQ(files(), 8U);
+  EXPECT_EQ(files(), 9U);
   choices_.ssh_config_file.clear();
   std::filesystem::remove(folders_.known_hosts());
   std::filesystem::create_directory(folders_.known_hosts());

@@ -153,19 +153,6 @@ TEST(UpSshConfig, SshVersions) {
   EXPECT_FALSE((SshVersion{9, 9}).at_least({10, 1}));
 }
 
-TEST(UpSshConfig, IncludeIsFound) {
-  std::string path = "/etc/ssh/ssh_config.d/99-qufabric.conf";
-  for (const char* good :
-       {"Include /etc/ssh/ssh_config.d/*.conf\n", "  include\tssh_config.d/*\n",
-        "Host x\n  Port 1\nHost *\nInclude \"/etc/ssh/ssh_config.d/*.conf\"",
-        "Include=/etc/ssh/ssh_config.d/99-qufabric.conf", "Include /a/b /etc/ssh/ssh_config.d/*.conf"})
-    EXPECT_TRUE(includes_file(good, path)) << good;
-  for (const char* bad :
-       {"", "#Include /etc/ssh/ssh_config.d/*.conf\n", "Host x\nInclude /etc/ssh/ssh_config.d/*.conf",
-        "Match user a\nInclude ssh_config.d/*.conf", "Include /etc/ssh/other.d/*.conf", "Include /etc/ssh/*"})
-    EXPECT_FALSE(includes_file(bad, path)) << bad;
-}
-
 std::vector<std::vector<std::string>> host_patterns(const std::vector<std::string>& hosts,
                                                     const std::string& domain) {
   HostPatterns patterns(domain);
