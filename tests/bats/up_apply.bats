@@ -62,7 +62,7 @@ change() {
   change '.serial = 2 | .policies[0].sources = ["nobody"]'
   run "$bin/qf-up" apply
   [ "$status" -eq 78 ]
-  [[ $output == *'$.policies[0].sources[0]: no peer or peer group "nobody"'* ]]
+  [[ $output == *'$.policies[0].sources[0] (policy "database work"): no peer or peer group "nobody"'* ]]
   sums | diff before -
 }
 
