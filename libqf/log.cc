@@ -4,6 +4,10 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+
 #include "libqf/fd.h"
 #include "libqf/text.h"
 
@@ -37,6 +41,34 @@ int syslog_priority(LogLevel level) {
       return LOG_ERR;
   }
   std::abort();
+}
+
+// Of well-formed UTF-8, one character.
+uint32_t code_point(std::string_view bytes) {
+  auto first = static_cast<unsigned char>(bytes[0]);
+  if (bytes.size() == 1) return first;
+  uint32_t point = first & (0xffU >> (bytes.size() + 1));
+  for (char c : bytes.substr(1)) point = point << 6 | (static_cast<unsigned char>(c) & 0x3fU);
+  return point;
+}
+
+// What does something in a terminal, ends a line, turns text round, or is not seen at all.
+bool is_harmful(uint32_t point) {
+  struct Range {
+    uint32_t first, last;
+  };
+  constexpr Range kHarmful[] = {
+      {0, 0x1f},           // C0
+      {0x7f, 0x9f},        // DEL, C1
+      {0x61c, 0x61c},      // ARABIC LETTER MARK
+      {0x200b, 0x200f},    // without width; marks of direction
+      {0x2028, 0x202e},    // LINE and PARAGRAPH SEPARATOR; embeddings and overrides of direction
+      {0x2060, 0x2069},    // without width; isolates of direction
+      {0xfeff, 0xfeff},    // BYTE ORDER MARK
+      {0xe0000, 0xe007f},  // tags
+  };
+  return std::any_of(std::begin(kHarmful), std::end(kHarmful),
+                     [&](const Range& range) { return range.first <= point && point <= range.last; });
 }
 
 }  // namespace
@@ -92,18 +124,8 @@ std::string printable(std::string_view text, bool keep_newlines) {
   out.reserve(text.size());
   while (!text.empty()) {
     size_t n = utf8_length(text);
-    auto c = static_cast<unsigned char>(text[0]);
-    bool line_break = keep_newlines && c == '\n';
-    // U+0080..U+009F (C1), U+2028 and U+2029 end lines or start sequences on some terminals; U+202A..U+202E
-    // and U+2066..U+2069 reorder what a person reads
-    bool harmful =
-        n == 0 || (n == 1 && (c < 0x20 || c == 0x7f)) ||
-        (n == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) ||
-        (n == 3 && text.substr(0, 2) == "\xe2\x80" && static_cast<unsigned char>(text[2]) >= 0xa8 &&
-         static_cast<unsigned char>(text[2]) <= 0xae) ||
-        (n == 3 && text.substr(0, 2) == "\xe2\x81" && static_cast<unsigned char>(text[2]) >= 0xa6 &&
-         static_cast<unsigned char>(text[2]) <= 0xa9);
-    if (harmful && !line_break) {
+    bool line_break = keep_newlines && text[0] == '\n';
+    if ((n == 0 || is_harmful(code_point(text.substr(0, n)))) && !line_break) {
       out.push_back('?');
     } else {
       out += text.substr(0, n);

@@ -21,13 +21,17 @@ TEST(Log, PrintableRemovesControlCharacters) {
   EXPECT_EQ(printable("a\x1b[2Jb\r\nc"), "a?[2Jb??c");
 }
 
-// U+2028 and U+2029 end lines, U+202A..U+202E and U+2066..U+2069 turn text round
+// U+2028 and U+2029 end lines, U+202A..U+202E and U+2066..U+2069 turn text round, others are not seen
 TEST(Log, PrintableRemovesSeparatorsAndBidiControls) {
   for (int c = 0xa8; c <= 0xae; ++c)
     EXPECT_EQ(printable(std::string("\xe2\x80") + static_cast<char>(c)), "?") << c;
   for (int c = 0xa6; c <= 0xa9; ++c)
     EXPECT_EQ(printable(std::string("\xe2\x81") + static_cast<char>(c)), "?") << c;
-  EXPECT_EQ(printable("\xe2\x80\xa6"), "\xe2\x80\xa6") << "an ellipsis is harmless";
+  for (const char* unseen : {"\u200b", "\u200f", "\u2060", "\u061c", "\ufeff", "\U000e0041"})
+    EXPECT_EQ(printable(unseen), "?") << unseen;
+  for (const char* harmless :
+       {"\u2026", "\u00a0", "\u061b", "\u200a", "\u2010", "\u2027", "\u205f", "\u206a", "\U0001f600"})
+    EXPECT_EQ(printable(harmless), harmless);
 }
 
 TEST(Log, PrintableReplacesBrokenUtf8ByteByByte) {
