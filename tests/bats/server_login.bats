@@ -17,13 +17,12 @@ PLAIN=(ssh -F none -p 22022 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/d
 
 # plain STEP… -- [OPTION…] [COMMAND…]: ssh as somebody runs it who has nothing of ours, in a terminal.
 plain() {
-  local steps=()
-  while [ "$1" != -- ]; do
-    steps+=("$1")
-    shift
+  local words=() word
+  for word in "$@"; do
+    words+=("$word")
+    [ "$word" != -- ] || words+=("${PLAIN[@]}" "$TARGET@$ADDRESS")
   done
-  shift
-  in_terminal "$SHOWN" "${steps[@]}" -- "${PLAIN[@]}" "$TARGET@$ADDRESS" "$@"
+  in_terminal "$SHOWN" "${words[@]}"
 }
 # plain_begins STEP… -- …: the same in the background, until the code is there. plain_ends STATUS: and to its end.
 plain_begins() {
