@@ -54,6 +54,7 @@ class Login {
   // The client waits for a reply that has been put off; it may ask for nothing else.
   [[nodiscard]] bool owes_reply() const { return device_.owes(); }
   [[nodiscard]] bool device_under_way() const { return device_.under_way(); }
+  [[nodiscard]] bool device_begun() const { return device_.begun(); }
   // A new policy: what was verified under the old one counts no more. `inherited`: as it is now.
   void policy_changed(std::optional<Identity> inherited) {
     seen_.clear();
