@@ -82,7 +82,7 @@ class Login {
   [[nodiscard]] LoginResult judge_failure(const AuthRequest& request);
   [[nodiscard]] LoginResult give_up(const AuthRequest& request, const char* why);
   [[nodiscard]] LoginResult begin_device(const AuthRequest& request);
-  [[nodiscard]] LoginResult carry_out(DeviceLogin::Step step);
+  [[nodiscard]] LoginResult carry_out(DeviceLogin::Step step, const std::string& os_user);
   [[nodiscard]] LoginResult check_device_token(const Secret& token);
   [[nodiscard]] const char* wanted() const;
   [[nodiscard]] LoginResult end(const std::string& banner);

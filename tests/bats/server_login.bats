@@ -294,6 +294,26 @@ new_connection_knows_nothing_of() {
   new_connection_knows_nothing_of "$QF/signature"
 }
 
+@test "the secret of the servers' client is in the memory of no process that talks to clients" {
+  printf 'Xk7-a-client-secret-of-the-servers-9qZ' >"$QF/secret"
+  server_logins ".issuers[0].server_login.client_secret = \"$(<"$QF/secret")\""
+  server_start
+  run -255 plain -- true
+  until_true 60 monitors_gone
+  new_connection_knows_nothing_of "$QF/secret"
+}
+
+@test "a client that answers what nobody asked, or asks while it is waited for, is sent away" {
+  server_start --per-source-max-device-logins 8
+  run -0 "$PYTHON" "$TOP/tests/bats/raw_interactive.py" "$ADDRESS" "$TARGET"
+  [ "${lines[0]}" = 'another_number_of_answers disconnect 11 an answer to a question that was not asked' ]
+  [ "${lines[1]}" = 'long_answer asked again' ]
+  [ "${lines[2]}" = 'another_user disconnect 11 a login request out of turn' ]
+  [ "${lines[3]}" = 'answered_twice disconnect 11 a login request while another one is waited for' ]
+  [ "${lines[4]}" = 'request_while_waited_for disconnect 11 a login request while another one is waited for' ]
+  run -0 audit_says '.event == "login" and (.allowed | not) and .refusal == "out of turn" and .os_user == "root"'
+}
+
 @test "a token of the servers' own client is worth nothing in a client's hands" {
   server_logins '.issuers[0].accept_bearer = true' '.issuers[0].audiences += ["both"]'
   server_start
