@@ -244,9 +244,8 @@ LoginResult Login::begin_device(const AuthRequest& request) {
       if (auto issuer = databases->policy.issuer(name)) urls.push_back(issuer->issuer);
   }
   std::vector<DeviceLogin::Issuer> issuers;
-  for (auto& issuer : found) {
-    DeviceLogin::Issuer entry{issuer.name, issuer.issuer, std::move(*issuer.server_login), issuer.ca_file,
-                              urls};
+  for (const auto& issuer : found) {
+    DeviceLogin::Issuer entry{issuer.name, issuer.issuer, *issuer.server_login, issuer.ca_file, urls};
     std::erase(entry.others, issuer.issuer);
     issuers.push_back(std::move(entry));
   }
