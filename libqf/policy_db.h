@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "libqf/lmdb.h"
+#include "libqf/secret.h"
 
 namespace qf {
 
@@ -59,6 +60,10 @@ struct ServerLogin {
   std::string client_id;
   std::optional<std::string> client_secret;
   std::vector<std::string> scopes;
+  // a process that talks to clients is a fork of one that has read this
+  ~ServerLogin() {
+    if (client_secret) wipe(*client_secret);
+  }
   static void fields(auto& self, auto& visit) { visit(self.client_id, self.client_secret, self.scopes); }
 };
 

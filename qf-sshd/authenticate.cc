@@ -183,12 +183,15 @@ enum class Way {
   kServerLogin,  // keyfetch got it for us
 };
 
-// A token of the servers' own client, in the hands of somebody else (azp: OpenID Connect Core section 2).
+// A token of the servers' own client, in the hands of somebody else. Whose it is stands in azp (OpenID
+// Connect Core section 2) or client_id (RFC 9068 section 2.2), with some providers in claims of their own.
 bool is_server_logins(const Claims& claims, const IssuerRecord& issuer) {
   if (!issuer.server_login) return false;
   const std::string& client = issuer.server_login->client_id;
-  return std::find(claims.audience.begin(), claims.audience.end(), client) != claims.audience.end() ||
-         json_string(claims.all.get(), "azp") == client;
+  if (std::find(claims.audience.begin(), claims.audience.end(), client) != claims.audience.end()) return true;
+  for (const char* name : {"azp", "client_id", "cid", "appid"})
+    if (json_string(claims.all.get(), name) == client) return true;
+  return false;
 }
 
 std::optional<TokenRefusal> check_way(const Claims& claims, const JwsHeader& header,

@@ -11,6 +11,10 @@ namespace qf {
 
 namespace {
 
+// What is shown must fit into an AuthReply.
+constexpr size_t kMostListed = 6000;  // bytes, of the issuers to choose from
+constexpr size_t kMostUrl = 200;
+
 std::string in_words(unsigned seconds) {
   if (seconds < 120) return std::to_string(seconds) + " seconds";
   return std::to_string(seconds / 60) + " minutes";
@@ -32,9 +36,15 @@ DeviceLogin::Step DeviceLogin::choose() {
   Step step;
   step.what = Do::kAsk;
   step.instruction = place_.peer + " takes logins at:";
-  for (size_t i = 0; i < issuers_.size(); ++i)
-    step.instruction +=
-        "\n  " + std::to_string(i + 1) + "  " + issuers_[i].name + " (" + issuers_[i].url + ")";
+  for (size_t i = 0; i < issuers_.size(); ++i) {
+    if (step.instruction.size() > kMostListed) {
+      step.instruction += "\n  and " + std::to_string(issuers_.size() - i) + " more";
+      break;
+    }
+    std::string url = issuers_[i].url.substr(0, kMostUrl);
+    step.instruction += "\n  " + std::to_string(i + 1) + "  " + issuers_[i].name.substr(0, kMostUrl) + " (" +
+                        url + (issuers_[i].url.size() > kMostUrl ? "…" : "") + ")";
+  }
   step.prompt = "Log in at (1 to " + std::to_string(issuers_.size()) + "): ";
   return step;
 }
@@ -48,7 +58,10 @@ DeviceLogin::Step DeviceLogin::start(size_t issuer) {
   step.start = DeviceLoginStart{
       0,        at.name, at.url, at.ca_file, at.client.client_id, at.client.client_secret, at.client.scopes,
       at.others};
-  return step;
+  if (encode(*step.start).size() <= DeviceLoginStart::kMostBytes) return step;
+  error_ = "the fabric document has more issuers, or longer ones, than a login by this peer can take";
+  hint_ = "run qf-token login";
+  return finish();
 }
 
 DeviceLogin::Step DeviceLogin::answer(const std::string& text) {

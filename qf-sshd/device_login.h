@@ -55,6 +55,8 @@ class DeviceLogin {
   [[nodiscard]] bool owes() const { return state_ == State::kAuthorizing || state_ == State::kWaiting; }
   // keyfetch or the listener has it in hand.
   [[nodiscard]] bool under_way() const { return owes() || (state_ == State::kAsked && !ended_); }
+  // Somebody was asked for something, or is about to be.
+  [[nodiscard]] bool begun() const { return state_ != State::kIdle; }
   [[nodiscard]] const std::string& os_user() const { return os_user_; }
   [[nodiscard]] const Issuer& issuer() const { return issuers_[chosen_]; }
 

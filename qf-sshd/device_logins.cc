@@ -28,6 +28,7 @@ void DeviceLogins::start(uint64_t number, const std::string& network, DeviceLogi
   } else if (!ways_.start(login)) {
     why = "this peer cannot reach identity providers now";
   }
+  if (login.client_secret) wipe(*login.client_secret);
   if (why != nullptr) return ways_.end({number, "", why, "try again in a minute"});
   logins_[number] = {network, now + kDeviceLoginPause, false};
 }

@@ -54,11 +54,13 @@ void KeySetStore::configure(const std::vector<IssuerRecord>& issuers, int64_t no
     auto old = before.find(issuer.name);
     if (old != before.end() && same_key_source(old->second.issuer, issuer)) {
       old->second.issuer = issuer;
+      old->second.issuer.server_login.reset();
       entries_.insert(before.extract(old));
       continue;
     }
     Entry entry;
     entry.issuer = issuer;
+    entry.issuer.server_login.reset();  // nothing of keys, and it may hold a secret
     load(entry, now);
     entries_.emplace(issuer.name, std::move(entry));
   }

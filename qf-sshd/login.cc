@@ -165,7 +165,7 @@ LoginResult Login::judge(const AuthRequest& request) {
     case AuthMethod::kInteractive:
       return begin_device(request);
     case AuthMethod::kInteractiveAnswer:
-      return carry_out(device_.answer(request.credential));
+      return carry_out(device_.answer(request.credential), request.user);
     case AuthMethod::kOther:
       return judge_nothing(request);
   }
@@ -244,24 +244,23 @@ LoginResult Login::begin_device(const AuthRequest& request) {
       if (auto issuer = databases->policy.issuer(name)) urls.push_back(issuer->issuer);
   }
   std::vector<DeviceLogin::Issuer> issuers;
-  for (auto& issuer : found) {
-    DeviceLogin::Issuer entry{issuer.name, issuer.issuer, std::move(*issuer.server_login), issuer.ca_file,
-                              urls};
+  for (const auto& issuer : found) {
+    DeviceLogin::Issuer entry{issuer.name, issuer.issuer, *issuer.server_login, issuer.ca_file, urls};
     std::erase(entry.others, issuer.issuer);
     issuers.push_back(std::move(entry));
   }
-  return carry_out(device_.begin(std::move(issuers), request.user));
+  return carry_out(device_.begin(std::move(issuers), request.user), request.user);
 }
 
 LoginResult Login::device_prompt(const DeviceLoginPrompt& prompt) {
-  return carry_out(device_.prompt(prompt));
+  return carry_out(device_.prompt(prompt), device_.os_user());
 }
 
 LoginResult Login::device_end(DeviceLoginEnd& end) {
-  return carry_out(device_.end(end));
+  return carry_out(device_.end(end), device_.os_user());
 }
 
-LoginResult Login::carry_out(DeviceLogin::Step step) {
+LoginResult Login::carry_out(DeviceLogin::Step step, const std::string& os_user) {
   LoginResult result;
   switch (step.what) {
     case DeviceLogin::Do::kAsk:
@@ -291,6 +290,7 @@ LoginResult Login::carry_out(DeviceLogin::Step step) {
   // an answer without a question
   AuditLogin entry;
   entry.method = "device";
+  entry.os_user = os_user;
   entry.refusal = "out of turn";
   return refuse(entry, "a login request out of turn");
 }

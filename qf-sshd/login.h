@@ -54,6 +54,7 @@ class Login {
   // The client waits for a reply that has been put off; it may ask for nothing else.
   [[nodiscard]] bool owes_reply() const { return device_.owes(); }
   [[nodiscard]] bool device_under_way() const { return device_.under_way(); }
+  [[nodiscard]] bool device_begun() const { return device_.begun(); }
   // A new policy: what was verified under the old one counts no more. `inherited`: as it is now.
   void policy_changed(std::optional<Identity> inherited) {
     seen_.clear();
@@ -81,7 +82,7 @@ class Login {
   [[nodiscard]] LoginResult judge_failure(const AuthRequest& request);
   [[nodiscard]] LoginResult give_up(const AuthRequest& request, const char* why);
   [[nodiscard]] LoginResult begin_device(const AuthRequest& request);
-  [[nodiscard]] LoginResult carry_out(DeviceLogin::Step step);
+  [[nodiscard]] LoginResult carry_out(DeviceLogin::Step step, const std::string& os_user);
   [[nodiscard]] LoginResult check_device_token(const Secret& token);
   [[nodiscard]] const char* wanted() const;
   [[nodiscard]] LoginResult end(const std::string& banner);

@@ -52,7 +52,7 @@ Result<std::pair<MessageSocket, MessageSocket>> MessageSocket::pair() {
   return std::pair(MessageSocket(std::move(ends->first)), MessageSocket(std::move(ends->second)));
 }
 
-Status MessageSocket::send_raw(uint32_t type, std::string body, const std::vector<int>& fds) {
+Status MessageSocket::send_raw(uint32_t type, std::string& body, const std::vector<int>& fds) {
   if (body.size() + sizeof type > kMostMessageBytes || fds.size() > kMostMessageFds) std::abort();
   unsigned char head[4] = {static_cast<unsigned char>(type >> 24), static_cast<unsigned char>(type >> 16),
                            static_cast<unsigned char>(type >> 8), static_cast<unsigned char>(type)};

@@ -12,13 +12,23 @@
 
 #include "libqf/codec.h"
 #include "libqf/fd.h"
+#include "libqf/secret.h"
 
 namespace qf {
 
 inline constexpr size_t kMostMessageBytes = 160 * 1024;
 inline constexpr size_t kMostMessageFds = 6;
 
+// Bodies may hold tokens and passwords. They are wiped: what a process gives back, those that it forks later
+// would still have, and the most exposed of them all, net, is forked for each connection.
 struct Message {
+  Message() = default;
+  Message(Message&&) = default;
+  Message& operator=(Message&&) = default;
+  Message(const Message&) = delete;
+  Message& operator=(const Message&) = delete;
+  ~Message() { wipe(body); }
+
   uint32_t type = 0;
   std::string body;
   std::vector<Fd> fds;
@@ -33,7 +43,10 @@ class MessageSocket {
 
   template <class T>
   [[nodiscard]] Status send(const T& message, const std::vector<int>& fds = {}) {
-    return send_raw(static_cast<uint32_t>(T::kType), encode(message), fds);
+    std::string body = encode(message);
+    Status sent = send_raw(static_cast<uint32_t>(T::kType), body, fds);
+    wipe(body);
+    return sent;
   }
   // Waits for the next message until the deadline. kNotFound: the other side has closed.
   [[nodiscard]] Result<Message> receive(Deadline deadline = Deadline::max());
@@ -42,7 +55,7 @@ class MessageSocket {
   void close() { fd_.reset(); }
 
  private:
-  [[nodiscard]] Status send_raw(uint32_t type, std::string body, const std::vector<int>& fds);
+  [[nodiscard]] Status send_raw(uint32_t type, std::string& body, const std::vector<int>& fds);
   Fd fd_;
 };
 

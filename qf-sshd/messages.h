@@ -416,9 +416,10 @@ struct DeviceLoginStart {
   std::optional<std::string> client_secret;
   std::vector<std::string> scopes;
   std::vector<std::string> other_issuers;  // of the document, by their URL
+  // the secret last: what is encoded after it could leave a copy of it in memory that is given back
   static void fields(auto& self, auto& visit) {
-    visit(self.number, self.issuer, self.url, self.ca_file, self.client_id, self.client_secret, self.scopes,
-          self.other_issuers);
+    visit(self.number, self.issuer, self.url, self.ca_file, self.client_id, self.scopes, self.other_issuers,
+          self.client_secret);
   }
 };
 
@@ -451,7 +452,8 @@ struct DeviceLoginEnd {
   uint64_t number = 0;
   std::string token;  // not verified; empty: none
   std::string error, hint;
-  static void fields(auto& self, auto& visit) { visit(self.number, self.token, self.error, self.hint); }
+  // the token last, as above
+  static void fields(auto& self, auto& visit) { visit(self.number, self.error, self.hint, self.token); }
 };
 
 // The connection is no longer an unauthenticated one (for the listener's limits).

@@ -68,6 +68,8 @@ class Monitor {
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
   [[nodiscard]] Status carry_out(NetLink& link, LoginResult result);
   [[nodiscard]] bool hear_device_login(const Message& message);
+  void end_device_login(const char* why);
+  void grace_is_over();
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
   [[nodiscard]] NetLink* session_link();
   void end_session_time();
@@ -359,6 +361,25 @@ bool Monitor::hear_device_login(const Message& message) {
   return true;
 }
 
+// Nobody else would say so: what a listener was about to tell is lost with it.
+void Monitor::end_device_login(const char* why) {
+  Message message;
+  message.type = static_cast<uint32_t>(MessageType::kDeviceLoginEnd);
+  message.body = encode(DeviceLoginEnd{0, "", why, "try again"});
+  static_cast<void>(hear_device_login(message));
+}
+
+void Monitor::grace_is_over() {
+  plan_.audit.violation(connection_, "not logged in within the login grace time");
+  // a person who has been asked for something is told; others break the rules
+  for (auto& link : nets_) {
+    if (link.state == NetState::kUnknown && link.login->device_begun() &&
+        !say_soon(link.socket, Disconnect{"nobody has logged in within the time that this peer gives"}))
+      log_debug("net does not hear that the time is over");
+  }
+  end();
+}
+
 void Monitor::answer_listener() {
   if (auto report = status_.take_due(Clock::now())) listener_.send(*report);
 }
@@ -367,6 +388,7 @@ void Monitor::answer_listener() {
 
 void Monitor::turn() {
   watch_policy();
+  if (!listener_) end_device_login("the server of this peer was started anew in the meantime");
   listener_.turn(Clock::now());
   answer_listener();
   std::vector<pollfd> polled;
@@ -390,10 +412,7 @@ void Monitor::turn() {
     end();
   }
   if (polled[ending].revents != 0) end();
-  if (Clock::now() >= grace_) {
-    plan_.audit.violation(connection_, "not logged in within the login grace time");
-    end();
-  }
+  if (Clock::now() >= grace_) grace_is_over();
   if (Clock::now() >= end_by_) end();
   if (forwarding_.overdue()) {
     plan_.audit.violation(connection_, "net keeps a forward that was withdrawn");

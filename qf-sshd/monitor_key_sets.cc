@@ -20,7 +20,7 @@ const KeySet* MonitorKeySets::find(const IssuerRecord& issuer) {
   if (const KeySet* held = store_.find(issuer, std::time(nullptr))) return held;
   auto listed = issuer.jwks ? parse_key_set(*issuer.jwks) : Result<KeySet>(not_found("no inline keys"));
   if (!listed) return nullptr;
-  fresh_.insert_or_assign(issuer.name, Fresh{issuer, std::move(*listed)});
+  keep(issuer, std::move(*listed));
   return &fresh_[issuer.name].keys;
 }
 
@@ -55,8 +55,14 @@ bool MonitorKeySets::take(const IssuerRecord& issuer, int fd) {
   auto json = read_memory_file(fd, kMostKeySetBytes);
   auto keys = json ? parse_key_set(*json) : Result<KeySet>(json.error());
   if (!keys) return false;
-  fresh_.insert_or_assign(issuer.name, Fresh{issuer, std::move(*keys)});
+  keep(issuer, std::move(*keys));
   return true;
+}
+
+void MonitorKeySets::keep(IssuerRecord issuer, KeySet keys) {
+  issuer.server_login.reset();  // nothing of keys, and it may hold a secret
+  std::string name = issuer.name;
+  fresh_.insert_or_assign(name, Fresh{std::move(issuer), std::move(keys)});
 }
 
 }  // namespace qf

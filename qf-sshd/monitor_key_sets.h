@@ -33,6 +33,7 @@ class MonitorKeySets : public KeySets {
     KeySet keys;
   };
   [[nodiscard]] bool take(const IssuerRecord& issuer, int fd);
+  void keep(IssuerRecord issuer, KeySet keys);
 
   KeySetStore& store_;
   ListenerLink& listener_;

@@ -2,6 +2,7 @@
 #include "qf-sshd/net_login.h"
 
 #include <cstdlib>
+#include <utility>
 
 #include "libqf/base64.h"
 #include "libqf/log.h"
@@ -107,7 +108,8 @@ void NetLogin::handle(SshMessage message) {
   AuthRequest request;
   bool answer = ::ssh_message_subtype(raw) == SSH_AUTH_METHOD_INTERACTIVE &&
                 ::ssh_message_auth_kbdint_is_response(raw) != 0;
-  if (answer && !asked_) return plan_.break_off("an answer to a question that was not asked");
+  if (answer && !std::exchange(asked_, false))
+    return plan_.break_off("an answer to a question that was not asked");
   if (logged_in_ || !(answer ? read_answer(plan_.session, request) : read_request(raw, request))) {
     // the monitor, which counts the others, never sees these
     if (!logged_in_ && ++unreadable_ > kMostUnreadable)

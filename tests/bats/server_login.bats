@@ -107,6 +107,7 @@ PROMPT='press Enter when it is allowed: '
   for_a_while 3
   kill -0 "$(<"$QF/plain.pid")"
   plain_ends 255
+  shown 'nobody has logged in within the time that this peer gives'
   audit_says '.event == "violation" and (.reason | contains("login grace time"))'
 }
 
@@ -254,10 +255,69 @@ PROMPT='press Enter when it is allowed: '
   plain_ends 0
 }
 
+@test "the server is started anew while somebody waits, or reads: a sentence" {
+  server_start
+  plain_begins "expect=$PROMPT" 'send=\r' -- true
+  until_true 60 shown "waiting for the login at"
+  server_restart
+  plain_ends 255
+  shown 'Authentication failed: the server of this peer was started anew in the meantime'
+  rm -f "$QF/restarted"
+  plain_begins "expect=$PROMPT" "wait=$QF/restarted" 'send=\r' -- true
+  server_restart
+  touch "$QF/restarted"
+  plain_ends 255
+  shown 'Authentication failed: the server of this peer was started anew in the meantime'
+}
+
+net() { pgrep -P "$(pgrep -P "$(listener_pid)" -f monitor)" -f net; }
+# new_connection_knows_nothing_of FILE: neither its net, nor the listener that it comes from.
+new_connection_knows_nothing_of() {
+  exec 7<>"/dev/tcp/$ADDRESS/22022"
+  until_true 60 net
+  for pid in "$(listener_pid)" "$(net)"; do
+    run -0 "$TOP/tests/bats/memory_scan.py" "$pid" "$1"
+    [ "$output" = "$(basename "$1") 0 0" ]
+  done
+  exec 7>&-
+}
+
+@test "the token of one login is in the memory of no other connection, nor of the listener" {
+  server_start
+  "$IDP/issue" "$QF/idp" "$(jq -n --arg url "$ISSUER_URL" '{iss: $url, sub: "alice", aud: "qf-server"}')" >"$QF/token"
+  tail -c 80 "$QF/token" | tr -d '\n' >"$QF/signature"
+  knob "$(jq -n --rawfile token "$QF/token" '{fail: 1, fail_path: "/token", fail_status: 200,
+    fail_body: {id_token: ($token | rtrimstr("\n")), token_type: "Bearer"}}')" >/dev/null
+  run -0 plain "expect=$PROMPT" 'send=\r' -- true
+  until_true 60 monitors_gone
+  new_connection_knows_nothing_of "$QF/signature"
+}
+
+@test "the secret of the servers' client is in the memory of no process that talks to clients" {
+  printf 'Xk7-a-client-secret-of-the-servers-9qZ' >"$QF/secret"
+  server_logins ".issuers[0].server_login.client_secret = \"$(<"$QF/secret")\""
+  server_start
+  run -255 plain -- true
+  until_true 60 monitors_gone
+  new_connection_knows_nothing_of "$QF/secret"
+}
+
+@test "a client that answers what nobody asked, or asks while it is waited for, is sent away" {
+  server_start --per-source-max-device-logins 8
+  run -0 "$PYTHON" "$TOP/tests/bats/raw_interactive.py" "$ADDRESS" "$TARGET"
+  [ "${lines[0]}" = 'another_number_of_answers disconnect 11 an answer to a question that was not asked' ]
+  [ "${lines[1]}" = 'long_answer asked again' ]
+  [ "${lines[2]}" = 'another_user disconnect 11 a login request out of turn' ]
+  [ "${lines[3]}" = 'answered_twice disconnect 11 a login request while another one is waited for' ]
+  [ "${lines[4]}" = 'request_while_waited_for disconnect 11 a login request while another one is waited for' ]
+  run -0 audit_says '.event == "login" and (.allowed | not) and .refusal == "out of turn" and .os_user == "root"'
+}
+
 @test "a token of the servers' own client is worth nothing in a client's hands" {
   server_logins '.issuers[0].accept_bearer = true' '.issuers[0].audiences += ["both"]'
   server_start
-  for claims in '{"aud": ["qf-server"]}' '{"aud": ["both", "qf-server"]}' '{"aud": ["both"], "azp": "qf-server"}'; do
+  for claims in '{"aud": ["qf-server"]}' '{"aud": ["both", "qf-server"]}' '{"aud": ["both"], "azp": "qf-server"}' \
+    '{"aud": ["both"], "client_id": "qf-server"}' '{"aud": ["both"], "cid": "qf-server"}' '{"aud": ["both"], "appid": "qf-server"}'; do
     token=$("$IDP/issue" "$QF/idp" "$(jq -n --arg url "$ISSUER_URL" --argjson more "$claims" '{iss: $url, sub: "alice"} + $more')")
     run -255 as_client "$PYTHON" "$TOP/tests/bats/foreign_login.py" password "$ADDRESS" "$TARGET" true <<<"$token"
     [[ $output == *"the token is for another audience"* ]]

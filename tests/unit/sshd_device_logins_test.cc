@@ -88,6 +88,42 @@ TEST_F(Steps, TheIssuerIsChosenByNumberOrName) {
   EXPECT_EQ(named.answer("other").what, Do::kStart);
 }
 
+TEST_F(Steps, ManyIssuersFit) {
+  std::vector<DeviceLogin::Issuer> many;
+  for (int i = 0; i < 500; ++i) {
+    many.push_back(issuer("issuer" + std::to_string(i)));
+    many.back().url += std::string(1000, 'x');
+  }
+  auto step = login_.begin(many, std::string(256, 'u'));
+  ASSERT_EQ(step.what, Do::kAsk);
+  AuthReply reply{AuthVerdict::kAsk, "", false, step.instruction, step.prompt};
+  EXPECT_LE(encode(reply).size(), AuthReply::kMostBytes);
+  EXPECT_NE(step.instruction.find(" more"), std::string::npos);
+  EXPECT_EQ(login_.answer("issuer499").what, Do::kStart);
+}
+
+TEST_F(Steps, TheLongestPromptFits) {
+  DeviceLoginPrompt longest{~uint64_t{0}, std::string(2048, 'v'), std::string(2048, 'w'),
+                            std::string(32, 'c'), 1800};
+  EXPECT_LE(encode(longest).size(), DeviceLoginPrompt::kMostBytes);
+  DeviceLogin login({std::string(253, 'p'), "fd00:1111:2222:3333:4444:5555:6666:7777", 1800});
+  static_cast<void>(login.begin({issuer("corp")}, std::string(256, 'u')));
+  auto step = login.prompt(longest);
+  ASSERT_EQ(step.what, Do::kAsk);
+  AuthReply reply{AuthVerdict::kAsk, "", false, step.instruction, step.prompt};
+  EXPECT_LE(encode(reply).size(), AuthReply::kMostBytes);
+}
+
+// It would be refused by the listener, and the person would wait for nothing.
+TEST_F(Steps, WhatDoesNotFitIsRefused) {
+  auto corp = issuer("corp");
+  corp.others.assign(200, std::string(1000, 'x'));
+  auto step = login_.begin({corp}, "deploy");
+  ASSERT_EQ(step.what, Do::kFail);
+  EXPECT_NE(step.text.find("more issuers"), std::string::npos);
+  EXPECT_FALSE(login_.under_way());
+}
+
 TEST_F(Steps, AskedAnewTheSameCodeIsShown) {
   static_cast<void>(login_.begin({issuer("corp")}, "deploy"));
   static_cast<void>(login_.prompt(kCode));

@@ -186,12 +186,12 @@ Sample<DeviceLoginStart> sample(DeviceLoginStart) {
           "0000000175"
           "010000000166"
           "000000026964"
-          "010000000173"
           "00000001"
           "000000066f70656e6964"
           "00000002"
           "000000016f"
-          "00000000"};
+          "00000000"
+          "010000000173"};
 }
 Sample<DeviceLoginCancel> sample(DeviceLoginCancel) {
   return {{256}, "0000000000000100"};
@@ -207,9 +207,9 @@ Sample<DeviceLoginPrompt> sample(DeviceLoginPrompt) {
 Sample<DeviceLoginEnd> sample(DeviceLoginEnd) {
   return {{1, "t", "e", "h"},
           "0000000000000001"
-          "0000000174"
           "0000000165"
-          "0000000168"};
+          "0000000168"
+          "0000000174"};
 }
 Sample<FetchReply> sample(FetchReply) {
   return {{"c", "e", 60},
