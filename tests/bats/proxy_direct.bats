@@ -80,8 +80,11 @@ ends_with() {
   done
 }
 
-@test "a peer that is down: what was tried, and what to do" {
-  apply
+@test "field note 5: port 22 is not redirected: 22022 is used directly; when that is down, what was tried and what to do" {
+  fabric_write && server_start && warm
+  run -0 qssh -p 22 -l "$TARGET" server 'echo "$SSH_CONNECTION"'
+  [[ $output == *" $ADDRESS 22022" ]]
+  server_stop
   run -1 PROXY server 22 </dev/null
   [[ $output == *"peer server cannot be reached: cannot connect to $ADDRESS port 22022: Connection refused"* ]]
   [[ $output == *"hint: "*"qf-up --allow-server-ssh"* ]]
