@@ -53,11 +53,10 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 
 $(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
-$(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status device_logins host_key key_service listener \
-    listener_link listening_sockets policy_watch status_server \
-    verify_token warm_up)))
-$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate device_login keysets login monitor_key_sets \
-    refusals standing syslog_copy)))
+$(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
+    listener_device_logins listener_link listening_sockets policy_watch status_server verify_token warm_up)))
+$(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_device_login \
+    monitor_key_sets refusals standing syslog_copy)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions orphans roster \
     session_clock signal_sender)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \

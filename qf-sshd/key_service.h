@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listener's key sets: has keyfetch fetch what is due or what a login waits for, and tells the monitors.
-// And keyfetch itself: it runs device logins too (device_logins.h).
+// And keyfetch itself: it runs device logins too (listener_device_logins.h).
 #pragma once
 
 #include <signal.h>

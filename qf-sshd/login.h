@@ -11,9 +11,9 @@
 #include "libqf/tunnel.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/authenticate.h"
-#include "qf-sshd/device_login.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
+#include "qf-sshd/monitor_device_login.h"
 #include "qf-sshd/user_context.h"
 
 namespace qf {

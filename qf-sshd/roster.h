@@ -28,7 +28,7 @@ struct Connection {
   uint64_t since = 0;   // milliseconds since the epoch
   bool child = false;   // of this listener; else of an earlier one
   bool logged_in = false;
-  bool person_logs_in = false;             // at a provider; device_logins.h counts these
+  bool person_logs_in = false;             // at a provider; listener_device_logins.h counts these
   bool policy_untold = false;              // it has not taken in yet that there is a new policy
   bool queried = false;                    // was there when this status round began
   bool asked = false;                      // in this status round, and has not answered

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device logins without their provider: the monitor's steps (device_login.h) and the listener's limits
-// (device_logins.h).
-#include "qf-sshd/device_logins.h"
+// Device logins without their provider: the monitor's steps (monitor_device_login.h) and the listener's
+// limits (listener_device_logins.h).
+#include "qf-sshd/listener_device_logins.h"
 
 #include <gtest/gtest.h>
 
-#include "qf-sshd/device_login.h"
+#include "qf-sshd/monitor_device_login.h"
 
 namespace qf::test {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-sshd/device_logins.h"
+#include "qf-sshd/listener_device_logins.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-sshd/device_login.h"
+#include "qf-sshd/monitor_device_login.h"
 
 #include <algorithm>
 #include <utility>
