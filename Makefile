@@ -193,7 +193,7 @@ BATS := $(wildcard tests/bats/*.bats)
 RUN := BUILD=$(abspath $(BUILD)) tests/run
 
 .PHONY: check-deps
-check-deps: $(BUILD)/.deps-test idp
+check-deps: $(BUILD)/.deps-test $(BUILD)/.deps-bench idp
 
 check: all $(UNIT_BINARIES) $(HOSTILE) $(BUILD)/bench/decisions check-deps
 	@$(RUN) $(UNIT_BINARIES) $(BATS)

@@ -102,7 +102,7 @@ only_open() {
   only_open "$(pids_of listener)" "0 /dev/null" "[12] $log" "* $audit" "* $QF/run/sshd.lock" '* anon_inode:*signalfd*' '* anon_inode:inotify' '* socket:*'
   only_open "$(pids_of keyfetch)" "[01] /dev/null" "2 $log" '* socket:*' '* anon_inode:*event*'
   for pid in $(pids_of monitor); do
-    only_open "$pid" "[01] /dev/null" "2 $log" "* $audit" '* socket:*' '* anon_inode:*pidfd*' '* anon_inode:*signalfd*'
+    only_open "$pid" "[01] /dev/null" "2 $log" "* $audit" '* socket:*' '* anon_inode:*pidfd*' '* anon_inode:*signalfd*' '* anon_inode:*timerfd*'
   done
   for pid in $(pids_of net); do only_open "$pid" "[01] /dev/null" "2 $log" '* socket:*' '* pipe:*'; done
   # its user may look into it and take what it holds: not the server's log
