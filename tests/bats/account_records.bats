@@ -26,7 +26,7 @@ nobody_logged_in() { [ -z "$(inside who)" ]; }
   until_true 60 nobody_logged_in
 }
 
-# a child writes the end, for which nobody waits long
+# of what has ended within the second of now, last says "still running"
 wtmp_is_whole() {
   run -0 inside last -w -i
   [[ ${lines[0]} =~ ^$TARGET\ +pts/[0-9]+\ +127\.0\.0\.1\ .*-\ .*\([0-9:]+\) ]] || { cat <<<"$output" && false; }
