@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "libqf/text.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "libqf/fd.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 
 namespace qf {

@@ -12,6 +12,7 @@
 #include "libqf/forward_pattern.h"
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/helper_messages.h"
 #include "qf-sshd/jail.h"
 #include "qf-sshd/user_process.h"
 

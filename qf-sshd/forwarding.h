@@ -12,6 +12,7 @@
 #include "libqf/authorize.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/audit.h"
+#include "qf-sshd/helper_messages.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"
 #include "qf-sshd/user_context.h"

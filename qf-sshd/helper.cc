@@ -22,6 +22,7 @@
 
 #include "libqf/address.h"
 #include "libqf/log.h"
+#include "qf-sshd/helper_messages.h"
 #include "qf-sshd/messages.h"
 
 namespace qf {

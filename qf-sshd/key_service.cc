@@ -8,6 +8,7 @@
 
 #include "libqf/folders.h"
 #include "libqf/log.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 
 namespace qf {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "qf-sshd/keysets.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"

@@ -16,6 +16,7 @@
 #include "libqf/log.h"
 #include "qf-sshd/jail.h"
 #include "qf-sshd/keyfetch_logins.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/messages.h"
 

@@ -7,6 +7,7 @@
 
 #include "libqf/device_flow.h"
 #include "libqf/log.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

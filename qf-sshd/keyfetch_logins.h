@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "libqf/http.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/messages.h"
 

@@ -23,6 +23,7 @@
 #include "qf-sshd/key_service.h"
 #include "qf-sshd/listener_device_logins.h"
 #include "qf-sshd/listener_link.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/net.h"

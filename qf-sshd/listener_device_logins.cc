@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "libqf/secret.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "libqf/fd.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/settings.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "libqf/unix_socket.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/messages.h"
 

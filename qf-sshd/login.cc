@@ -8,6 +8,7 @@
 #include "libqf/certificate.h"
 #include "libqf/crypto.h"
 #include "libqf/log.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

@@ -11,6 +11,7 @@
 #include "libqf/tunnel.h"
 #include "qf-sshd/account.h"
 #include "qf-sshd/authenticate.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor.h"
 #include "qf-sshd/monitor_device_login.h"

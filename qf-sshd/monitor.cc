@@ -11,12 +11,14 @@
 #include <algorithm>
 #include <ctime>
 #include <list>
+#include <type_traits>
 #include <utility>
 
 #include "libqf/log.h"
 #include "qf-sshd/connection_status.h"
 #include "qf-sshd/forwarding.h"
 #include "qf-sshd/listener_link.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/live_session.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/monitor_key_sets.h"
@@ -143,110 +145,65 @@ bool say_soon(MessageSocket& net, const Disconnect& words) {
 }
 
 template <class T>
-Result<T> checked(const Message& message) {
-  auto opened = open_message<T>(message);
-  if (!opened) return peer_error("net sent a malformed message of type " + std::to_string(message.type));
-  return opened;
+bool is_a(const Message& message) {
+  return message.type == static_cast<uint32_t>(T::kType);
+}
+
+// Opens the message as a T and acts on it; what `act` returns, if anything, is the outcome.
+template <class T, class Act>
+Status opened(const Message& message, Act act) {
+  auto body = open_message<T>(message);
+  if (!body) return peer_error("net sent a malformed message of type " + std::to_string(message.type));
+  if constexpr (std::is_void_v<decltype(act(*body))>) {
+    act(*body);
+    return Done{};
+  } else {
+    return act(*body);
+  }
 }
 
 Status Monitor::handle(NetLink& link, const Message& message) {
   if (!net_may_say(message.type, link.state)) {
     return peer_error("net sent a message of type " + std::to_string(message.type) + " out of turn");
   }
-  switch (static_cast<MessageType>(message.type)) {
-    case MessageType::kHello: {
-      auto hello = checked<Hello>(message);
-      if (!hello || hello->version != kMessageVersion) return peer_error("net speaks another version");
+  if (is_a<Hello>(message))
+    return opened<Hello>(message, [&](const Hello& hello) -> Status {
+      if (hello.version != kMessageVersion) return peer_error("net speaks another version");
       link.state = NetState::kUnknown;
       return Done{};
-    }
-    case MessageType::kAuthRequest: {
-      auto request = checked<AuthRequest>(message);
-      return request ? handle_login(link, *request) : Status(request.error());
-    }
-    case MessageType::kSessionRequest: {
-      auto request = checked<SessionRequest>(message);
-      return request ? sessions_.start(link.socket, *request) : Status(request.error());
-    }
-    case MessageType::kSignalRequest: {
-      auto request = checked<SignalRequest>(message);
-      if (request) sessions_.signal(*request);
-      return request ? Status(Done{}) : Status(request.error());
-    }
-    case MessageType::kSessionClose: {
-      auto close = checked<SessionClose>(message);
-      if (close) sessions_.close(*close);
-      return close ? Status(Done{}) : Status(close.error());
-    }
-    case MessageType::kTunnelRequest: {
-      auto request = checked<TunnelRequest>(message);
-      return request ? handle_tunnel(link, *request) : Status(request.error());
-    }
-    case MessageType::kConnectRequest: {
-      auto request = checked<ConnectRequest>(message);
-      return request ? forwarding_.connect(link.socket, *request) : Status(request.error());
-    }
-    case MessageType::kListenRequest: {
-      auto request = checked<ListenRequest>(message);
-      return request ? forwarding_.listen(link.socket, *request) : Status(request.error());
-    }
-    case MessageType::kListenCancel: {
-      auto request = checked<ListenCancel>(message);
-      if (request) forwarding_.cancel(*request);
-      return request ? Status(Done{}) : Status(request.error());
-    }
-    case MessageType::kConnectEnd: {
-      auto ended = checked<ConnectEnd>(message);
-      if (ended) forwarding_.ended(*ended);
-      return ended ? Status(Done{}) : Status(ended.error());
-    }
-    case MessageType::kForwardRefused: {
-      auto refused = checked<ForwardRefused>(message);
-      if (refused) forwarding_.refused_by_net(*refused);
-      return refused ? Status(Done{}) : Status(refused.error());
-    }
-    case MessageType::kProtocolError: {
-      auto last = checked<ProtocolError>(message);
-      if (!last) return last.error();
-      return peer_error((last->reason == kClientSilent ? "" : "the client broke the protocol: ") +
-                        printable(last->reason));
-    }
-    case MessageType::kStatusReply: {
-      auto reply = checked<StatusReply>(message);
-      if (!reply) return reply.error();
-      return status_.counted(*reply) ? Status(Done{}) : peer_error("net answered what nobody has asked");
-    }
-    case MessageType::kAuthReply:
-    case MessageType::kSessionReply:
-    case MessageType::kSessionExit:
-    case MessageType::kTunnelReply:
-    case MessageType::kDisconnect:
-    case MessageType::kKeysWanted:
-    case MessageType::kKeysReply:
-    case MessageType::kLoggedIn:
-    case MessageType::kStatusRequest:
-    case MessageType::kRegister:
-    case MessageType::kConnectionQuery:
-    case MessageType::kConnectionReport:
-    case MessageType::kFetchRequest:
-    case MessageType::kFetchReply:
-    case MessageType::kConnectReply:
-    case MessageType::kListenReply:
-    case MessageType::kForwardEnd:
-    case MessageType::kPolicyChanged:
-    case MessageType::kDeviceLoginStart:
-    case MessageType::kDeviceLoginCancel:
-    case MessageType::kDeviceLoginPrompt:
-    case MessageType::kDeviceLoginEnd:
-    case MessageType::kHelperConnect:
-    case MessageType::kHelperListen:
-    case MessageType::kHelperAgent:
-    case MessageType::kHelperDisplay:
-    case MessageType::kHelperRelease:
-    case MessageType::kHelperConnected:
-    case MessageType::kHelperListening:
-      break;
-  }
+    });
+  if (is_a<AuthRequest>(message))
+    return opened<AuthRequest>(message, [&](const auto& request) { return handle_login(link, request); });
+  if (is_a<SessionRequest>(message))
+    return opened<SessionRequest>(message,
+                                  [&](const auto& request) { return sessions_.start(link.socket, request); });
+  if (is_a<SignalRequest>(message))
+    return opened<SignalRequest>(message, [&](const auto& request) { sessions_.signal(request); });
+  if (is_a<SessionClose>(message))
+    return opened<SessionClose>(message, [&](const auto& close) { sessions_.close(close); });
+  if (is_a<TunnelRequest>(message))
+    return opened<TunnelRequest>(message, [&](const auto& request) { return handle_tunnel(link, request); });
+  if (is_a<ConnectRequest>(message))
+    return opened<ConnectRequest>(
+        message, [&](const auto& request) { return forwarding_.connect(link.socket, request); });
+  if (is_a<ListenRequest>(message))
+    return opened<ListenRequest>(
+        message, [&](const auto& request) { return forwarding_.listen(link.socket, request); });
+  if (is_a<ListenCancel>(message))
+    return opened<ListenCancel>(message, [&](const auto& request) { forwarding_.cancel(request); });
+  if (is_a<ConnectEnd>(message))
+    return opened<ConnectEnd>(message, [&](const auto& ended) { forwarding_.ended(ended); });
+  if (is_a<ForwardRefused>(message))
+    return opened<ForwardRefused>(message, [&](const auto& refused) { forwarding_.refused_by_net(refused); });
+  if (is_a<ProtocolError>(message))
+    return opened<ProtocolError>(message, [&](const ProtocolError& last) -> Status {
+      return peer_error((last.reason == kClientSilent ? "" : "the client broke the protocol: ") +
+                        printable(last.reason));
+    });
+  if (is_a<StatusReply>(message))
+    return opened<StatusReply>(message, [&](const auto& reply) -> Status {
+      return status_.counted(reply) ? Status(Done{}) : peer_error("net answered what nobody has asked");
+    });
   return peer_error("net sent a message that is not its own");
 }
 

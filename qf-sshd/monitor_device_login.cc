@@ -6,6 +6,7 @@
 
 #include "libqf/log.h"
 #include "libqf/text.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

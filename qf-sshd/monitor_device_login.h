@@ -10,6 +10,7 @@
 
 #include "libqf/policy_db.h"
 #include "libqf/secret.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 
 namespace qf {

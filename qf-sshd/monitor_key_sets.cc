@@ -3,6 +3,7 @@
 
 #include <ctime>
 
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/messages.h"
 

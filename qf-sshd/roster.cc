@@ -9,6 +9,7 @@
 #include "libqf/log.h"
 #include "libqf/unix_socket.h"
 #include "qf-sshd/connection_status.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

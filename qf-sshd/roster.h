@@ -12,6 +12,7 @@
 
 #include "qf-sshd/admission.h"
 #include "qf-sshd/audit.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/messages.h"
 

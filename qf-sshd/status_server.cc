@@ -10,6 +10,7 @@
 #include "libqf/audit_line.h"
 #include "libqf/json.h"
 #include "libqf/unix_socket.h"
+#include "qf-sshd/listener_messages.h"
 
 namespace qf {
 

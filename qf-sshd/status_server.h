@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libqf/fd.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/roster.h"
 
 struct pollfd;

@@ -26,6 +26,7 @@
 #include "qf-sshd/key_service.h"
 #include "qf-sshd/keyfetch.h"
 #include "qf-sshd/keysets.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/messages.h"
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 
 namespace {

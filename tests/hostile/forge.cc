@@ -12,6 +12,8 @@
 #include <functional>
 #include <map>
 
+#include "qf-sshd/helper_messages.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 #include "tests/hostile/attack.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-sshd/connection_status.h"
+#include "qf-sshd/listener_messages.h"
 
 #include <gtest/gtest.h>
 

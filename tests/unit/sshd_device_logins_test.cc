@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/monitor_device_login.h"
 
 namespace qf::test {

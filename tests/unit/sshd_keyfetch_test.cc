@@ -20,6 +20,7 @@
 
 #include "libqf/address.h"
 #include "libqf/text.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/messages.h"
 

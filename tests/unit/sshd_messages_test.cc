@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The wire between the roles: golden bytes of every message, and everything that is not one.
+#include "qf-sshd/helper_messages.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
 
 #include <fcntl.h>

@@ -9,6 +9,7 @@
 #include "libqf/json.h"
 #include "libqf/unix_socket.h"
 #include "qf-sshd/listener_link.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/status_server.h"
 #include "tests/unit/libqf_tools.h"
 

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// The messages (messages.h) to and from the listener: of its monitors and of keyfetch.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "qf-sshd/messages.h"
+
+namespace qf {
+
+// ---- monitor <-> listener --------------------------------------------------------------------------------
+
+// An unknown kid: fetch this issuer's key set. Where the keys come from is said, too: the listener may not
+// have taken in the document that the monitor has read, or a later one.
+struct KeysWanted {
+  static constexpr MessageType kType = MessageType::kKeysWanted;
+  static constexpr size_t kMostBytes = 8192, kFds = 0;
+  std::string issuer;                   // name
+  std::string url;                      // of the issuer
+  std::optional<std::string> jwks_uri;  // none: discovered
+  std::optional<std::string> ca_file;
+  static void fields(auto& self, auto& visit) { visit(self.issuer, self.url, self.jwks_uri, self.ca_file); }
+};
+
+// Descriptor: a sealed memfd with the key set as JSON; empty when there is none.
+struct KeysReply {
+  static constexpr MessageType kType = MessageType::kKeysReply;
+  static constexpr size_t kMostBytes = 512, kFds = 1;
+  std::string issuer;
+  bool changed = false;
+  static void fields(auto& self, auto& visit) { visit(self.issuer, self.changed); }
+};
+
+// A login of a person by the device flow (RFC 8628), for a client that has none of our programs: keyfetch
+// runs it, and the listener passes on what is said. One at a time on a connection. `number`: the listener's
+// for the connection; a monitor need not know it.
+struct DeviceLoginStart {
+  static constexpr MessageType kType = MessageType::kDeviceLoginStart;
+  static constexpr size_t kMostBytes = 128 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string issuer;  // name
+  std::string url;     // of the issuer
+  std::optional<std::string> ca_file;
+  std::string client_id;  // of "server_login"
+  std::optional<std::string> client_secret;
+  std::vector<std::string> scopes;
+  std::vector<std::string> other_issuers;  // of the document, by their URL
+  // the secret last: what is encoded after it could leave a copy of it in memory that is given back
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.issuer, self.url, self.ca_file, self.client_id, self.scopes, self.other_issuers,
+          self.client_secret);
+  }
+};
+
+struct DeviceLoginCancel {
+  static constexpr MessageType kType = MessageType::kDeviceLoginCancel;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint64_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+// What the person needs. Visible ASCII, of a length that is fit to be shown.
+struct DeviceLoginPrompt {
+  static constexpr MessageType kType = MessageType::kDeviceLoginPrompt;
+  static constexpr size_t kMostBytes = 5 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string verification_uri;
+  std::string verification_uri_complete;  // empty: none
+  std::string user_code;
+  uint32_t expires_in = 0;  // seconds
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.verification_uri, self.verification_uri_complete, self.user_code,
+          self.expires_in);
+  }
+};
+
+// The token, or why there is none.
+struct DeviceLoginEnd {
+  static constexpr MessageType kType = MessageType::kDeviceLoginEnd;
+  static constexpr size_t kMostBytes = 24 * 1024, kFds = 0;
+  uint64_t number = 0;
+  std::string token;  // not verified; empty: none
+  std::string error, hint;
+  // the token last, as above
+  static void fields(auto& self, auto& visit) { visit(self.number, self.error, self.hint, self.token); }
+};
+
+// The connection is no longer an unauthenticated one (for the listener's limits).
+struct LoggedIn {
+  static constexpr MessageType kType = MessageType::kLoggedIn;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  bool tunnel = false;
+  static void fields(auto& self, auto& visit) { visit(self.tunnel); }
+};
+
+// listener -> monitor: policy.mdb is another one: judge your connection again.
+struct PolicyChanged {
+  static constexpr MessageType kType = MessageType::kPolicyChanged;
+  static constexpr size_t kMostBytes = 8, kFds = 0;
+  static void fields(auto&, auto& visit) { visit(); }
+};
+
+// The first message of a monitor that comes to a new listener (RUNTIME/sshd-monitors.sock), since the one
+// that has started it is gone. Its pid the kernel says.
+struct Register {
+  static constexpr MessageType kType = MessageType::kRegister;
+  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  uint32_t version = kMessageVersion;
+  std::string connection;  // as in the audit log
+  std::string address;     // of the source
+  uint32_t port = 0;
+  std::string peer;
+  uint64_t since = 0;  // milliseconds since the epoch
+  bool logged_in = false;
+  static void fields(auto& self, auto& visit) {
+    visit(self.version, self.connection, self.address, self.port, self.peer, self.since, self.logged_in);
+  }
+};
+
+// listener -> monitor: what happens on your connection?
+struct ConnectionQuery {
+  static constexpr MessageType kType = MessageType::kConnectionQuery;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint32_t number = 0;
+  static void fields(auto& self, auto& visit) { visit(self.number); }
+};
+
+inline constexpr size_t kMostCommandName = 64;  // bytes
+struct SessionStatus {
+  uint32_t channel = 0;
+  SessionKind kind = SessionKind::kShell;
+  std::string command;  // its name only, never an argument
+  bool terminal = false;
+  uint32_t pid = 0;
+  uint64_t since = 0;  // milliseconds since the epoch
+  uint64_t bytes_in = 0, bytes_out = 0;
+  static void fields(auto& self, auto& visit) {
+    visit(self.channel, self.kind, self.command, self.terminal, self.pid, self.since, self.bytes_in,
+          self.bytes_out);
+  }
+};
+
+inline constexpr size_t kMostSessionsTold = 256;
+inline constexpr size_t kMostStatusText = 1024;  // bytes of identity, OS user
+struct ConnectionReport {
+  static constexpr MessageType kType = MessageType::kConnectionReport;
+  static constexpr size_t kMostBytes = 48 * 1024, kFds = 0;
+  uint32_t number = 0;   // of the query
+  std::string identity;  // "corp:auth0|61"; empty: not logged in, or --disable-ssh-auth
+  std::string os_user;   // empty: not logged in as one
+  std::string method;
+  bool tunnel = false;
+  bool counted = true;  // net has answered: the byte counts are of now
+  uint64_t bytes_in = 0, bytes_out = 0;
+  uint32_t forwards = 0;
+  std::vector<SessionStatus> sessions;  // at most kMostSessionsTold
+  uint32_t more_sessions = 0;           // not in the list
+  static void fields(auto& self, auto& visit) {
+    visit(self.number, self.identity, self.os_user, self.method, self.tunnel, self.counted, self.bytes_in,
+          self.bytes_out, self.forwards, self.sessions, self.more_sessions);
+  }
+};
+
+// ---- listener <-> keyfetch -------------------------------------------------------------------------------
+
+struct FetchRequest {
+  static constexpr MessageType kType = MessageType::kFetchRequest;
+  static constexpr size_t kMostBytes = 8192, kFds = 0;
+  std::string name;                     // of the issuer
+  std::string issuer;                   // its URL, for discovery
+  std::optional<std::string> jwks_uri;  // none: discover it
+  std::optional<std::string> ca_file;
+  static void fields(auto& self, auto& visit) { visit(self.name, self.issuer, self.jwks_uri, self.ca_file); }
+};
+
+// Descriptor: a sealed memfd with the answer's body; empty when `error` is set.
+struct FetchReply {
+  static constexpr MessageType kType = MessageType::kFetchReply;
+  static constexpr size_t kMostBytes = 4096, kFds = 1;
+  std::string name;
+  std::string error;      // empty: fetched
+  uint32_t lifetime = 0;  // seconds, from the HTTP answer; 0: not said
+  static void fields(auto& self, auto& visit) { visit(self.name, self.error, self.lifetime); }
+};
+
+}  // namespace qf
