@@ -97,9 +97,8 @@ struct Forgery {
 
 // A legal type with a body that is not.
 std::map<std::string, Forgery> malformed(const Sample& legal) {
-  std::string reason = legal.type == static_cast<uint32_t>(MessageType::kHello)
-                           ? "net speaks another version"
-                           : "net sent a malformed message of type " + std::to_string(legal.type);
+  std::string reason = "net sent a malformed message of type " + std::to_string(legal.type);
+  bool hello = legal.type == static_cast<uint32_t>(MessageType::kHello);
   std::string cut = legal.body.substr(0, legal.body.size() - 1);
   std::string over = legal.body + std::string(legal.most_bytes + 1 - legal.body.size(), '\0');
   // the first four bytes of every body are a number or the length of a text
@@ -109,10 +108,10 @@ std::map<std::string, Forgery> malformed(const Sample& legal) {
                                         {"more", {packet(legal.type, legal.body + "x"), 0, reason}},
                                         {"over", {packet(legal.type, over), 0, reason}},
                                         {"fd", {packet(legal.type, legal.body), 1, reason}}};
-  if (legal.type == static_cast<uint32_t>(MessageType::kHello) ||
-      legal.type == static_cast<uint32_t>(MessageType::kAuthRequest)) {
+  // of a Hello they are its version, which is well formed
+  if (hello) out["endless"] = {packet(legal.type, endless), 0, "net speaks another version"};
+  if (legal.type == static_cast<uint32_t>(MessageType::kAuthRequest))
     out["endless"] = {packet(legal.type, endless), 0, reason};
-  }
   return out;
 }
 
