@@ -70,24 +70,6 @@ struct Verified {
   [[nodiscard]] const Claims& claims() const { return token->claims; }
 };
 
-// The issuers whose tokens this peer takes, in the document's order.
-Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const PolicyDb& policy,
-                                                                 const PeerPolicyRecord& self) {
-  auto names = self.issuers;
-  if (names.empty()) {
-    auto meta = policy.meta();
-    if (!meta) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + meta.error().text());
-    names = meta->issuers;
-  }
-  std::vector<IssuerRecord> issuers;
-  for (const auto& name : names) {
-    auto issuer = policy.issuer(name);
-    if (!issuer) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + issuer.error().text());
-    issuers.push_back(std::move(*issuer));
-  }
-  return issuers;
-}
-
 // An issuer whose key verifies a token's signature.
 struct Signer {
   const IssuerRecord* issuer;
@@ -278,6 +260,23 @@ Result<Identity, TokenRefusal> identity_of(const AuthenticationContext& context,
 }
 
 }  // namespace
+
+Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const PolicyDb& policy,
+                                                                 const PeerPolicyRecord& self) {
+  auto names = self.issuers;
+  if (names.empty()) {
+    auto meta = policy.meta();
+    if (!meta) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + meta.error().text());
+    names = meta->issuers;
+  }
+  std::vector<IssuerRecord> issuers;
+  for (const auto& name : names) {
+    auto issuer = policy.issuer(name);
+    if (!issuer) return refusal(TokenFault::kNoKeySet, "policy.mdb: " + issuer.error().text());
+    issuers.push_back(std::move(*issuer));
+  }
+  return issuers;
+}
 
 Result<Identity, TokenRefusal> authenticate_certificate(const AuthenticationContext& context,
                                                         std::string_view blob) {

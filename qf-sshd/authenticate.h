@@ -50,7 +50,10 @@ struct AuthenticationContext {
 [[nodiscard]] Result<Identity, TokenRefusal> authenticate_server_login(const AuthenticationContext& context,
                                                                        const std::string& issuer,
                                                                        std::string_view token);
-// The issuers that this peer takes and logs people in at, in the document's order.
+// The issuers whose tokens this peer takes, in the document's order.
+[[nodiscard]] Result<std::vector<IssuerRecord>, TokenRefusal> accepted_issuers(const PolicyDb& policy,
+                                                                               const PeerPolicyRecord& self);
+// Those of them that it logs people in at, in the document's order.
 [[nodiscard]] std::vector<IssuerRecord> server_login_issuers(const PolicyDb& policy,
                                                              const PeerPolicyRecord& self);
 

@@ -89,15 +89,16 @@ bool is_credential(const std::string& blob) {
 
 Offers offers(const Settings& settings) {
   auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  auto self = policy ? policy->peer(settings.self) : Result<PeerPolicyRecord>(policy.error());
-  auto meta = policy ? policy->meta() : Result<PolicyMeta>(policy.error());
-  if (!self || !meta || !settings.auth) return {};
+  if (!policy || !settings.auth) return {};
+  auto self = policy->peer(settings.self);
+  if (!self) return {};
   Offers found;
-  found.device = !server_login_issuers(*policy, *self).empty();
-  found.password = std::any_of(meta->issuers.begin(), meta->issuers.end(), [&](const std::string& name) {
-    auto issuer = policy->issuer(name);
-    return issuer && issuer->accept_bearer;
-  });
+  auto issuers = accepted_issuers(*policy, *self);
+  if (!issuers) return {};
+  for (const auto& issuer : *issuers) {
+    found.password = found.password || issuer.accept_bearer;
+    found.device = found.device || issuer.server_login;
+  }
   return found;
 }
 
