@@ -29,6 +29,9 @@ constexpr size_t kSharedBlock = 64 * 1024;
 // More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
 constexpr uint64_t kMostAfterEnd = 1 << 20;
 
+constexpr NetPump::Portion kAlone{kBlocksPerTurn, kBlock, false};
+constexpr NetPump::Portion kShared{1, kSharedBlock, false};
+
 std::array<char, kBlock>& block() {
   static std::array<char, kBlock> buffer;  // one process, one thread, never held across calls
   return buffer;
@@ -171,13 +174,12 @@ void NetPump::on_close(ssh_session, ssh_channel, void* self_) {
 
 // ---- to the client ----------------------------------------------------------------------------------------
 
-void NetPump::pump_output(Source& source, bool is_stderr, bool shared) {
-  int blocks = shared ? 1 : kBlocksPerTurn;
-  size_t most = shared ? kSharedBlock : kBlock;
-  for (int i = 0; i < blocks && source.fd != nullptr && source.unsent.empty(); ++i) {
+void NetPump::pump_output(Source& source, bool is_stderr, const Portion& portion) {
+  for (int i = 0; i < portion.blocks && source.fd != nullptr && source.unsent.empty(); ++i) {
     size_t window = ::ssh_channel_window_size(channel_);
-    if (!has_room() || closed_by_client_) return;
-    ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, most));
+    bool room = portion.gathered ? window > 0 : has_room();
+    if (!room || closed_by_client_) return;
+    ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, portion.most));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN && !finishing_) return;
     if (n <= 0 ||
@@ -188,6 +190,16 @@ void NetPump::pump_output(Source& source, bool is_stderr, bool shared) {
     if (finishing_) after_end_ += static_cast<uint64_t>(n);
     send(source, {block().data(), static_cast<size_t>(n)}, is_stderr);
   }
+}
+
+// What was written to both goes to the client in one piece, as with sshd: a client that acts on the output
+// and then ends its ssh (rsync does when the other side refuses) would miss the error that came a moment
+// later. The library sends the first message that it is given at once, and gathers what follows until the
+// socket is asked again: so the first is one that means nothing (RFC 4253 section 11.2).
+void NetPump::pump_both() {
+  bool gathered = has_room() && ::ssh_send_ignore(session_, "") == SSH_OK;
+  pump_output(output_, false, {1, kSharedBlock, gathered});
+  pump_output(error_, true, {1, kSharedBlock, gathered});
 }
 
 // While keys are exchanged again the library takes only a part, or nothing: the rest waits.
@@ -225,8 +237,15 @@ void NetPump::turn(bool shared) {
   }
   send_rest(output_, false);
   send_rest(error_, true);
-  if (output_.fd != nullptr && (output_.fd->take_ready() || finishing_)) pump_output(output_, false, shared);
-  if (error_.fd != nullptr && error_.fd->take_ready()) pump_output(error_, true, shared);
+  bool output_ready = output_.fd != nullptr && (output_.fd->take_ready() || finishing_);
+  bool error_ready = error_.fd != nullptr && error_.fd->take_ready();
+  if (output_ready && error_ready) {
+    pump_both();
+  } else if (output_ready) {
+    pump_output(output_, false, shared ? kShared : kAlone);
+  } else if (error_ready) {
+    pump_output(error_, true, shared ? kShared : kAlone);
+  }
   if (input_ != nullptr && (input_waiting_ || held())) drain_input();
   bool waiting = input_waiting_ || held();
   if (!waiting && input_ != nullptr && !client_eof_ && bytes_in_ - widened_at_ >= kWidenEvery) {

@@ -56,6 +56,13 @@ class NetPump {
   [[nodiscard]] uint64_t bytes_in() const { return bytes_in_; }
   [[nodiscard]] uint64_t bytes_out() const { return bytes_out_; }
 
+  // What is read of a source in one turn.
+  struct Portion {
+    int blocks;
+    size_t most;    // bytes a block
+    bool gathered;  // the library holds back what it is given
+  };
+
  private:
   // What is read for the client.
   struct Source {
@@ -71,7 +78,8 @@ class NetPump {
   void widen_window();
   void drain_input();
   [[nodiscard]] bool held() const { return held_from_ < held_.size(); }
-  void pump_output(Source& source, bool is_stderr, bool shared);
+  void pump_output(Source& source, bool is_stderr, const Portion& portion);
+  void pump_both();
   void send(Source& source, std::string_view bytes, bool is_stderr);
   void send_rest(Source& source, bool is_stderr);
   void close_input();

@@ -53,10 +53,15 @@ for i in range(10000):
   diff <(kinds "$(here tree)") <(kinds "$(there by-tunnel/tree)")
 }
 
+# rsync ends its ssh by a signal when the other side has told it, and what that ssh had still to say is lost: with sshd in
+# two of a hundred runs, and more where processors are busy.
 @test "rsync says it when the other side refuses" {
-  run ! in_home "rsync -a -e \"\$ssh\" tree $TARGET@server:/etc/by-rsync"
-  [[ $output == *"Permission denied"* ]]
-  [ ! -e /etc/by-rsync ]
+  for ((i = 0; i < 20; i++)); do
+    run -11 in_home "rsync -a -e \"\$ssh\" tree $TARGET@server:/etc/by-rsync"
+    [ ! -e /etc/by-rsync ]
+    [[ $output != *"Permission denied"* ]] || return 0
+  done
+  false
 }
 
 @test "scp -r copies folders there and back with modes and odd names, in both protocols" {
