@@ -74,6 +74,7 @@ class Net : public SessionOwner {
   uint64_t seen_packets_ = 0;
   SshPtr<ssh_session> session_;
   SshPtr<ssh_event> event_;
+  LongPath path_;
   NetLogin login_;
   NetForward forward_;
   bool tunnel_open_ = false;  // the one stream of a tunnel's outer connection was asked for
@@ -95,10 +96,12 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
       monitor_(std::move(monitor)),
       session_(::ssh_new()),
       event_(::ssh_event_new()),
-      login_({session_.get(), monitor_, plan.password_offered || plan.inside_tunnel,
+      login_({session_.get(), monitor_, path_, plan.password_offered || plan.inside_tunnel,
               [this](const std::string& banner) { refuse(banner); },
               [this](const std::string& reason) { break_off(reason); }}),
-      forward_({session_.get(), event_.get(), monitor_, plan.settings.most_channels,
+      forward_({{session_.get(), event_.get(), path_},
+                monitor_,
+                plan.settings.most_channels,
                 [this](const std::string& text) { notice(text); }}) {
   if (session_ == nullptr || event_ == nullptr) die(kExitSystem, "out of memory");
   auto ours = duplicate(connection.get());
@@ -209,7 +212,8 @@ void Net::open_channel(SshMessage message) {
   }
   if (channel == nullptr) return;
   uint32_t id = next_id_++;
-  sessions_[id] = std::make_unique<NetSession>(*this, session_.get(), event_.get(), channel, id);
+  sessions_[id] =
+      std::make_unique<NetSession>(*this, NetLoop{session_.get(), event_.get(), path_}, channel, id);
 }
 
 void Net::handle_channel_request(ssh_message message) {

@@ -60,7 +60,7 @@ void NetForward::connected(const ConnectReply& reply, Fd socket) {
   }
   ssh_channel channel = ::ssh_message_channel_request_open_reply_accept(request.get());
   if (channel == nullptr) return plan_.monitor.tell(ConnectEnd{reply.id});
-  streams_.push_back({std::make_unique<NetStream>(plan_.session, plan_.event, channel), reply.id, true});
+  streams_.push_back({std::make_unique<NetStream>(plan_.loop, channel), reply.id, true});
   streams_.back().stream->attach(std::move(socket));
 }
 
@@ -134,7 +134,7 @@ void NetForward::listen(SshMessage request) {
     return;
   }
   for (uint32_t i = 0; i < reply.sockets && i < fds.size(); ++i) {
-    listener.sockets.push_back(std::make_unique<Watched>(plan_.event, std::move(fds[i])));
+    listener.sockets.push_back(std::make_unique<Watched>(plan_.loop.event, std::move(fds[i])));
   }
   listener.port = reply.port;
   ::ssh_message_global_request_reply_success(request.get(), static_cast<uint16_t>(reply.port));
@@ -161,7 +161,7 @@ void NetForward::add_agent(uint32_t session, Fd socket) {
   Listener& listener = listeners_.emplace_back();
   listener.kind = Kind::kAgent;
   listener.id = session;
-  listener.sockets.push_back(std::make_unique<Watched>(plan_.event, std::move(socket)));
+  listener.sockets.push_back(std::make_unique<Watched>(plan_.loop.event, std::move(socket)));
 }
 
 void NetForward::add_display(uint32_t session, std::vector<Fd> sockets, X11 x11) {
@@ -170,7 +170,7 @@ void NetForward::add_display(uint32_t session, std::vector<Fd> sockets, X11 x11)
   listener.id = session;
   listener.x11 = std::move(x11);
   for (auto& socket : sockets) {
-    listener.sockets.push_back(std::make_unique<Watched>(plan_.event, std::move(socket)));
+    listener.sockets.push_back(std::make_unique<Watched>(plan_.loop.event, std::move(socket)));
   }
 }
 
@@ -197,7 +197,7 @@ void NetForward::accept_from(Listener& listener, Watched& socket) {
     opening.x11 = listener.x11;
     opening.checked = listener.kind != Kind::kX11;
     opening.deadline = opening.checked ? Deadline::max() : Clock::now() + kSetupTime;
-    opening.socket = std::make_unique<Watched>(plan_.event, std::move(fd));
+    opening.socket = std::make_unique<Watched>(plan_.loop.event, std::move(fd));
     if (!opening.checked) opening.socket->want(POLLIN);
     // RFC 4254 section 6.3.1: only the first connection is forwarded
     if (listener.kind == Kind::kX11 && listener.x11.single_connection) listener.closing = true;
@@ -226,10 +226,10 @@ bool NetForward::check_setup(Opening& opening) {
 
 NetForward::Progress NetForward::open_channel(Opening& opening) {
   if (opening.stream == nullptr) {
-    ssh_channel channel = ::ssh_channel_new(plan_.session);
+    ssh_channel channel = ::ssh_channel_new(plan_.loop.session);
     if (channel == nullptr) return Progress::kFailed;
     opening.socket->want(0);
-    opening.stream = std::make_unique<NetStream>(plan_.session, plan_.event, channel);
+    opening.stream = std::make_unique<NetStream>(plan_.loop, channel);
   }
   ssh_channel channel = opening.stream->channel();
   int code = SSH_ERROR;

@@ -21,8 +21,7 @@ namespace qf {
 class NetForward {
  public:
   struct Plan {
-    ssh_session session;  // borrowed, as event
-    ssh_event event;
+    NetLoop loop;
     MonitorClient& monitor;
     size_t most_streams;                             // open at once; more wait unaccepted, or are refused
     std::function<void(const std::string&)> notice;  // tells the user why something was refused

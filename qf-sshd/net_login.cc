@@ -100,7 +100,13 @@ void NetLogin::show(const std::string& banner) {
   if (string != nullptr) ::ssh_send_issue_banner(plan_.session, string.get());
 }
 
-void NetLogin::handle(SshMessage message) {
+void NetLogin::handle(SshMessage request) {
+  if (replied_ != Deadline::min()) plan_.path.answered_after(Clock::now() - replied_);
+  take(std::move(request));
+  replied_ = Clock::now();
+}
+
+void NetLogin::take(SshMessage message) {
   ssh_message raw = message.get();
   if (::ssh_message_type(raw) == SSH_REQUEST_SERVICE) return accept_service(raw);
   if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");

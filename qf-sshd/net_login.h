@@ -8,7 +8,7 @@
 
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor_client.h"
-#include "qf-sshd/ssh_handles.h"
+#include "qf-sshd/net_window.h"
 
 namespace qf {
 
@@ -17,6 +17,7 @@ class NetLogin {
   struct Plan {
     ssh_session session;  // borrowed
     MonitorClient& monitor;
+    LongPath& path;  // is told how long the client's answers took
     bool password_offered = false;
     std::function<void(const std::string& banner)> refuse;     // shows it and ends the connection
     std::function<void(const std::string& reason)> break_off;  // for a client that breaks the protocol
@@ -34,12 +35,14 @@ class NetLogin {
   [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
 
  private:
+  void take(SshMessage request);
   void accept_service(ssh_message request);
   void handle_interactive(SshMessage message, const AuthRequest& request);
   void carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply);
   void show(const std::string& banner);
 
   Plan plan_;
+  Deadline replied_ = Deadline::min();  // the time of the last answer to the client
   bool service_accepted_ = false;
   SshMessage waiting_;       // for the monitor's answer
   AuthRequest interactive_;  // what it is about

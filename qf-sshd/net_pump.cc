@@ -14,16 +14,7 @@ namespace qf {
 namespace {
 
 constexpr size_t kBlock = 256 * 1024;  // bytes a read; below 32 KiB bulk data slows down
-// The window of a channel through which much comes: between one widening and the next at least sshd's 2 MiB
-// are under way, 20 MB/s at 100 ms of round trip (the library's own window is 1,280,000 bytes). No wider:
-// OpenSSH's client fills a window's worth of its own memory before it sends, and half of its speed went into
-// moving those bytes at 4 MiB.
-constexpr uint32_t kWideWindow = 9 << 18;
-constexpr uint64_t kWidenEvery = 1 << 19;  // bytes received
-// What the library may come to hold: a window, and half of its own before it grants the next one. It takes
-// what is beyond the window all the same.
-constexpr uint32_t kMostHeld = kWideWindow + (1 << 20);
-constexpr int kBlocksPerTurn = 8;  // before the connection is looked at again
+constexpr int kBlocksPerTurn = 8;      // before the connection is looked at again
 // One a turn when other channels are open: a letter that somebody types waits behind less.
 constexpr size_t kSharedBlock = 64 * 1024;
 // More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
@@ -39,8 +30,8 @@ std::array<char, kBlock>& block() {
 
 }  // namespace
 
-NetPump::NetPump(ssh_session session, ssh_event event, ssh_channel channel)
-    : session_(session), event_(event), channel_(channel) {
+NetPump::NetPump(const NetLoop& loop, ssh_channel channel)
+    : session_(loop.session), event_(loop.event), window_(loop.path), channel_(channel) {
   callbacks_.userdata = this;
   callbacks_.channel_data_function = &NetPump::on_data;
   callbacks_.channel_eof_function = &NetPump::on_eof;
@@ -108,8 +99,8 @@ int NetPump::on_data(ssh_session, ssh_channel, void* data, uint32_t length, int 
   if (nobody) return static_cast<int>(length);
   // order: what was read before goes first
   bool direct = self->attached_ && !self->held();
-  // `length` is all that the library holds
-  if (length > kMostHeld) self->overrun_ = true;
+  // `length` is all that the library holds; it takes what is beyond the window all the same
+  if (length > self->window_.most_held()) self->overrun_ = true;
   uint32_t taken = direct ? self->take_input(static_cast<const char*>(data), length) : 0;
   self->input_waiting_ = taken < length;
   return static_cast<int>(taken);
@@ -130,12 +121,11 @@ void NetPump::take_all() {
   input_waiting_ = false;
 }
 
-// Reading more than the window holds is how the library is asked for a larger one. What it reads by that is
-// held.
+// Reading more than the window holds is how the library is asked for a larger one (its own is 1,280,000
+// bytes). What it reads by that is held.
 void NetPump::widen_window() {
-  static std::array<char, kWideWindow> wide;  // only what is read takes memory
-  widened_at_ = bytes_in_;
-  int n = ::ssh_channel_read_timeout(channel_, wide.data(), kWideWindow, 0, 0);
+  static std::array<char, ReceiveWindow::kWidest> wide;  // only what is read takes memory
+  int n = ::ssh_channel_read_timeout(channel_, wide.data(), window_.grant(bytes_in_, Clock::now()), 0, 0);
   if (n <= 0) return;
   held_.assign(wide.data(), static_cast<size_t>(n));
   held_from_ = 0;
@@ -248,7 +238,7 @@ void NetPump::turn(bool shared) {
   }
   if (input_ != nullptr && (input_waiting_ || held())) drain_input();
   bool waiting = input_waiting_ || held();
-  if (!waiting && input_ != nullptr && !client_eof_ && bytes_in_ - widened_at_ >= kWidenEvery) {
+  if (!waiting && input_ != nullptr && !client_eof_ && window_.due(bytes_in_)) {
     widen_window();
     drain_input();
     waiting = input_waiting_ || held();

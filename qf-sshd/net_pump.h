@@ -9,13 +9,14 @@
 #include <string_view>
 
 #include "qf-sshd/net_event.h"
+#include "qf-sshd/net_window.h"
 
 namespace qf {
 
 class NetPump {
  public:
   // Takes part in libssh's callbacks from here on; `channel` is borrowed.
-  NetPump(ssh_session session, ssh_event event, ssh_channel channel);
+  NetPump(const NetLoop& loop, ssh_channel channel);
   ~NetPump() { leave(); }
   // Closes everything and takes part no more: before the channel is freed.
   void leave();
@@ -86,6 +87,7 @@ class NetPump {
 
   ssh_session session_;
   ssh_event event_;
+  ReceiveWindow window_;
   ssh_channel channel_;
   ssh_channel_callbacks_struct callbacks_ = {};
   bool attached_ = false;
@@ -103,7 +105,6 @@ class NetPump {
   bool input_waiting_ = false;
   std::string held_;  // read from the channel; from held_from_ on not yet written
   size_t held_from_ = 0;
-  uint64_t widened_at_ = 0;  // bytes_in_ then
   uint64_t bytes_in_ = 0, bytes_out_ = 0;
 };
 

@@ -38,9 +38,8 @@ bool clean_name(const std::string& name) {
 
 }  // namespace
 
-NetSession::NetSession(SessionOwner& owner, ssh_session session, ssh_event event, ssh_channel channel,
-                       uint32_t id)
-    : owner_(owner), channel_(channel), id_(id), pump_(session, event, channel) {
+NetSession::NetSession(SessionOwner& owner, const NetLoop& loop, ssh_channel channel, uint32_t id)
+    : owner_(owner), channel_(channel), id_(id), pump_(loop, channel) {
   callbacks_.userdata = this;
   callbacks_.channel_signal_function = &NetSession::on_signal;
   // where this is set the library answers the request with success

@@ -32,7 +32,7 @@ class SessionOwner {
 class NetSession {
  public:
   // Takes part in libssh's callbacks from here on; `channel` belongs to this object.
-  NetSession(SessionOwner& owner, ssh_session session, ssh_event event, ssh_channel channel, uint32_t id);
+  NetSession(SessionOwner& owner, const NetLoop& loop, ssh_channel channel, uint32_t id);
   ~NetSession();
   NetSession(const NetSession&) = delete;
   NetSession& operator=(const NetSession&) = delete;

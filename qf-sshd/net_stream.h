@@ -12,8 +12,7 @@ namespace qf {
 class NetStream {
  public:
   // `channel` belongs to this object from here on.
-  NetStream(ssh_session session, ssh_event event, ssh_channel channel)
-      : channel_(channel), pump_(session, event, channel) {}
+  NetStream(const NetLoop& loop, ssh_channel channel) : channel_(channel), pump_(loop, channel) {}
   ~NetStream() {
     pump_.leave();
     ::ssh_channel_free(channel_);

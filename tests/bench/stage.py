@@ -24,6 +24,8 @@ CIPHER = "aes128-gcm@openssh.com"
 LIGHT_CIPHER = "aes128-ctr"  # of the client that keeps a thousand connections (tests/bats/raw_ssh.py)
 FABRIC_PORT = 22022
 TABLET = "127.0.0.2"  # a second peer of the user's
+CABLES = {"far": 50, "distant": 200}  # instances of the client's whose peer is that many ms of round trip away
+FAR_SSHD_PORT = 2222  # of sshd behind those cables
 
 
 def until(what, condition, seconds=10):
@@ -62,9 +64,10 @@ class Stage:
         self.children = []
         self.user = f"qfb{os.getpid()}"
         pid = os.getpid()
-        self.address = f"127.{1 + (pid >> 16 & 15)}.{pid >> 8 & 255}.{pid & 255}"
-        self.far_address = f"127.{17 + (pid >> 16 & 15)}.{pid >> 8 & 255}.{pid & 255}"
-        self.sshd_port, self.far_sshd_port = 22, 2222
+        address = lambda part: f"127.{part + (pid >> 16 & 15)}.{pid >> 8 & 255}.{pid & 255}"
+        self.address = address(1)
+        self.addresses = {"near": self.address, "far": address(17), "distant": address(33)}
+        self.sshd_port = 22
 
     def __enter__(self):
         try:
@@ -133,8 +136,8 @@ class Stage:
             self.show_log("sshd.log")
             raise
 
-    # ---- the fabric: one document for the server; a second one, where the peer lies behind the long cable, for
-    # the client's other instance
+    # ---- the fabric: one document for the server, and for each instance of the client's that lies behind a long cable
+    # one in which the peer has the address of that cable's end
     def folders(self, instance):
         base = f"{self.folder}/{instance}"
         return ["--config-dir", f"{base}/config", "--state-dir", f"{base}/state", "--runtime-dir", f"{base}/run"]
@@ -170,31 +173,31 @@ class Stage:
 
     def start_fabric(self):
         program = lambda name: f"{self.bin}/{name}"
-        for instance, owner in (("server", 0), ("near", self.uid), ("far", self.uid)):
-            self.make_folders(instance, owner)
+        self.make_folders("server", 0)
+        for instance in self.addresses:
+            self.make_folders(instance, self.uid)
         host_key = subprocess.run([program("qf-up"), "host-key", *self.folders("server")], check=True,
                                   capture_output=True, text=True).stdout.strip()
-        for instance in ("near", "far"):
+        for instance in self.addresses:
             issuer = ["--machine-issuer", "--issuer", "urn:qufabric:bench", *self.folders(instance)]
-            if instance == "far":
-                # one issuer for both: the far instance's own key would not be in the document
+            if instance in CABLES:
+                # one issuer for all: another instance's own key would not be in the document
                 for name in os.listdir(f"{self.folder}/near/state"):
-                    shutil.copy2(f"{self.folder}/near/state/{name}", f"{self.folder}/far/state/{name}")
-                    os.chown(f"{self.folder}/far/state/{name}", self.uid, self.gid)
+                    copy = f"{self.folder}/{instance}/state/{name}"
+                    shutil.copy2(f"{self.folder}/near/state/{name}", copy)
+                    os.chown(copy, self.uid, self.gid)
             key_set = subprocess.run([program("qf-tokend"), *issuer, "--print-jwks"], check=True, capture_output=True,
                                      text=True, **self.as_user()).stdout
             self.start([program("qf-tokend"), *issuer, "--foreground"], "issuer.log", **self.as_user())
         key_set = json.loads(key_set)
-        here = self.document(self.address, key_set, host_key)
-        for instance in ("server", "near"):
-            self.write_document(instance, here)
-        self.write_document("far", self.document(self.far_address, key_set, host_key))
+        for instance, address in {"server": self.address, **self.addresses}.items():
+            self.write_document(instance, self.document(address, key_set, host_key))
         self.qf_up = self.start([program("qf-up"), "--self", "server", *self.folders("server"), "--allow-server-ssh",
                                  "--enable-ssh-sftp", "--enable-ssh-local-port-forwarding",
                                  "--enable-ssh-remote-port-forwarding",
                                  # a thousand idle clients of one address
                                  "--max-connections", "1100", "--per-source-max-connections", "1100"], "qf-up.log")
-        for instance in ("near", "far"):
+        for instance in self.addresses:
             applied = subprocess.run([program("qf-up"), "apply", "--self", "client", "--ssh-jwt-cache-ttl", "3600",
                                       *self.folders(instance)], capture_output=True, text=True, **self.as_user())
             if applied.returncode != 0:
@@ -204,10 +207,11 @@ class Stage:
         except SystemExit:
             self.show_log("qf-up.log")
             raise
-        for end, port in ((FABRIC_PORT, FABRIC_PORT), (self.far_sshd_port, self.sshd_port)):
-            self.start([sys.executable, f"{self.here}/delay_proxy.py", self.far_address, str(end), self.address,
-                        str(port), "50"], "delay.log")
-        until("the long cable answers", lambda: answers(self.far_address, self.far_sshd_port))
+        for instance, round_trip in CABLES.items():
+            for end, port in ((FABRIC_PORT, FABRIC_PORT), (FAR_SSHD_PORT, self.sshd_port)):
+                self.start([sys.executable, f"{self.here}/delay_proxy.py", self.addresses[instance], str(end),
+                            self.address, str(port), str(round_trip)], "delay.log")
+            until("the long cable answers", lambda: answers(self.addresses[instance], FAR_SSHD_PORT))
 
     def write_client_config(self):
         known = f"{self.home}/.ssh/sshd_known_hosts"
@@ -221,8 +225,8 @@ class Stage:
                  f"  UserKnownHostsFile {ours}/state/known_hosts\n  StrictHostKeyChecking yes\n  IdentitiesOnly yes\n"
                  f"  IdentityFile {ours}/run/ssh/subject\n  CertificateFile {ours}/run/ssh/server-cert.pub\n")
         common = f"Host *\n  KexAlgorithms {KEX}\n  Ciphers {CIPHER}\n  GSSAPIAuthentication no\n  BatchMode yes\n"
-        for instance, address, port in (("near", self.address, self.sshd_port),
-                                        ("far", self.far_address, self.far_sshd_port)):
+        for instance, address in self.addresses.items():
+            port = FAR_SSHD_PORT if instance in CABLES else self.sshd_port
             with open(f"{self.folder}/{instance}/ssh_config", "w") as out:
                 out.write(f"Include {self.folder}/{instance}/state/99-qufabric.conf\n"
                           f"Host sshd\n  Hostname {address}\n  Port {port}\n{sshd}"

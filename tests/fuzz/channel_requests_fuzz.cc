@@ -160,8 +160,10 @@ class Server : public SessionOwner {
         client_(client),
         monitor_(monitor),
         input_(input),
-        forward_(
-            {line.server.get(), line.server_event.get(), client, kMostStreams, [](const std::string&) {}}) {}
+        forward_({{line.server.get(), line.server_event.get(), path_},
+                  client,
+                  kMostStreams,
+                  [](const std::string&) {}}) {}
 
   bool start_session(NetSession& session, const SessionRequest& request) override {
     must_fit(request);
@@ -288,8 +290,8 @@ class Server : public SessionOwner {
     ssh_channel channel = ::ssh_message_channel_request_open_reply_accept(message.get());
     if (channel == nullptr) return;
     uint32_t id = next_id_++;
-    sessions_[id] =
-        std::make_unique<NetSession>(*this, line_.server.get(), line_.server_event.get(), channel, id);
+    sessions_[id] = std::make_unique<NetSession>(
+        *this, NetLoop{line_.server.get(), line_.server_event.get(), path_}, channel, id);
   }
   void request(ssh_message message) {
     ssh_channel channel = ::ssh_message_channel_request_channel(message);
@@ -362,6 +364,7 @@ class Server : public SessionOwner {
   MonitorClient& client_;
   MessageSocket& monitor_;
   Input& input_;
+  LongPath path_{std::chrono::milliseconds(200)};
   NetForward forward_;
   uint32_t next_id_ = 1;
   std::map<uint32_t, std::unique_ptr<NetSession>> sessions_;
