@@ -8,7 +8,8 @@ BUNDLES += $(1)
 endef
 
 # libqf is an archive with one member a bundle, split by the library that a program must then link as well.
-LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login
+LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login \
+    libqf-words
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
     log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
@@ -19,13 +20,14 @@ $(eval $(call bundle,libqf-options,libqf/options))
 $(eval $(call bundle,libqf-http,libqf/http))
 $(eval $(call bundle,libqf-oauth,$(addprefix libqf/, device_flow discovery dpop oauth_client user_keys)))
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
+$(eval $(call bundle,libqf-words,libqf/ssh_words))
 
 $(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match probe report resolve)))
 qf-detect_MAIN := qf-detect/main
 qf-detect_BUNDLES := detect
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
-$(eval $(call bundle,proxy-both,$(addprefix qf-proxy/, farewell hostkey_guard non_blocking options peer pump)))
+$(eval $(call bundle,proxy-both,$(addprefix qf-proxy/, batch_mode farewell hostkey_guard non_blocking options peer pump)))
 $(eval $(call bundle,proxy-direct,$(addprefix qf-proxy/, proxy relay)))
 $(eval $(call bundle,proxy-tunnel,$(addprefix qf-proxy/, channel_relay client_watch login outer_session tunnel)))
 qf-proxy_MAIN := qf-proxy/main
@@ -87,7 +89,7 @@ $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show a
 qf-up_MAIN := qf-up/main
 qf-up_BUNDLES := up-document up-include up-commands up-reach up-audit
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
-$(eval $(call bundle,qufabric-clients,qf-up/qufabric_config qf-up/qufabric_words))
+$(eval $(call bundle,qufabric-clients,qf-up/qufabric_config))
 qufabric_MAIN := qf-up/qufabric_main
 qufabric_BUNDLES := up-include qufabric-clients
 qufabric_LIBS := $(OPTIONS_LIB)

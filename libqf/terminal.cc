@@ -18,6 +18,8 @@ namespace {
 
 constexpr dev_t kNullMajor = 1, kNullMinor = 3;  // /dev/null, see mem(4)
 
+bool left_alone_ = false;  // see Terminal::leave_alone()
+
 bool leads_nowhere(int fd) {
   struct stat st = {};
   if (::fstat(fd, &st) != 0) return true;
@@ -28,6 +30,7 @@ bool leads_nowhere(int fd) {
 
 Terminal Terminal::find() {
   Terminal terminal;
+  if (left_alone_) return terminal;
   if (::isatty(STDERR_FILENO) == 1) {
     terminal.fd_ = STDERR_FILENO;
   } else if (auto tty = open_file("/dev/tty", O_WRONLY | O_NOCTTY)) {
@@ -35,6 +38,13 @@ Terminal Terminal::find() {
     terminal.fd_ = terminal.owned_.get();
   }
   return terminal;
+}
+
+void Terminal::leave_alone() {
+  left_alone_ = true;
+}
+bool Terminal::left_alone() {
+  return left_alone_;
 }
 
 void Terminal::show(std::string_view text) const {

@@ -20,6 +20,9 @@ struct Trouble {
 class Terminal {
  public:
   [[nodiscard]] static Terminal find();
+  // From now on find() finds none, whatever there is.
+  static void leave_alone();
+  [[nodiscard]] static bool left_alone();
   [[nodiscard]] bool present() const { return fd_ >= 0; }
   // Control characters are removed; newlines stay.
   void show(std::string_view text) const;

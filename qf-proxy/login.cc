@@ -29,9 +29,10 @@ Trouble refusal(const cJSON* answer, const LoginRequest& request, bool asked) {
   auto get = [&](const char* key) { return printable(json_string(answer, key).value_or("")); };
   std::string code = get("error"), message = get("message"), hint = get("hint");
   if (code == "login_required" && !asked) {
+    const char* why =
+        Terminal::left_alone() ? "in batch mode nobody is asked" : "there is no terminal to ask at";
     return {kExitNegative,
-            request.peer +
-                " wants a login, and there is no terminal to ask at: " + (message.empty() ? code : message),
+            request.peer + " wants a login, and " + why + ": " + (message.empty() ? code : message),
             (hint.empty() ? "run: qf-token login" : hint) + ", then connect again"};
   }
   std::string why = message.empty() ? code : message;

@@ -5,6 +5,8 @@
 #include <signal.h>
 
 #include "libqf/log.h"
+#include "libqf/terminal.h"
+#include "qf-proxy/batch_mode.h"
 #include "qf-proxy/options.h"
 #include "qf-proxy/proxy.h"
 
@@ -22,5 +24,6 @@ int main(int argc, char** argv) {
   qf::open_log("qf-proxy");
   ::signal(SIGPIPE, SIG_IGN);
   auto options = qf::read_proxy_options(argc, argv, "qf-proxy", kUsage);
+  if (qf::ssh_is_in_batch_mode()) qf::Terminal::leave_alone();
   return qf::run_proxy(options.folders, options.host, options.port);
 }

@@ -17,8 +17,8 @@
 
 #include "libqf/folders.h"
 #include "libqf/log.h"
+#include "libqf/ssh_words.h"
 #include "qf-up/qufabric_config.h"
-#include "qf-up/qufabric_words.h"
 
 namespace {
 

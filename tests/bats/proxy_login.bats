@@ -98,6 +98,47 @@ ends_with() {
   [[ $output == *"hint: run: qf-token login"* ]]
 }
 
+# in_batch COMMAND…: at a terminal, where it could ask; what the terminal showed is in $output
+in_batch() {
+  run -255 in_terminal "$SHOWN" -- "$@"
+  output=$(<"$SHOWN")
+}
+
+@test "BatchMode on the command line: nobody is asked, at a terminal either; it fails at once and says so" {
+  with_provider "$(provider_alone)"
+  transcript
+  for option in "-oBatchMode=yes" "-vobatchmode yes"; do
+    in_batch ssh -F "$CONF" "$option" -l "$TARGET" server true
+    [[ $output == *"server wants a login, and in batch mode nobody is asked"*"hint: run: qf-token login"* ]]
+    [[ $output != *"to log in at"* ]]
+  done
+  in_batch scp -B -F "$CONF" /etc/hostname "$TARGET@server:"
+  [[ $output == *"in batch mode nobody is asked"* ]]
+  in_batch sftp -b /dev/null -F "$CONF" "$TARGET@server"
+  [[ $output == *"in batch mode nobody is asked"* ]]
+  [ "$(logins)" = 0 ]
+  # somebody else's words are not ssh's
+  in_background -- ssh -F "$CONF" -l "$TARGET" server echo -o BatchMode=yes
+  approve "$SHOWN"
+  ends_with 0 "$PID"
+  shows '^-o BatchMode=yes'
+}
+
+@test "completion of a remote file name, cold: the person's terminal shows no login; warm, the name" {
+  with_provider "$(provider_alone)"
+  as_client mkdir -p "$(home_of "$CLIENT")/.ssh"
+  echo "Include $CONF" | as_client tee "$(home_of "$CLIENT")/.ssh/config" >/dev/null
+  as "$TARGET" touch "$(home_of "$TARGET")/remarkable-name"
+  transcript
+  shell=(env PS1='ready> ' TERM=dumb bash --noprofile --norc -i)
+  complete=(expect='ready> ' send='. /usr/share/bash-completion/bash_completion\r' expect='ready> ' send="scp $TARGET@server:remark\t")
+  run -0 in_terminal "$SHOWN" "${complete[@]}" send='\x15echo is $((6 * 7)) over\r' expect='is 42 over' send='exit\r' -- "${shell[@]}"
+  [[ $(<"$SHOWN") != *"log in"* && $(<"$SHOWN") != *qf-proxy* ]]
+  [ "$(logins)" = 0 ]
+  person_login
+  run -0 in_terminal "$SHOWN" "${complete[@]}" expect='remarkable-name' send='\x15exit\r' -- "${shell[@]}"
+}
+
 # as Ansible runs ssh: no terminal, and ControlPersist has taken stderr away
 unheard() {
   run -255 --separate-stderr as_client setsid -w timeout 60 ssh -F "$CONF" -o ControlMaster=auto \
