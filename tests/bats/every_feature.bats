@@ -68,8 +68,9 @@ both() {
     [ "$(logins_by $way)" -gt "$logins" ]
   done
 }
-# logins_by METHOD [AUDIT-LOG]: how many were let in by it
-logins_by() { jq -s "[.[] | select(.event == \"login\" and .allowed and .method == \"$1\")] | length" "${2:-$AUDIT}"; }
+# logins_by METHOD [AUDIT-LOG]: how many were let in by it; not the outer ones of tunnels, which name no
+# OS user
+logins_by() { jq -s "[.[] | select(.event == \"login\" and .allowed and .os_user and .method == \"$1\")] | length" "${2:-$AUDIT}"; }
 
 # of_client COMMAND…: with agent and display, on the path of this run.
 of_client() { as_client SSH_AUTH_SOCK="$AGENT" DISPLAY=":$DISPLAY_NUMBER" ${PATH_TAKEN:+QF_SSH=$PATH_TAKEN} timeout 60 "$@"; }
