@@ -83,12 +83,13 @@ log_in_at() {
 
 # ---- what is the same in each
 
+# with_a_token [SSH-OPTION…]
 with_a_token() {
   local way logins
   for way in certificate tunnel; do
     PATH_TAKEN=${way#certificate}
     logins=$(logins_by $way)
-    run -0 --separate-stderr peer server 'id -un'
+    run -0 --separate-stderr peer "$@" server 'id -un'
     [ "$output" = "$TARGET" ]
     # nothing about the host's key, nor about anything else
     [ -z "$stderr" ] || { echo "$way: $stderr" && false; }
@@ -107,6 +108,29 @@ without_a_token() {
   run -0 --separate-stderr peer server true
   [ -z "$stderr" ]
   [ "$(logins_by certificate)" = $((certificates + 1)) ]
+}
+# what own_config.bats has more of
+own_settings() {
+  local option
+  for option in IdentitiesOnly=yes IdentityAgent=none AddKeysToAgent=yes; do
+    with_a_token -o "$option" -o "IdentityFile=~/.ssh/key"
+  done
+  PATH_TAKEN=
+  run -255 peer -o PubkeyAuthentication=no server true
+  [[ $output == *"QF_SSH=tunnel"* ]]
+  PATH_TAKEN=tunnel
+  run -0 peer -o PubkeyAuthentication=no server true
+}
+a_master_without_a_token() {
+  local control=(-o ControlMaster=auto -o ControlPath="$QF/home/$CLIENT/control" -o ControlPersist=60)
+  token logout
+  # ssh has taken the proxy's stderr away
+  run -0 log_in_at "${control[@]}" server 'echo in as $(id -un)'
+  grep -q "in as $TARGET" "$QF/shown"
+  logins=$(logins_by tunnel)
+  run -3 peer "${control[@]}" server 'exit 3'
+  run -0 peer "${control[@]}" -O exit server
+  [ "$(logins_by tunnel)" = "$logins" ]
 }
 an_agent() {
   for PATH_TAKEN in '' tunnel; do
@@ -160,6 +184,8 @@ print_only() {
 
 @test "with a token at hand: direct, and in the tunnel, without a word" { each with_a_token; }
 @test "without a token: no terminal, no login; at a terminal the tunnel, then direct" { each without_a_token; }
+@test "ControlPersist without a token: the prompt is at the terminal" { each a_master_without_a_token; }
+@test "settings of the user's own" { each own_settings; }
 @test "-A" { each an_agent; }
 @test "refusals are shown" { each refusals; }
 @test "host key changed: refused, whatever the user allows" { each a_changed_host_key; }
