@@ -6,7 +6,6 @@
 #include "libqf/address.h"
 #include "libqf/parent.h"
 #include "libqf/peers_db.h"
-#include "libqf/text.h"
 #include "libqf/tokend_client.h"
 #include "qf-detect/exclude.h"
 #include "qf-detect/probe.h"
@@ -101,7 +100,7 @@ MatchAnswer match_host(const Folders& folders, std::string_view host, std::strin
   if (!peer->ssh) return no("peer " + peer->name + " has \"ssh\": false");
   if (peer->ssh_host_keys.empty()) return no("peer " + peer->name + " has no pinned host key");
   if (excluded(host)) return no("~/.qufabric/exclude lists it");
-  Daemon daemon(folders, *peer, lower(host));
+  Daemon daemon(folders, *peer, host);
   if (auto known = daemon.ask()) return judge(*known, "remembered by qf-tokend", "");
   ProbeResult result = probe(peer->addresses, kFabricPort, Clock::now() + kProbeDeadline);
   daemon.tell(result.detection);

@@ -85,7 +85,8 @@ Fault read_ssh_process(const cJSON* object, bool required, Request& request) {
 Fault read_place(const cJSON* object, const OperationRule& rule, Request& request) {
   if (auto fault = read_text(object, "peer", 253, request.peer)) return fault;
   if (auto fault = read_text(object, "host", 253, request.host)) return fault;
-  request.host = lower(request.host);
+  // as ssh does with %h, which names the certificate file: an IPv6 address keeps its capitals
+  if (!canonical_address(request.host)) request.host = lower(request.host);
   if ((rule.peer || !request.peer.empty()) && !valid_host_name(request.peer)) {
     return malformed("\"peer\" must be the name of a peer");
   }

@@ -32,7 +32,7 @@ struct Request {
   std::optional<int64_t> version;
   Operation operation = Operation::kStatus;
   std::string peer;       // name in peers.mdb
-  std::string host;       // as used on the command line, lower case; may become part of a file name
+  std::string host;       // as used on the command line, names in lower case; may become part of a file name
   std::string detection;  // one of kDetections
   int64_t pid = 0;        // of the ssh that asks; 0: not given
   std::string start;      // its start time, field 22 of /proc/PID/stat

@@ -20,17 +20,6 @@ setup() { AGENT=$(cat "$QF/agent"); }
 with_agent() { as_client SSH_AUTH_SOCK="$AGENT" timeout 60 ssh -F "$CONF" -l "$TARGET" "$@"; }
 folder_gone() { [ ! -e "$1" ]; }
 
-# display: a real X server of CLIENT with a cookie; sets DISPLAY_NUMBER.
-display() {
-  local cookie
-  cookie=$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')
-  as_client touch "$(home_of "$CLIENT")/.Xauthority"
-  rm -f "$(home_of "$CLIENT")/display"
-  background_as "$CLIENT" "$QF/xvfb.log" bash -c "exec Xvfb -displayfd 3 -screen 0 640x480x8 -nolisten tcp -auth '$(home_of "$CLIENT")/.Xauthority' 3>'$(home_of "$CLIENT")/display'"
-  until_true 60 test -s "$(home_of "$CLIENT")/display"
-  DISPLAY_NUMBER=$(cat "$(home_of "$CLIENT")/display")
-  as_client xauth -q add ":$DISPLAY_NUMBER" . "$cookie"
-}
 with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" -l "$TARGET" "$@"; }
 
 @test "field note 1: ssh -A peer ssh-add -l lists the forwarded agent" {

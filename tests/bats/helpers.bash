@@ -386,6 +386,18 @@ in_terminal() {
   as_client "$PYTHON" "$TOP/tests/bats/in_terminal.py" "$transcript" "${steps[@]}" -- "$@"
 }
 
+# display: a real X server of CLIENT with a cookie; sets DISPLAY_NUMBER.
+display() {
+  local cookie
+  cookie=$("$PYTHON" -c 'import secrets; print(secrets.token_hex(16))')
+  as_client touch "$(home_of "$CLIENT")/.Xauthority"
+  rm -f "$(home_of "$CLIENT")/display"
+  background_as "$CLIENT" "$QF/xvfb.log" bash -c "exec Xvfb -displayfd 3 -screen 0 640x480x8 -noreset -nolisten tcp -auth '$(home_of "$CLIENT")/.Xauthority' 3>'$(home_of "$CLIENT")/display'"
+  until_true 60 test -s "$(home_of "$CLIENT")/display"
+  DISPLAY_NUMBER=$(cat "$(home_of "$CLIENT")/display")
+  as_client xauth -q add ":$DISPLAY_NUMBER" . "$cookie"
+}
+
 # warm: logs CLIENT in at the machine issuer, so that the next connections are direct.
 warm() { token login --issuer machine; }
 # token ARGUMENT…: qf-token of CLIENT.

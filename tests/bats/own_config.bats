@@ -134,7 +134,7 @@ keys_of_agent() { as_client SSH_AUTH_SOCK="$AGENT" ssh-add -l | wc -l; }
   run -1 grep -cE 'to log in|enter the code' "$SHOWN"
   # nor is anybody logged in by it
   run token status --json
-  [ "$(jq '[.issuers[]? | select(.cached)] | length' <<<"${output:-"{}"}")" = 0 ]
+  [ "$(jq '[.issuers[]? | select(.state == "cached")] | length' <<<"${output:-"{}"}")" = 0 ]
   warm
 }
 

@@ -257,19 +257,19 @@ no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
   [[ $output == *"User is not authorized to access this peer"* ]]
 }
 
-@test "field note 14: ten cold ssh at once, one login, ten sessions" {
+@test "field note 14: twenty cold ssh at once, one login, twenty sessions" {
   with_provider
   transcript
-  cat >"$QF/ten" <<SCRIPT
-for i in 0 1 2 3 4 5 6 7 8 9; do
-  ssh -F "$CONF" -l "$TARGET" server "echo session \$i" </dev/null > "$QF/ten.\$i" &
+  cat >"$QF/twenty" <<SCRIPT
+for i in \$(seq 20); do
+  ssh -F "$CONF" -l "$TARGET" server "echo session \$i" </dev/null > "$QF/twenty.\$i" &
 done
 wait
 SCRIPT
-  for i in 0 1 2 3 4 5 6 7 8 9; do : >"$QF/ten.$i" && chown "$CLIENT" "$QF/ten.$i"; done
-  in_background -- sh "$QF/ten"
+  for i in $(seq 20); do : >"$QF/twenty.$i" && chown "$CLIENT" "$QF/twenty.$i"; done
+  in_background -- sh "$QF/twenty"
   approve "$SHOWN"
   ends_with 0 "$PID"
-  for i in 0 1 2 3 4 5 6 7 8 9; do [ "$(cat "$QF/ten.$i")" = "session $i" ]; done
+  for i in $(seq 20); do [ "$(cat "$QF/twenty.$i")" = "session $i" ]; done
   [ "$(knob | jq '.hits["/device/auth"]')" = 1 ]
 }

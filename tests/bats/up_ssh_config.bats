@@ -117,6 +117,34 @@ teardown() {
   [ "$output" = "[host-0]:22022 $key" ]
 }
 
+# The options of ssh_config(5) of OpenSSH 8.0: the ".It Cm" lines of ssh_config.5 at the tag V_8_0_P1 of openssh-portable.
+OPTIONS_OF_8_0="AddKeysToAgent AddressFamily BatchMode BindAddress BindInterface CASignatureAlgorithms CanonicalDomains
+  CanonicalizeFallbackLocal CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CertificateFile
+  ChallengeResponseAuthentication CheckHostIP Ciphers ClearAllForwardings Compression ConnectTimeout ConnectionAttempts ControlMaster
+  ControlPath ControlPersist DynamicForward EnableSSHKeysign EscapeChar ExitOnForwardFailure FingerprintHash ForwardAgent ForwardX11
+  ForwardX11Timeout ForwardX11Trusted GSSAPIAuthentication GSSAPIDelegateCredentials GatewayPorts GlobalKnownHostsFile HashKnownHosts
+  Host HostKeyAlgorithms HostKeyAlias HostName HostbasedAuthentication HostbasedKeyTypes IPQoS IdentitiesOnly IdentityAgent
+  IdentityFile IgnoreUnknown Include KbdInteractiveAuthentication KbdInteractiveDevices KexAlgorithms LocalCommand LocalForward
+  LogLevel MACs Match NoHostAuthenticationForLocalhost NumberOfPasswordPrompts PKCS11Provider PasswordAuthentication
+  PermitLocalCommand Port PreferredAuthentications ProxyCommand ProxyJump ProxyUseFdpass PubkeyAcceptedKeyTypes
+  PubkeyAuthentication RekeyLimit RemoteCommand RemoteForward RequestTTY RevokedHostKeys SendEnv ServerAliveCountMax
+  ServerAliveInterval SetEnv StreamLocalBindMask StreamLocalBindUnlink StrictHostKeyChecking SyslogFacility TCPKeepAlive Tunnel
+  TunnelDevice UpdateHostKeys User UserKnownHostsFile VerifyHostKeyDNS VisualHostKey XAuthLocation"
+
+@test "up to 5,000 peers no option is younger than OpenSSH 8.0" {
+  apply 5000
+  tr -s ' \n' '\n' <<<"$OPTIONS_OF_8_0" | sort >options
+  awk '!/^#/ { print $1 }' "$config" | sort -u >used
+  [ "$(wc -l <used)" -ge 9 ]
+  run comm -13 options used
+  [ -z "$output" ]
+  # %h and %p are as old as the options that have them here
+  [ "$(grep -v '^#' "$config" | grep -oE '%.' | sort -u | tr -d '\n')" = '%h%p' ]
+  # so are the words of Match
+  [ "$(sed -nE 's/^Match host "[^"]*" exec "[^"]*"$/host exec/p; s/^Match all$/all/p' "$config" | sort -u | wc -l)" = 2 ]
+  [ "$(grep -c '^Match' "$config")" = "$(grep -cE '^Match (host "[^"]*" exec "[^"]*"|all)$' "$config")" ]
+}
+
 @test "known_hosts has each name with and without the port" {
   apply 2
   for name in '[host-1]:22022' '[host-1.fabric.example]:22022' '[100.64.0.1]:22022' '[fd00::1]:22022' host-1; do

@@ -100,7 +100,8 @@ TEST_F(Match, ACachedAnswerNeedsNoConnection) {
   ASSERT_TRUE(request);
   EXPECT_EQ(json_integer(request->get(), "version"), 1);
   EXPECT_EQ(json_string(request->get(), "peer"), "db1");
-  EXPECT_EQ(json_string(request->get(), "host"), "db1") << "lower case: it names the certificate file";
+  EXPECT_EQ(json_string(request->get(), "host"), "Db1")
+      << "as it was typed: qf-tokend names the certificate file as ssh will";
   EXPECT_EQ(json_member(request->get(), "pid"), nullptr) << "the parent of this test is no ssh";
 }
 

@@ -47,6 +47,8 @@ TEST(Protocol, EveryOperation) {
   EXPECT_EQ(credential.operation, Operation::kCredential);
   EXPECT_TRUE(credential.interactive);
   EXPECT_EQ(credential.host, "fd00::68");
+  // ssh leaves addresses as they are typed
+  EXPECT_EQ(good(R"({"op":"credential","peer":"a","host":"FD00::68"})").host, "FD00::68");
   EXPECT_EQ(good(R"({"op":"login","issuer":"corp"})").issuer, "corp");
   EXPECT_EQ(good(R"({"op":"show"})").operation, Operation::kShow);
   EXPECT_EQ(good(R"({"op":"status"})").operation, Operation::kStatus);
