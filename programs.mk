@@ -10,7 +10,7 @@ endef
 # libqf is an archive with one member a bundle, split by the library that a program must then link as well.
 LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
-    log parent secret server_limits systemd terminal text unix_socket wire)))
+    interface log parent secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, audit_line binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
@@ -81,11 +81,12 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
 $(eval $(call bundle,up-include,qf-up/ssh_include))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain instance live_status machine \
     status supervise)))
+$(eval $(call bundle,up-redirect,qf-up/redirect qf-up/redirect_rules))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-include up-commands up-reach up-audit
+qf-up_BUNDLES := up-document up-include up-commands up-redirect up-reach up-audit
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 $(eval $(call bundle,qufabric-clients,qf-up/qufabric_config qf-up/qufabric_words))
 qufabric_MAIN := qf-up/qufabric_main

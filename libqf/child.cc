@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -217,13 +218,14 @@ void ChildPipes::started() {
   err.second.reset();
 }
 
-Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
-  auto pipes = ChildPipes::make();
-  if (!pipes) return pipes.error();
-  auto child = Child::spawn(arguments, pipes->options());
+namespace {
+
+Result<ChildOutput> run_to_end(const std::vector<std::string>& arguments, ChildPipes pipes,
+                               const SpawnOptions& options, Deadline deadline, size_t limit) {
+  auto child = Child::spawn(arguments, options);
   if (!child) return child.error();
-  pipes->started();
-  Fd &out = pipes->out.first, &err = pipes->err.first;
+  pipes.started();
+  Fd &out = pipes.out.first, &err = pipes.err.first;
   ChildOutput result;
   while (out || err) {
     // poll(2) ignores the negative descriptor of a stream that has ended
@@ -239,6 +241,33 @@ Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadl
   if (!status) return status.error();
   result.status = *status;
   return result;
+}
+
+}  // namespace
+
+Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  auto options = pipes->options();
+  return run_to_end(arguments, std::move(*pipes), options, deadline, limit);
+}
+
+Result<ChildOutput> run_program_with(const std::vector<std::string>& arguments, std::string_view input,
+                                     const std::vector<std::string>& environment, Deadline deadline,
+                                     size_t limit) {
+  // no pipe: a program that prints before it has read all could wait for us, and we for it
+  Fd file(::memfd_create("input", MFD_CLOEXEC));
+  if (!file) return system_error("cannot make the input of " + arguments[0]);
+  if (auto written = write_all(file.get(), input); !written) return written.error();
+  if (::lseek(file.get(), 0, SEEK_SET) != 0)
+    return system_error("cannot rewind the input of " + arguments[0]);
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  auto options = pipes->options();
+  options.stdin_fd = file.get();
+  options.environment = environment;
+  options.death_signal = SIGKILL;
+  return run_to_end(arguments, std::move(*pipes), options, deadline, limit);
 }
 
 }  // namespace qf

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libqf/fd.h"
@@ -86,5 +87,11 @@ struct ChildOutput {
 // each; the rest is read and dropped. kTimeout kills it.
 [[nodiscard]] Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline,
                                               size_t limit = 65536);
+// The same with `input` as its standard input, a file, and these variables as in SpawnOptions; it dies with
+// us.
+[[nodiscard]] Result<ChildOutput> run_program_with(const std::vector<std::string>& arguments,
+                                                   std::string_view input,
+                                                   const std::vector<std::string>& environment,
+                                                   Deadline deadline, size_t limit);
 
 }  // namespace qf

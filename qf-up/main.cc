@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "libqf/log.h"
-#include "libqf/server_limits.h"
 #include "libqf/text.h"
 #include "qf-up/audit.h"
 #include "qf-up/commands.h"
@@ -279,8 +278,10 @@ qf::Invocation read_invocation(const po::variables_map& map) {
     if (!map.contains(choice.flag)) continue;
     auto value = map[choice.flag].as<std::string>();
     // empty: the default again
-    if (auto fault = value.empty() ? "" : qf::limit_fault(choice.flag, value); !fault.empty())
-      wrong_usage(fault);
+    if (auto good = qf::check_value(choice, value); !good) {
+      const qf::Error& error = good.error();
+      qf::die(qf::kExitUsage, error.what, error.hint.empty() ? "run qf-up --help" : error.hint);
+    }
     invocation.limits.emplace_back(&choice, std::move(value));
   }
   return invocation;

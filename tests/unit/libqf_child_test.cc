@@ -157,5 +157,14 @@ TEST(Child, OurDescriptorsAreNotInherited) {
   EXPECT_NE(("\n" + output->out).find("\n2\n"), std::string::npos);
 }
 
+TEST(RunProgramWith, InputAndVariables) {
+  std::string input(200'000, 'x');
+  auto output = run_program_with({"/bin/sh", "-c", "wc -c; echo $QF_TEST; cat </dev/stdin"}, input,
+                                 {"QF_TEST=here"}, soon(), 1000);
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->status, 0);
+  EXPECT_EQ(output->out.substr(0, 13), "200000\nhere\nx");
+}
+
 }  // namespace
 }  // namespace qf
