@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "libqf/interface.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
@@ -16,6 +17,7 @@
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
 #include "qf-up/fabric_tests.h"
+#include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
 #include "qf-up/redirect.h"
@@ -76,6 +78,19 @@ bool asks_for_redirect(const Invocation& invocation) {
   });
 }
 
+// --interface of the command line: what it names must be there now.
+Status check_interface(const Document& document, const Invocation& invocation, const Choices& choices) {
+  bool given = std::any_of(invocation.limits.begin(), invocation.limits.end(), [](const auto& limit) {
+    return limit.first->member == &Choices::interface && !limit.second.empty();
+  });
+  if (!given || choices.self.empty()) return Done{};
+  auto self = std::find_if(document.peers.begin(), document.peers.end(),
+                           [&](const PeerEntry& peer) { return peer.record.name == choices.self; });
+  if (self == document.peers.end()) return Done{};
+  auto own = addresses_on(self->record.addresses, choices.interface);
+  return own ? Status(Done{}) : own.error();
+}
+
 int fail_unchanged(Error error) {
   if (error.sys == 0) error.what += "; nothing was changed";
   return fail(error, "nothing was changed");
@@ -111,6 +126,8 @@ int apply_loaded(const std::optional<Document>& document, const Invocation& invo
     if (auto good = check_serial(invocation.folders, *document); !good)
       return fail(good.error(), "raise the serial in the document, or run: qf-up apply --force");
   }
+  if (auto there = check_interface(*document, invocation, choices); !there)
+    return fail_unchanged(there.error());
   if (asks_for_redirect(invocation)) {
     if (auto possible = try_redirect(*document, invocation.folders, choices); !possible)
       return fail_unchanged(possible.error());
@@ -301,6 +318,21 @@ int command_apply(const Invocation& invocation) {
 
 namespace {
 
+std::vector<HandedFd> systemd_sockets(const std::vector<std::string>& names) {
+  std::vector<HandedFd> out;
+  for (const auto& name : names) out.push_back({kFirstHandedFd + static_cast<int>(out.size()), name});
+  return out;
+}
+
+// Of the document in force, those that are to be served; none when that cannot be said: qf-sshd says why.
+std::vector<std::string> own_addresses(const Folders& folders, const Choices& choices) {
+  auto policy = PolicyDb::open(folders.policy_mdb());
+  auto self = policy ? policy->peer(choices.self) : Result<PeerPolicyRecord>(policy.error());
+  if (!self) return {};
+  auto own = addresses_on(self->addresses, choices.interface);
+  return own ? std::move(*own) : std::vector<std::string>{};
+}
+
 // Nothing answers behind the redirect any more, and port 22 may be the admin's own way in. A stop or a
 // restart leaves it, as the ssh_config file: clients would meet another server there for a moment.
 void give_back_port_22(const Folders& folders) {
@@ -350,9 +382,17 @@ int command_up(const Invocation& invocation) {
     static_cast<void>(redirect_after(again.folders, *now, !server->empty()));
     ::malloc_trim(0);
   };
+  HeldSockets held;
+  auto sockets = [&] {
+    if (!handed->empty()) return systemd_sockets(*handed);
+    held.follow(own_addresses(invocation.folders, *choices));
+    return held.handed();
+  };
+  // before the redirect: whoever comes by it waits
+  if (!server->empty()) static_cast<void>(sockets());
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
-  int code = supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
+  int code = supervise({*server, reload, sockets, Notifier::take()});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }
