@@ -82,11 +82,12 @@ $(eval $(call bundle,up-include,qf-up/ssh_include))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance live_status machine \
     status supervise)))
 $(eval $(call bundle,up-redirect,qf-up/redirect qf-up/redirect_rules))
+$(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-include up-commands up-redirect up-reach up-audit
+qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 $(eval $(call bundle,qufabric-clients,qf-up/qufabric_config qf-up/qufabric_words))
 qufabric_MAIN := qf-up/qufabric_main

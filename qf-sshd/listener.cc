@@ -119,7 +119,7 @@ class Listener {
   Deadline accept_again_ = Deadline::min();
   Deadline listen_again_ = Deadline::max();
   std::string policy_fault_;  // why the policy cannot be used; said once
-  bool key_refused_ = false;  // a new host key waits for the document that lists it
+  bool key_refused_ = false;  // a host key waits for the document that lists it, or is listed no more
   bool started_ = false;
   bool stopping_ = false;
 };
@@ -215,7 +215,10 @@ Status Listener::load_policy() {
   if (!started_) return Done{};
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("it has no peer \"" + settings_.self + "\", so nobody is let in");
-  if (!pinned(*self)) log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
+  if (!pinned(*self)) {
+    log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
+    key_refused_ = true;
+  }
   take_addresses(self->addresses);
   follow_addresses(true);
   return Done{};
@@ -284,9 +287,10 @@ void Listener::reload() {
 // Connections that stand keep the key that they began with.
 void Listener::reload_host_key() {
   key_refused_ = false;
-  auto key = load_host_key(settings_.folders.host_key());
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
   auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
+  auto key =
+      choose_host_key(settings_.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
   Status usable = Done{};
   if (!key || !self) {
     usable = key ? self.error() : key.error();
@@ -538,10 +542,20 @@ AuditLog open_audit_log(const Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+Result<HostKey> first_host_key(const Settings& settings) {
+  auto policy = PolicyDb::open(settings.folders.policy_mdb());
+  auto self = policy ? policy->peer(settings.self) : Result<PeerPolicyRecord>(policy.error());
+  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
+}
+
+}  // namespace
+
 int listener_role(const Settings& settings, Handed handed) {
   auto filter = make_net_filter();
   if (!filter) die(kExitSystem, filter.error().text());
-  auto key = load_host_key(settings.folders.host_key());
+  auto key = first_host_key(settings);
   if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
   auto bind = make_bind(settings, std::move(key->key));
   if (!bind) die(kExitConfig, bind.error().text());

@@ -200,23 +200,25 @@ void say_other_document(const Invocation& invocation) {
 }
 
 // The host key must be the pinned one, or no client will talk to this server.
-void check_pinned(const Folders& folders, const Choices& choices, const std::string& host_key) {
+void check_pinned(const Folders& folders, const Choices& choices, const std::vector<std::string>& host_keys) {
   auto db = PeersDb::open(folders.peers_mdb());
   if (!db) return;
   auto self = db->find_peer(choices.self);
   if (!self) return;
   const auto& pinned = self->ssh_host_keys;
-  if (std::find(pinned.begin(), pinned.end(), host_key) != pinned.end()) return;
+  // the next one is used when it alone is pinned
+  if (std::find_first_of(pinned.begin(), pinned.end(), host_keys.begin(), host_keys.end()) != pinned.end())
+    return;
   say("the fabric document does not pin this machine's host key, so clients refuse to connect to it",
-      "put it into \"ssh_host_keys\" of the peer \"" + choices.self + "\": " + host_key);
+      "put it into \"ssh_host_keys\" of the peer \"" + choices.self + "\": " + host_keys.front());
 }
 
 // The command of qf-sshd, everything that it needs made; empty when no server is to run.
 Result<std::vector<std::string>> prepare_server(const Folders& folders, const Choices& choices) {
   if (!choices.allow_server_ssh) return std::vector<std::string>{};
-  auto key = ensure_host_key(folders);
-  if (!key) return key.error();
-  check_pinned(folders, choices, *key);
+  auto keys = host_key_lines(folders);
+  if (!keys) return keys.error();
+  check_pinned(folders, choices, *keys);
   if (::geteuid() == 0) {
     if (auto made = ensure_system_users(); !made) return made.error();
   }

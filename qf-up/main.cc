@@ -80,7 +80,9 @@ const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
       {"audit", qf::audit_main},
       {"diff", qf::command_diff},
+      {"enroll", qf::command_enroll},
       {"explain", qf::command_explain},
+      {"rotate-host-key", qf::command_rotate_host_key},
       {"test", qf::command_test},
   };
   return kAll;
@@ -155,7 +157,11 @@ void print_help() {
       "                                     list everybody who may log in there\n"
       "       qf-up diff FILE [--from-file FILE] [--exit-code] [--json]\n"
       "                                     say which logins a document gives and takes\n"
+      "       qf-up enroll [--interface NAME] [--self NAME] [--client]\n"
+      "                                     print this machine's entry for the fabric document\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
+      "       qf-up rotate-host-key [--finish]\n"
+      "                                     make another host key beside it; change to it\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "       qf-up audit verify [--last HASH] [FILE...]\n"
       "                                     say whether lines of the server's audit log were changed or "
