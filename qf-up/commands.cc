@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "libqf/address.h"
 #include "libqf/interface.h"
+#include "libqf/listen.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
@@ -320,10 +322,20 @@ int command_apply(const Invocation& invocation) {
 
 namespace {
 
-std::vector<HandedFd> systemd_sockets(const std::vector<std::string>& names) {
-  std::vector<HandedFd> out;
-  for (const auto& name : names) out.push_back({kFirstHandedFd + static_cast<int>(out.size()), name});
-  return out;
+// Sockets that systemd has handed in: those of its socket unit stay under their numbers, and what an earlier
+// qf-up had it keep is held again.
+std::vector<HandedFd> sort_sockets(const std::vector<std::string>& names, HeldSockets& held) {
+  std::vector<HandedFd> units;
+  int next = kFirstHandedFd;
+  for (const auto& name : names) {
+    int fd = next++;
+    if (name == kHeldSocketName) {
+      held.adopt(Fd(fd));
+    } else {
+      units.push_back({fd, name});
+    }
+  }
+  return units;
 }
 
 // Of the document in force, those that are to be served; none when that cannot be said: qf-sshd says why.
@@ -369,7 +381,10 @@ int command_up(const Invocation& invocation) {
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
-  if (server->empty() && !handed->empty())
+  auto notifier = Notifier::take();
+  HeldSockets held(notifier);
+  auto units = sort_sockets(*handed, held);
+  if (server->empty() && !units.empty())
     say("systemd has handed in sockets for an SSH server, and none runs here: clients will wait in vain",
         "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
@@ -384,17 +399,25 @@ int command_up(const Invocation& invocation) {
     static_cast<void>(redirect_after(again.folders, *now, !server->empty()));
     ::malloc_trim(0);
   };
-  HeldSockets held;
   auto sockets = [&] {
-    if (!handed->empty()) return systemd_sockets(*handed);
-    held.follow(own_addresses(invocation.folders, *choices));
-    return held.handed();
+    // what the socket unit has is not ours to listen on
+    auto own = server->empty() ? std::vector<std::string>{} : own_addresses(invocation.folders, *choices);
+    std::erase_if(own, [&](const std::string& address) {
+      return std::any_of(units.begin(), units.end(), [&](const HandedFd& unit) {
+        auto local = local_address(unit.fd);
+        return local && local->address() == address;
+      });
+    });
+    held.follow(own);
+    auto all = units;
+    for (auto& socket : held.handed()) all.push_back(std::move(socket));
+    return all;
   };
   // before the redirect: whoever comes by it waits
-  if (!server->empty()) static_cast<void>(sockets());
+  static_cast<void>(sockets());
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
-  int code = supervise({*server, reload, sockets, Notifier::take()});
+  int code = supervise({*server, reload, sockets, notifier});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }

@@ -63,7 +63,7 @@ Result<bool> table_exists(const std::string& table) {
   if (!listing) return listing.error();
   auto json = parse_json(*listing);
   const cJSON* all = json ? json_member(json->get(), "nftables") : nullptr;
-  if (!cJSON_IsArray(all))
+  if (all == nullptr || !cJSON_IsArray(all))
     return Error{ErrorKind::kSystem, 0, "nft -j has printed something that is no listing"};
   for (const cJSON* item = all->child; item != nullptr; item = item->next) {
     const cJSON* found = json_member(item, "table");

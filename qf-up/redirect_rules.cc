@@ -254,7 +254,8 @@ std::string redirect_ruleset(const RedirectPlan& plan) {
 Status check_listing(const RedirectPlan& plan, std::string_view listing) {
   auto json = parse_json(listing);
   const cJSON* all = json ? json_member(json->get(), "nftables") : nullptr;
-  if (!cJSON_IsArray(all)) return input_error("nft -j has printed something that is no listing");
+  if (all == nullptr || !cJSON_IsArray(all))
+    return input_error("nft -j has printed something that is no listing");
   size_t sets = 0, chains = 0, rules = 0;
   for (const cJSON* item = all->child; item != nullptr; item = item->next) {
     const cJSON* what = item->child;
