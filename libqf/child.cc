@@ -5,6 +5,7 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,6 +15,7 @@
 #include <charconv>
 
 #include "libqf/systemd.h"
+#include "libqf/text.h"
 
 // The header of glibc 2.36 does not say that its functions are C.
 extern "C" {
@@ -28,7 +30,7 @@ struct Prepared {
   std::vector<char*> argv;  // NULL at its end
   std::vector<char*> envp;  // the same
   char* listen_pid;         // where the digits of LISTEN_PID go; null: nothing is handed on
-  int handed_fds;
+  std::vector<int> handed;
   std::array<int, 3> stdio;
   int death_signal;
   bool detached;
@@ -39,11 +41,30 @@ struct Prepared {
 constexpr size_t kPidDigits = 20;
 constexpr std::string_view kListenPid = "LISTEN_PID=";
 
+// The descriptors to hand on, in their places. Copies above those first, of what reports to the parent too: a
+// place may be taken by another of them.
+void take_handed_places(Prepared& prepared, int& report_fd, const auto& fail) {
+  if (prepared.handed.empty()) return;
+  int above = kFirstHandedFd + static_cast<int>(prepared.handed.size());
+  int report = ::fcntl(report_fd, F_DUPFD_CLOEXEC, above);
+  if (report < 0) fail();
+  report_fd = report;
+  for (int& fd : prepared.handed) {
+    fd = ::fcntl(fd, F_DUPFD_CLOEXEC, above);
+    if (fd < 0) fail();
+  }
+  int place = kFirstHandedFd;
+  for (int fd : prepared.handed) {
+    if (::dup2(fd, place++) < 0) fail();
+  }
+}
+
 // In the child after fork: only async-signal-safe calls until exec.
-[[noreturn]] void become(const Prepared& prepared) {
+[[noreturn]] void become(Prepared& prepared) {
+  int report_fd = prepared.report_fd;
   auto fail = [&] {
     int code = errno;
-    ssize_t n = ::write(prepared.report_fd, &code, sizeof code);
+    ssize_t n = ::write(report_fd, &code, sizeof code);
     ::_exit(n == sizeof code ? 127 : 126);
   };
   for (int signal = 1; signal < SIGRTMIN; ++signal) {
@@ -67,9 +88,7 @@ constexpr std::string_view kListenPid = "LISTEN_PID=";
   for (size_t i = 0; i < 3; ++i) {
     if (copies[i] >= 0 && ::dup2(copies[i], static_cast<int>(i)) < 0) fail();
   }
-  for (int i = 0; i < prepared.handed_fds; ++i) {
-    if (::fcntl(kFirstHandedFd + i, F_SETFD, 0) != 0) fail();
-  }
+  take_handed_places(prepared, report_fd, fail);
   if (prepared.listen_pid != nullptr)
     std::to_chars(prepared.listen_pid, prepared.listen_pid + kPidDigits, ::getpid());
   if (prepared.detached && (::setsid() < 0 || ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0)) fail();
@@ -113,8 +132,8 @@ Result<Child> Child::spawn(const std::vector<std::string>& arguments, const Spaw
   std::string listen_pid = std::string(kListenPid) + std::string(kPidDigits + 1, '\0');
   Prepared prepared{{},
                     {},
-                    options.handed_fds > 0 ? listen_pid.data() + kListenPid.size() : nullptr,
-                    options.handed_fds,
+                    options.handed.empty() ? nullptr : listen_pid.data() + kListenPid.size(),
+                    {},
                     {options.stdin_fd, options.stdout_fd, options.stderr_fd},
                     options.death_signal,
                     options.detached,
@@ -122,13 +141,22 @@ Result<Child> Child::spawn(const std::vector<std::string>& arguments, const Spaw
                     report->second.get()};
   for (const auto& argument : arguments) prepared.argv.push_back(const_cast<char*>(argument.c_str()));
   prepared.argv.push_back(nullptr);
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    bool handed = options.handed_fds > 0 && std::string_view(*entry).starts_with(kListenPid);
-    if (!handed && !replaced_by(options.environment, *entry)) prepared.envp.push_back(*entry);
+  std::vector<std::string> variables = options.environment;
+  if (!options.handed.empty()) {
+    std::vector<std::string> names;
+    for (const auto& handed : options.handed) {
+      prepared.handed.push_back(handed.fd);
+      names.push_back(handed.name);
+    }
+    variables.push_back("LISTEN_FDS=" + std::to_string(names.size()));
+    variables.push_back("LISTEN_FDNAMES=" + join(names, ":"));
   }
-  for (const auto& variable : options.environment)
-    prepared.envp.push_back(const_cast<char*>(variable.c_str()));
-  if (options.handed_fds > 0) prepared.envp.push_back(listen_pid.data());
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    bool handed = !options.handed.empty() && std::string_view(*entry).starts_with(kListenPid);
+    if (!handed && !replaced_by(variables, *entry)) prepared.envp.push_back(*entry);
+  }
+  for (const auto& variable : variables) prepared.envp.push_back(const_cast<char*>(variable.c_str()));
+  if (!options.handed.empty()) prepared.envp.push_back(listen_pid.data());
   prepared.envp.push_back(nullptr);
   pid_t pid = ::fork();
   if (pid < 0) return system_error("cannot start " + arguments[0]);
@@ -217,13 +245,14 @@ void ChildPipes::started() {
   err.second.reset();
 }
 
-Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
-  auto pipes = ChildPipes::make();
-  if (!pipes) return pipes.error();
-  auto child = Child::spawn(arguments, pipes->options());
+namespace {
+
+Result<ChildOutput> run_to_end(const std::vector<std::string>& arguments, ChildPipes pipes,
+                               const SpawnOptions& options, Deadline deadline, size_t limit) {
+  auto child = Child::spawn(arguments, options);
   if (!child) return child.error();
-  pipes->started();
-  Fd &out = pipes->out.first, &err = pipes->err.first;
+  pipes.started();
+  Fd &out = pipes.out.first, &err = pipes.err.first;
   ChildOutput result;
   while (out || err) {
     // poll(2) ignores the negative descriptor of a stream that has ended
@@ -239,6 +268,33 @@ Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadl
   if (!status) return status.error();
   result.status = *status;
   return result;
+}
+
+}  // namespace
+
+Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline, size_t limit) {
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  auto options = pipes->options();
+  return run_to_end(arguments, std::move(*pipes), options, deadline, limit);
+}
+
+Result<ChildOutput> run_program_with(const std::vector<std::string>& arguments, std::string_view input,
+                                     const std::vector<std::string>& environment, Deadline deadline,
+                                     size_t limit) {
+  // no pipe: a program that prints before it has read all could wait for us, and we for it
+  Fd file(::memfd_create("input", MFD_CLOEXEC));
+  if (!file) return system_error("cannot make the input of " + arguments[0]);
+  if (auto written = write_all(file.get(), input); !written) return written.error();
+  if (::lseek(file.get(), 0, SEEK_SET) != 0)
+    return system_error("cannot rewind the input of " + arguments[0]);
+  auto pipes = ChildPipes::make();
+  if (!pipes) return pipes.error();
+  auto options = pipes->options();
+  options.stdin_fd = file.get();
+  options.environment = environment;
+  options.death_signal = SIGKILL;
+  return run_to_end(arguments, std::move(*pipes), options, deadline, limit);
 }
 
 }  // namespace qf

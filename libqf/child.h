@@ -7,12 +7,19 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libqf/fd.h"
 #include "libqf/result.h"
 
 namespace qf {
+
+// A descriptor for a child, borrowed. No colon in the name.
+struct HandedFd {
+  int fd = -1;
+  std::string name;
+};
 
 struct SpawnOptions {
   // Borrowed; -1: the parent's own. Everything else that is not close-on-exec is inherited.
@@ -21,9 +28,9 @@ struct SpawnOptions {
   int stderr_fd = -1;
   // The signal that the kernel sends to the child when the parent dies (PR_SET_PDEATHSIG), 0: none.
   int death_signal = 0;
-  // So many descriptors from kFirstHandedFd on, which we hold under the same numbers, are handed on, with
-  // LISTEN_PID of the child in its environment (libqf/systemd.h); LISTEN_FDS and LISTEN_FDNAMES are ours.
-  int handed_fds = 0;
+  // The child gets these under the numbers from kFirstHandedFd on, with LISTEN_PID, LISTEN_FDS and
+  // LISTEN_FDNAMES in its environment (libqf/systemd.h). Not together with `detached`.
+  std::vector<HandedFd> handed{};
   // A daemon that outlives us: a session of its own, and no descriptor of ours but the three.
   bool detached = false;
   // "NAME=value": added to our own environment, in the place of a variable of the same name.
@@ -86,5 +93,11 @@ struct ChildOutput {
 // each; the rest is read and dropped. kTimeout kills it.
 [[nodiscard]] Result<ChildOutput> run_program(const std::vector<std::string>& arguments, Deadline deadline,
                                               size_t limit = 65536);
+// The same with `input` as its standard input, a file, and these variables as in SpawnOptions; it dies with
+// us.
+[[nodiscard]] Result<ChildOutput> run_program_with(const std::vector<std::string>& arguments,
+                                                   std::string_view input,
+                                                   const std::vector<std::string>& environment,
+                                                   Deadline deadline, size_t limit);
 
 }  // namespace qf

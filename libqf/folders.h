@@ -29,6 +29,8 @@ struct Folders {
   // the ssh_config file of the document in force, wherever it has a second place (/etc/ssh/ssh_config.d)
   [[nodiscard]] std::string ssh_config() const { return state + "/ssh_config"; }
   [[nodiscard]] std::string host_key() const { return state + "/ssh_host_ed25519_key"; }
+  // made by qf-up rotate-host-key, and in use once the document lists it and not the other any more
+  [[nodiscard]] std::string next_host_key() const { return host_key() + ".next"; }
   [[nodiscard]] std::string audit_log() const { return state + "/audit.log"; }
 };
 

@@ -32,12 +32,15 @@ class Notifier {
   void stopping() const { send("STOPPING=1"); }
   // ready() ends it
   void reloading() const;
+  // systemd keeps a copy of the descriptor and hands it in again when it starts the service the next time,
+  // under this name, unless the service was stopped (FDSTORE=1). A socket that ends is let go.
+  void keep(int fd, const std::string& name) const { send("FDSTORE=1\nFDNAME=" + name, fd); }
   // A line for `systemctl status`; no control characters.
   void status(std::string_view text) const { send("STATUS=" + std::string(text)); }
 
  private:
   explicit Notifier(std::string path) : path_(std::move(path)) {}
-  void send(const std::string& message) const;
+  void send(const std::string& message, int fd = -1) const;
   std::string path_;  // "@" first: abstract; empty: nobody listens
 };
 

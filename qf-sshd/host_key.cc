@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "libqf/base64.h"
 #include "libqf/crypto.h"
 #include "libqf/fd.h"
@@ -29,6 +31,16 @@ Result<HostKey> load_host_key(const std::string& path) {
   }
   SshPtr<char*> owner(text);
   return HostKey{std::move(key), fingerprint(base64_decode(text).value_or(""))};
+}
+
+Result<HostKey> choose_host_key(const Folders& folders, const std::vector<std::string>& listed) {
+  auto is_listed = [&](const Result<HostKey>& key) {
+    return key && std::find(listed.begin(), listed.end(), key->fingerprint) != listed.end();
+  };
+  auto in_use = load_host_key(folders.host_key());
+  if (is_listed(in_use)) return in_use;
+  auto next = load_host_key(folders.next_host_key());
+  return is_listed(next) ? std::move(next) : std::move(in_use);
 }
 
 std::string host_key_hint(const Error& error, const std::string& path) {

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "libqf/folders.h"
 #include "libqf/result.h"
 #include "qf-sshd/ssh_handles.h"
 
@@ -16,6 +18,10 @@ struct HostKey {
 
 // From this private key file. kRefused when the file can be read by others, kInput when it is no Ed25519 key.
 [[nodiscard]] Result<HostKey> load_host_key(const std::string& path);
+// The host key in use; the next one when the document lists that and not the one in use (`listed`:
+// fingerprints), so that a change of keys locks nobody out in whichever order an admin does it. The error is
+// that of the key in use.
+[[nodiscard]] Result<HostKey> choose_host_key(const Folders& folders, const std::vector<std::string>& listed);
 // What to do about such an error.
 [[nodiscard]] std::string host_key_hint(const Error& error, const std::string& path);
 

@@ -17,6 +17,7 @@
 #include "libqf/address.h"
 #include "libqf/authorize.h"
 #include "libqf/crypto.h"
+#include "libqf/interface.h"
 #include "libqf/log.h"
 #include "libqf/secret.h"
 #include "qf-sshd/host_key.h"
@@ -78,6 +79,7 @@ class Listener {
   [[nodiscard]] std::string what_stays() const;
   [[nodiscard]] Status load_policy();
   [[nodiscard]] bool pinned(const PeerPolicyRecord& self) const;
+  void take_addresses(const std::vector<std::string>& all);
   void follow_addresses(bool say);
   void reload();
   void reload_host_key();
@@ -117,7 +119,8 @@ class Listener {
   Deadline accept_again_ = Deadline::min();
   Deadline listen_again_ = Deadline::max();
   std::string policy_fault_;  // why the policy cannot be used; said once
-  bool key_refused_ = false;  // a new host key waits for the document that lists it
+  bool key_refused_ = false;  // a host key waits for the document that lists it, or is listed no more
+  bool started_ = false;
   bool stopping_ = false;
 };
 
@@ -141,8 +144,10 @@ Status Listener::open_sockets() {
   if (!self) return input_error("the fabric document has no peer \"" + settings_.self + "\"");
   if (!self->ssh) log_warning("the fabric document says \"ssh\": false for \"" + settings_.self + "\"");
   if (!pinned(*self)) return not_pinned(settings_, settings_.own_fingerprint);
-  own_addresses_ = self->addresses;
-  if (own_addresses_.empty()) return input_error("the peer \"" + settings_.self + "\" has no address");
+  if (self->addresses.empty()) return input_error("the peer \"" + settings_.self + "\" has no address");
+  auto own = addresses_on(self->addresses, settings_.interface);
+  if (!own) return own.error();
+  own_addresses_ = std::move(*own);
   if (auto adopted = listening_.adopt(std::move(handed_), own_addresses_); !adopted) return adopted;
   auto errors = listening_.follow(own_addresses_);
   if (!errors.empty()) return errors.front();
@@ -183,6 +188,7 @@ Status Listener::start() {
   policy_watch_.forget();
   check_policy();
   if (auto opened = open_sockets(); !opened) return opened;
+  started_ = true;
   open_local_sockets();
   notifier_.ready();
   return Done{};
@@ -206,13 +212,29 @@ Status Listener::load_policy() {
   AuditPolicy now{meta->serial, meta->document_hash};
   if (!in_force_ || *in_force_ != now) audit_.policy(now, in_force_);
   in_force_ = std::move(now);
-  if (own_addresses_.empty()) return Done{};  // not yet started
+  if (!started_) return Done{};
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("it has no peer \"" + settings_.self + "\", so nobody is let in");
-  if (!pinned(*self)) log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
-  own_addresses_ = self->addresses;
+  if (!pinned(*self)) {
+    log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
+    key_refused_ = true;
+  }
+  take_addresses(self->addresses);
   follow_addresses(true);
   return Done{};
+}
+
+// The interface may be away just now: then what was ours and is still in the document stays ours.
+void Listener::take_addresses(const std::vector<std::string>& all) {
+  auto own = addresses_on(all, settings_.interface);
+  if (own) {
+    own_addresses_ = std::move(*own);
+    return;
+  }
+  log_error(own.error().text());
+  std::erase_if(own_addresses_, [&](const std::string& address) {
+    return std::find(all.begin(), all.end(), address) == all.end();
+  });
 }
 
 // Decisions read policy.mdb themselves; here it is the issuers and this peer's own addresses that matter, and
@@ -265,9 +287,10 @@ void Listener::reload() {
 // Connections that stand keep the key that they began with.
 void Listener::reload_host_key() {
   key_refused_ = false;
-  auto key = load_host_key(settings_.folders.host_key());
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
   auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
+  auto key =
+      choose_host_key(settings_.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
   Status usable = Done{};
   if (!key || !self) {
     usable = key ? self.error() : key.error();
@@ -519,10 +542,20 @@ AuditLog open_audit_log(const Settings& settings) {
 
 }  // namespace
 
+namespace {
+
+Result<HostKey> first_host_key(const Settings& settings) {
+  auto policy = PolicyDb::open(settings.folders.policy_mdb());
+  auto self = policy ? policy->peer(settings.self) : Result<PeerPolicyRecord>(policy.error());
+  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
+}
+
+}  // namespace
+
 int listener_role(const Settings& settings, Handed handed) {
   auto filter = make_net_filter();
   if (!filter) die(kExitSystem, filter.error().text());
-  auto key = load_host_key(settings.folders.host_key());
+  auto key = first_host_key(settings);
   if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
   auto bind = make_bind(settings, std::move(key->key));
   if (!bind) die(kExitConfig, bind.error().text());
@@ -545,7 +578,7 @@ int listener_role(const Settings& settings, Handed handed) {
     die(config ? kExitConfig : kExitSystem, error.text(),
         error.sys == EADDRINUSE ? "another qf-sshd runs here already, perhaps one of qf-up: see qf-up status"
         : config                ? "check the fabric document, then run qf-up apply"
-                                : "");
+                                : error.hint);
   }
   while (!listener.stopping()) listener.turn();
   listener.stop();

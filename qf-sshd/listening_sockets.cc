@@ -7,35 +7,15 @@
 #include <algorithm>
 
 #include "libqf/address.h"
+#include "libqf/listen.h"
 #include "libqf/log.h"
 
 namespace qf {
 
 namespace {
 
-constexpr int kBacklog = 128;
-
 std::string place(const std::string& address) {
   return address + " port " + std::to_string(kFabricPort);
-}
-
-Result<Fd> listen_on(const std::string& text) {
-  auto address = make_socket_address(text, kFabricPort);
-  if (!address) return input_error("\"" + text + "\" is not an address");
-  bool v6 = address->storage.ss_family == AF_INET6;
-  Fd fd(::socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return system_error("cannot make a socket");
-  int on = 1;
-  bool set = ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-             // the fabric's interface may come up later than we do
-             ::setsockopt(fd.get(), v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND, &on,
-                          sizeof on) == 0 &&
-             (!v6 || ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0);
-  if (!set) return system_error("cannot set socket options");
-  if (::bind(fd.get(), address->get(), address->length) != 0 || ::listen(fd.get(), kBacklog) != 0) {
-    return system_error("cannot listen on " + place(text));
-  }
-  return fd;
 }
 
 int socket_option(int fd, int option) {
@@ -75,16 +55,23 @@ Result<std::string> check_handed(int fd, const std::vector<std::string>& own) {
 Status ListeningSockets::adopt(std::vector<HandedSocket> handed, const std::vector<std::string>& own) {
   auto wanted = canonical(own);
   for (auto& socket : handed) {
+    bool held = socket.name == kHeldSocketName;
     std::string which =
         "descriptor " + std::to_string(socket.fd.get()) + " (\"" + socket.name + "\"), handed in by systemd";
     auto address = check_handed(socket.fd.get(), wanted);
+    // the document may have changed since qf-up made it, which needs no person
+    if (!address && held) {
+      log_info("a socket that qf-up holds is not used: " + address.error().text());
+      continue;
+    }
     if (!address) return input_error("cannot use " + which + ": " + address.error().text());
     if (contains(addresses(), *address))
       return input_error("cannot use " + which + ": another one is at the same address");
     // a client that goes away before it is accepted must not hold up the others
     if (auto set = set_nonblocking(socket.fd.get(), true); !set) return set;
-    log_info("listening on " + place(*address) + ", by the socket that systemd has handed in");
-    sockets_.push_back({*address, std::move(socket.fd), true, true});
+    log_info("listening on " + place(*address) + ", by the socket that " +
+             (held ? "qf-up holds" : "systemd has handed in"));
+    sockets_.push_back({*address, std::move(socket.fd), !held, held});
   }
   return Done{};
 }
@@ -100,6 +87,8 @@ std::vector<Error> ListeningSockets::follow(const std::vector<std::string>& own)
     }
     if (socket->handed && !socket->wanted && keep) log_info("listening on " + place(socket->address));
     socket->wanted = keep;
+    // for qf-up too, which would have connections wait for nobody
+    if (socket->held && !keep) ::shutdown(socket->fd.get(), SHUT_RDWR);
     socket = keep || socket->handed ? std::next(socket) : sockets_.erase(socket);
   }
   std::vector<Error> errors;
@@ -110,7 +99,7 @@ std::vector<Error> ListeningSockets::follow(const std::vector<std::string>& own)
       errors.push_back(fd.error());
       continue;
     }
-    sockets_.push_back({address, std::move(*fd), false, true});
+    sockets_.push_back({address, std::move(*fd)});
     log_info("listening on " + place(address));
   }
   return errors;

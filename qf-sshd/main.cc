@@ -121,6 +121,8 @@ po::options_description describe(Flags& flags) {
   add("help,h", "show this text");
   add("version,V", "show the version");
   add("self", po::value(&s.self)->value_name("NAME"), "this machine's peer name (default: what qf-up noted)");
+  add("interface", po::value(&s.interface)->value_name("NAME"),
+      "listen only on those addresses of this peer that are on this network interface");
   add_folder_options(options, flags.folders);
   add("enable-ssh-sftp", po::bool_switch(&s.sftp), "allow the SFTP subsystem (sftp, scp)");
   add("enable-ssh-local-port-forwarding", po::bool_switch(&s.local_forwarding),

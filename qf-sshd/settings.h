@@ -38,6 +38,7 @@ struct NetBlocks {
 struct Settings {
   Folders folders;
   std::string self;                // this peer's name in the fabric document
+  std::string interface;           // --interface; empty: any
   bool sftp = false;               // --enable-ssh-sftp
   bool root_login = false;         // --enable-ssh-root
   bool local_forwarding = false;   // --enable-ssh-local-port-forwarding

@@ -5,9 +5,12 @@
 #include <limits>
 
 #include "libqf/fd.h"
+#include "libqf/interface.h"
 #include "libqf/json.h"
+#include "libqf/log.h"
 #include "libqf/server_limits.h"
 #include "libqf/text.h"
+#include "qf-up/redirect_rules.h"
 
 namespace qf {
 
@@ -76,8 +79,26 @@ const std::vector<ValueChoice>& value_choices() {
        "time for a person to log in at a provider"},
       {"refusals-logged", &Choices::refusals_logged, "N",
        "refused connections of one source that are logged in a minute"},
+      {"interface", &Choices::interface, "NAME",
+       "serve only those addresses of this peer that are on this interface"},
+      {"redirect-port-22", &Choices::redirect_port_22, "IFACE|CIDR",
+       "put connections of peers to port 22, from this interface or network, on the SSH server", false},
   };
   return kAll;
+}
+
+Status check_value(const ValueChoice& choice, const std::string& value) {
+  if (value.empty()) return Done{};
+  if (choice.member == &Choices::redirect_port_22) {
+    auto good = parse_redirect(value);
+    return good ? Status(Done{}) : good.error();
+  }
+  if (choice.member == &Choices::interface) {
+    if (valid_interface_name(value)) return Done{};
+    return input_error("--interface must be the name of a network interface, not " + qf::quoted(value));
+  }
+  auto fault = limit_fault(choice.flag, value);
+  return fault.empty() ? Status(Done{}) : input_error(fault);
 }
 
 std::string choices_path(const Folders& folders) {
@@ -97,9 +118,8 @@ Result<Choices> load_choices(const Folders& folders) {
     choices.*choice.member = json_bool(json->get(), key_of(choice.flag).c_str()).value_or(false);
   for (const auto& choice : value_choices()) {
     choices.*choice.member = json_string(json->get(), key_of(choice.flag).c_str()).value_or("");
-    const std::string& value = choices.*choice.member;
-    if (auto fault = value.empty() ? "" : limit_fault(choice.flag, value); !fault.empty())
-      return input_error(path + " is damaged: " + fault);
+    if (auto good = check_value(choice, choices.*choice.member); !good)
+      return input_error(path + " is damaged: " + good.error().what);
   }
   choices.self = json_string(json->get(), "self").value_or("");
   choices.ssh_config_file = json_string(json->get(), "ssh_config_file").value_or("");
@@ -127,7 +147,7 @@ std::vector<std::string> server_flags(const Choices& choices) {
     if (choice.for_server && choices.*choice.member) flags.push_back(std::string("--") + choice.flag);
   }
   for (const auto& choice : value_choices()) {
-    if (const std::string& value = choices.*choice.member; !value.empty())
+    if (const std::string& value = choices.*choice.member; choice.for_server && !value.empty())
       flags.insert(flags.end(), {std::string("--") + choice.flag, value});
   }
   return flags;

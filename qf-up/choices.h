@@ -15,8 +15,10 @@
 namespace qf {
 
 struct Choices {
-  std::string self;             // --self; empty: none
-  std::string ssh_config_file;  // --ssh-config-file; empty: the default place
+  std::string self;              // --self; empty: none
+  std::string ssh_config_file;   // --ssh-config-file; empty: the default place
+  std::string interface;         // the one that this peer's addresses must be on; empty: any
+  std::string redirect_port_22;  // see qf-up/redirect_rules.h; empty: off
   bool allow_server_ssh = false;
   bool enable_ssh_sftp = false;
   bool enable_ssh_root = false;
@@ -48,14 +50,17 @@ struct BoolChoice {
 };
 [[nodiscard]] const std::vector<BoolChoice>& bool_choices();
 
-// The same for choices with a value that is handed on to qf-sshd as it is. Empty means its default.
+// The same for choices with a value. Empty means the default.
 struct ValueChoice {
   const char* flag;
   std::string Choices::*member;
   const char* value_name;
   const char* help;
+  bool for_server = true;  // handed on to qf-sshd as it is
 };
 [[nodiscard]] const std::vector<ValueChoice>& value_choices();
+// Good for a value that the choice can have; kInput says what it must be.
+[[nodiscard]] Status check_value(const ValueChoice& choice, const std::string& value);
 
 [[nodiscard]] std::string choices_path(const Folders& folders);
 // Defaults when there is no file; kInput when it is damaged.

@@ -9,6 +9,9 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "libqf/address.h"
+#include "libqf/interface.h"
+#include "libqf/listen.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
@@ -16,8 +19,10 @@
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
 #include "qf-up/fabric_tests.h"
+#include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
+#include "qf-up/redirect.h"
 #include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
 
@@ -68,6 +73,42 @@ void say_applied(const Document& document, const Applied& applied) {
   }
 }
 
+// Whether the command line itself asks for a redirect of port 22.
+bool asks_for_redirect(const Invocation& invocation) {
+  return std::any_of(invocation.limits.begin(), invocation.limits.end(), [](const auto& limit) {
+    return limit.first->member == &Choices::redirect_port_22 && !limit.second.empty();
+  });
+}
+
+// --interface of the command line: what it names must be there now.
+Status check_interface(const Document& document, const Invocation& invocation, const Choices& choices) {
+  bool given = std::any_of(invocation.limits.begin(), invocation.limits.end(), [](const auto& limit) {
+    return limit.first->member == &Choices::interface && !limit.second.empty();
+  });
+  if (!given || choices.self.empty()) return Done{};
+  auto self = std::find_if(document.peers.begin(), document.peers.end(),
+                           [&](const PeerEntry& peer) { return peer.record.name == choices.self; });
+  if (self == document.peers.end()) return Done{};
+  auto own = addresses_on(self->record.addresses, choices.interface);
+  return own ? Status(Done{}) : own.error();
+}
+
+int fail_unchanged(Error error) {
+  if (error.sys == 0) error.what += "; nothing was changed";
+  return fail(error, "nothing was changed");
+}
+
+// After a document came into force. What is asked for now must be possible; what is remembered must not keep
+// a new policy from counting, nor the server from running.
+int redirect_after(const Folders& folders, const Choices& choices, bool serving) {
+  if (!redirect_wanted(choices) && !redirect_noted(folders)) return kExitOk;
+  auto lock = lock_state(folders);
+  Status settled = lock ? settle_redirect(folders, choices, serving) : Status(lock.error());
+  if (settled) return kExitOk;
+  say("the redirect of port 22 stays as it was");
+  return fail(settled.error());
+}
+
 // The two names of this machine's own record, in the spelling of the document.
 Status settle_self(const Document& document, Choices& choices) {
   if (choices.self.empty()) return Done{};
@@ -87,6 +128,12 @@ int apply_loaded(const std::optional<Document>& document, const Invocation& invo
     if (auto good = check_serial(invocation.folders, *document); !good)
       return fail(good.error(), "raise the serial in the document, or run: qf-up apply --force");
   }
+  if (auto there = check_interface(*document, invocation, choices); !there)
+    return fail_unchanged(there.error());
+  if (asks_for_redirect(invocation)) {
+    if (auto possible = try_redirect(*document, invocation.folders, choices); !possible)
+      return fail_unchanged(possible.error());
+  }
   auto applied = apply_document(*document, invocation.folders, choices);
   if (!applied) {
     // LMDB says EIO when a write comes out short
@@ -105,7 +152,11 @@ int apply_with(const Invocation& invocation, Choices& choices) {
 }
 
 // Before anything comes into force: a server that does not know who it is cannot start.
-Status check_self(const Choices& choices) {
+Status check_self(const Invocation& invocation, const Choices& choices) {
+  if (!choices.allow_server_ssh && asks_for_redirect(invocation))
+    return with_hint(
+        input_error("--redirect-port-22 needs --allow-server-ssh: there is no SSH server to redirect to"),
+        "nothing was changed; give --allow-server-ssh too, it is remembered");
   if (!choices.allow_server_ssh || !choices.self.empty()) return Done{};
   return with_hint(
       input_error("--allow-server-ssh needs --self NAME: which peer of the document is this machine?"),
@@ -151,23 +202,25 @@ void say_other_document(const Invocation& invocation) {
 }
 
 // The host key must be the pinned one, or no client will talk to this server.
-void check_pinned(const Folders& folders, const Choices& choices, const std::string& host_key) {
+void check_pinned(const Folders& folders, const Choices& choices, const std::vector<std::string>& host_keys) {
   auto db = PeersDb::open(folders.peers_mdb());
   if (!db) return;
   auto self = db->find_peer(choices.self);
   if (!self) return;
   const auto& pinned = self->ssh_host_keys;
-  if (std::find(pinned.begin(), pinned.end(), host_key) != pinned.end()) return;
+  // the next one is used when it alone is pinned
+  if (std::find_first_of(pinned.begin(), pinned.end(), host_keys.begin(), host_keys.end()) != pinned.end())
+    return;
   say("the fabric document does not pin this machine's host key, so clients refuse to connect to it",
-      "put it into \"ssh_host_keys\" of the peer \"" + choices.self + "\": " + host_key);
+      "put it into \"ssh_host_keys\" of the peer \"" + choices.self + "\": " + host_keys.front());
 }
 
 // The command of qf-sshd, everything that it needs made; empty when no server is to run.
 Result<std::vector<std::string>> prepare_server(const Folders& folders, const Choices& choices) {
   if (!choices.allow_server_ssh) return std::vector<std::string>{};
-  auto key = ensure_host_key(folders);
-  if (!key) return key.error();
-  check_pinned(folders, choices, *key);
+  auto keys = host_key_lines(folders);
+  if (!keys) return keys.error();
+  check_pinned(folders, choices, *keys);
   if (::geteuid() == 0) {
     if (auto made = ensure_system_users(); !made) return made.error();
   }
@@ -253,17 +306,57 @@ int command_apply(const Invocation& invocation) {
   auto before = load_choices(invocation.folders);
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  if (auto good = check_self(*choices); !good) return fail(good.error());
+  if (auto good = check_self(invocation, *choices); !good) return fail(good.error());
   int code = apply_with(invocation, *choices);
   if (code == kExitOk) say_other_document(invocation);
   auto running = running_instance(invocation.folders);
   bool runs = running && *running;
+  if (code == kExitOk)
+    code = redirect_after(invocation.folders, *choices, runs && before && before->allow_server_ssh);
   if (code == kExitOk && runs && before && server_flags(*before) != server_flags(*choices))
     say("the running qf-sshd takes its changed options when it starts again; sessions live on",
         "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(**running) +
             ") and start it again");
   return code;
 }
+
+namespace {
+
+// Sockets that systemd has handed in: those of its socket unit stay under their numbers, and what an earlier
+// qf-up had it keep is held again.
+std::vector<HandedFd> sort_sockets(const std::vector<std::string>& names, HeldSockets& held) {
+  std::vector<HandedFd> units;
+  int next = kFirstHandedFd;
+  for (const auto& name : names) {
+    int fd = next++;
+    if (name == kHeldSocketName) {
+      held.adopt(Fd(fd));
+    } else {
+      units.push_back({fd, name});
+    }
+  }
+  return units;
+}
+
+// Of the document in force, those that are to be served; none when that cannot be said: qf-sshd says why.
+std::vector<std::string> own_addresses(const Folders& folders, const Choices& choices) {
+  auto policy = PolicyDb::open(folders.policy_mdb());
+  auto self = policy ? policy->peer(choices.self) : Result<PeerPolicyRecord>(policy.error());
+  if (!self) return {};
+  auto own = addresses_on(self->addresses, choices.interface);
+  return own ? std::move(*own) : std::vector<std::string>{};
+}
+
+// Nothing answers behind the redirect any more, and port 22 may be the admin's own way in. A stop or a
+// restart leaves it, as the ssh_config file: clients would meet another server there for a moment.
+void give_back_port_22(const Folders& folders) {
+  if (!redirect_noted(folders)) return;
+  auto removed = remove_redirect(folders);
+  if (removed) return say("the redirect of port 22 is gone, since no SSH server runs here");
+  say("the redirect of port 22 leads to no server: " + removed.error().text(), "run: qf-up down");
+}
+
+}  // namespace
 
 int command_up(const Invocation& invocation) {
   auto handed = handed_descriptors();
@@ -281,14 +374,17 @@ int command_up(const Invocation& invocation) {
   if (choices->allow_server_ssh && choices->self.empty() && !invocation.self) {
     if (auto now = document_in_force(invocation.folders)) choices->self = now->self;
   }
-  if (auto good = check_self(*choices); !good) return fail(good.error());
+  if (auto good = check_self(invocation, *choices); !good) return fail(good.error());
   if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
   // what the document of a large fabric took: the supervisor lives on for months
   ::malloc_trim(0);
   auto server = prepare_server(invocation.folders, *choices);
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
-  if (server->empty() && !handed->empty())
+  auto notifier = Notifier::take();
+  HeldSockets held(notifier);
+  auto units = sort_sockets(*handed, held);
+  if (server->empty() && !units.empty())
     say("systemd has handed in sockets for an SSH server, and none runs here: clients will wait in vain",
         "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
@@ -300,9 +396,30 @@ int command_up(const Invocation& invocation) {
     // what is in force stays when this goes wrong; the reason has been said
     if (!now) return static_cast<void>(fail(now.error()));
     static_cast<void>(apply_with(again, *now));
+    static_cast<void>(redirect_after(again.folders, *now, !server->empty()));
     ::malloc_trim(0);
   };
-  return supervise({*server, reload, static_cast<int>(handed->size()), Notifier::take()});
+  auto sockets = [&] {
+    // what the socket unit has is not ours to listen on
+    auto own = server->empty() ? std::vector<std::string>{} : own_addresses(invocation.folders, *choices);
+    std::erase_if(own, [&](const std::string& address) {
+      return std::any_of(units.begin(), units.end(), [&](const HandedFd& unit) {
+        auto local = local_address(unit.fd);
+        return local && local->address() == address;
+      });
+    });
+    held.follow(own);
+    auto all = units;
+    for (auto& socket : held.handed()) all.push_back(std::move(socket));
+    return all;
+  };
+  // before the redirect: whoever comes by it waits
+  static_cast<void>(sockets());
+  int redirected = redirect_after(invocation.folders, *choices, !server->empty());
+  if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
+  int code = supervise({*server, reload, sockets, notifier});
+  if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
+  return code;
 }
 
 int command_down(const Invocation& invocation) {
@@ -316,7 +433,10 @@ int command_down(const Invocation& invocation) {
   }
   auto lock = lock_state(invocation.folders);
   if (!lock) return fail(lock.error(), "is this the right --state-dir, and may you write there?");
+  // what stands in the way of one of them must not keep the other
+  Status redirect = redirect_noted(invocation.folders) ? remove_redirect(invocation.folders) : Done{};
   if (auto removed = remove_ssh_config(invocation.folders, *choices); !removed) return fail(removed.error());
+  if (!redirect) return fail(redirect.error(), "the redirect of port 22 is still there");
   say(*stopped ? "down" : "down; no qf-up was running");
   return kExitOk;
 }

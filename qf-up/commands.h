@@ -43,6 +43,8 @@ struct Invocation {
 [[nodiscard]] int command_explain(int argc, char** argv);
 [[nodiscard]] int command_test(int argc, char** argv);
 [[nodiscard]] int command_diff(int argc, char** argv);
+[[nodiscard]] int command_enroll(int argc, char** argv);
+[[nodiscard]] int command_rotate_host_key(int argc, char** argv);
 
 // The document, or nothing after all its faults were said. `with_tests`: a test of it that fails is one.
 [[nodiscard]] std::optional<Document> load_document(const std::string& path, bool with_tests = true);

@@ -79,23 +79,41 @@ Result<std::optional<pid_t>> running_instance(const Folders& folders) {
   return std::optional<pid_t>(lock.l_pid);
 }
 
-Result<bool> stop_instance(const Folders& folders, Deadline deadline) {
+namespace {
+
+// Its pidfd, after the signal was sent; empty when none runs.
+Result<Fd> signal_instance(const Folders& folders, int signal) {
   auto running = running_instance(folders);
   if (!running) return running.error();
   std::optional<pid_t> pid = *running;
-  if (!pid) return false;
+  if (!pid) return Fd();
   Fd process(::pidfd_open(*pid, 0));
-  if (!process && errno == ESRCH) return false;
+  if (!process && errno == ESRCH) return Fd();
   if (!process) return system_error("cannot watch process " + std::to_string(*pid));
   // Still the holder and still ours, so the pidfd is of the process that held the lock and of no later one.
   running = running_instance(folders);
   if (!running) return running.error();
-  if (*running != pid) return false;
-  if (::pidfd_send_signal(process.get(), SIGTERM, nullptr, 0) != 0 && errno != ESRCH)
-    return system_error("cannot stop process " + std::to_string(*pid));
-  auto ended = wait_for(process.get(), POLLIN, deadline);
+  if (*running != pid) return Fd();
+  if (::pidfd_send_signal(process.get(), signal, nullptr, 0) != 0 && errno != ESRCH)
+    return system_error("cannot send a signal to process " + std::to_string(*pid));
+  return process;
+}
+
+}  // namespace
+
+Result<bool> reload_instance(const Folders& folders) {
+  auto process = signal_instance(folders, SIGHUP);
+  if (!process) return process.error();
+  return static_cast<bool>(*process);
+}
+
+Result<bool> stop_instance(const Folders& folders, Deadline deadline) {
+  auto process = signal_instance(folders, SIGTERM);
+  if (!process) return process.error();
+  if (!*process) return false;
+  auto ended = wait_for(process->get(), POLLIN, deadline);
   if (!ended && ended.error().kind == ErrorKind::kTimeout)
-    return timeout_error("process " + std::to_string(*pid) + " does not end");
+    return timeout_error("the running qf-up does not end");
   if (!ended) return ended.error();
   return true;
 }

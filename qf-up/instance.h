@@ -22,6 +22,10 @@ namespace qf {
 // effective and saved uid) holds the lock; kSystem with EACCES when the state folder is somebody else's.
 [[nodiscard]] Result<std::optional<pid_t>> running_instance(const Folders& folders);
 
+// SIGHUP to the running one: it reads the document again, and qf-sshd its host key. False when none runs;
+// errors of running_instance().
+[[nodiscard]] Result<bool> reload_instance(const Folders& folders);
+
 // SIGTERM to the running one, and waits for its end. False when none runs; kTimeout when it does not end;
 // errors of running_instance(), and then nobody got a signal.
 [[nodiscard]] Result<bool> stop_instance(const Folders& folders, Deadline deadline);

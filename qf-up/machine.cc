@@ -45,10 +45,14 @@ Status make_host_key(const std::string& keygen, const std::string& path) {
   auto made = tool({keygen, "-q", "-t", "ed25519", "-N", "", "-C", "qf-sshd", "-f", temporary});
   if (!made) return made.error();
   if (::chmod(temporary.c_str(), 0600) != 0) return system_error("cannot set the mode of " + temporary);
+  // what was published must be there after a power failure too
+  auto file = open_file(temporary, O_RDONLY);
+  if (!file) return file.error();
+  if (::fsync(file->get()) != 0) return system_error("cannot sync " + temporary);
   if (::rename((temporary + ".pub").c_str(), (path + ".pub").c_str()) != 0 ||
       ::rename(temporary.c_str(), path.c_str()) != 0)
     return system_error("cannot replace " + path);
-  return Done{};
+  return sync_folder_of(path);
 }
 
 // Somebody else who can read or write the key could be this peer.
@@ -71,21 +75,59 @@ Status ensure_user(const std::string& name, const std::string& comment) {
   return Done{};
 }
 
-}  // namespace
+std::string keygen_program() {
+  return find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
+}
 
-Result<std::string> ensure_host_key(const Folders& folders) {
-  std::string keygen = find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
-  std::string path = folders.host_key();
-  if (::access(path.c_str(), F_OK) != 0) {
-    if (auto made = make_host_key(keygen, path); !made) return made.error();
-  }
+// The public line of a private key file.
+Result<std::string> public_line(const std::string& path) {
   if (auto good = check_host_key(path); !good) return good.error();
   // from the private key: a .pub file beside it may be another's
-  auto line = tool({keygen, "-y", "-P", "", "-f", path});
+  auto line = tool({keygen_program(), "-y", "-P", "", "-f", path});
   if (!line) return line.error();
   auto key = parse_host_key(*line);
   if (!key) return input_error(path + ": " + key.error().what);
   return key->line;
+}
+
+}  // namespace
+
+Result<std::string> ensure_host_key(const Folders& folders) {
+  std::string path = folders.host_key();
+  if (::access(path.c_str(), F_OK) != 0) {
+    if (auto made = make_host_key(keygen_program(), path); !made) return made.error();
+  }
+  return public_line(path);
+}
+
+Result<std::vector<std::string>> host_key_lines(const Folders& folders) {
+  auto in_use = ensure_host_key(folders);
+  if (!in_use) return in_use.error();
+  std::vector<std::string> lines = {*in_use};
+  if (::access(folders.next_host_key().c_str(), F_OK) != 0) return lines;
+  auto next = public_line(folders.next_host_key());
+  if (!next) return next.error();
+  lines.push_back(*next);
+  return lines;
+}
+
+Status make_next_host_key(const Folders& folders) {
+  if (::access(folders.next_host_key().c_str(), F_OK) == 0) return Done{};
+  return make_host_key(keygen_program(), folders.next_host_key());
+}
+
+Status take_next_host_key(const Folders& folders) {
+  std::string next = folders.next_host_key(), path = folders.host_key();
+  if (::rename(next.c_str(), path.c_str()) != 0)
+    return errno == ENOENT ? not_found("there is no next host key") : system_error("cannot replace " + path);
+  ::unlink((next + ".pub").c_str());
+  return sync_folder_of(path);
+}
+
+Status write_public_half(const Folders& folders) {
+  auto line = public_line(folders.host_key());
+  if (!line) return line.error();
+  return write_file_atomically(folders.host_key() + ".pub", *line + " qf-sshd\n", 0644);
 }
 
 Status ensure_system_users() {

@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "libqf/log.h"
-#include "libqf/server_limits.h"
 #include "libqf/text.h"
 #include "qf-up/audit.h"
 #include "qf-up/commands.h"
@@ -81,7 +80,9 @@ const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
       {"audit", qf::audit_main},
       {"diff", qf::command_diff},
+      {"enroll", qf::command_enroll},
       {"explain", qf::command_explain},
+      {"rotate-host-key", qf::command_rotate_host_key},
       {"test", qf::command_test},
   };
   return kAll;
@@ -156,7 +157,11 @@ void print_help() {
       "                                     list everybody who may log in there\n"
       "       qf-up diff FILE [--from-file FILE] [--exit-code] [--json]\n"
       "                                     say which logins a document gives and takes\n"
+      "       qf-up enroll [--interface NAME] [--self NAME] [--client]\n"
+      "                                     print this machine's entry for the fabric document\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
+      "       qf-up rotate-host-key [--finish]\n"
+      "                                     make another host key beside it; change to it\n"
       "       qf-up machine-jwks            print the key set of this machine's issuer, made when missing\n"
       "       qf-up audit verify [--last HASH] [FILE...]\n"
       "                                     say whether lines of the server's audit log were changed or "
@@ -279,8 +284,10 @@ qf::Invocation read_invocation(const po::variables_map& map) {
     if (!map.contains(choice.flag)) continue;
     auto value = map[choice.flag].as<std::string>();
     // empty: the default again
-    if (auto fault = value.empty() ? "" : qf::limit_fault(choice.flag, value); !fault.empty())
-      wrong_usage(fault);
+    if (auto good = qf::check_value(choice, value); !good) {
+      const qf::Error& error = good.error();
+      qf::die(qf::kExitUsage, error.what, error.hint.empty() ? "run qf-up --help" : error.hint);
+    }
     invocation.limits.emplace_back(&choice, std::move(value));
   }
   return invocation;

@@ -12,6 +12,7 @@
 #include "qf-up/commands.h"
 #include "qf-up/instance.h"
 #include "qf-up/live_status.h"
+#include "qf-up/redirect.h"
 
 namespace qf {
 
@@ -35,12 +36,31 @@ struct State {
   std::optional<PeersMeta> meta;
   Choices choices;
   std::string config;  // the ssh_config file
+  // none: switched off
+  std::optional<Status> redirect;
   // -d; none: not asked for
   std::optional<Result<JsonPtr>> live;
 };
 
+std::string redirect_text(const State& state) {
+  if (!state.redirect) return "off";
+  std::string from = "from " + state.choices.redirect_port_22 + ", ";
+  if (*state.redirect) return from + "in place";
+  const Error& error = state.redirect->error();
+  bool missing = error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kInput;
+  return from + (missing ? "not in place: " : "unknown: ") + error.text();
+}
+
+// Null: nobody can say it.
+JsonPtr redirect_json(const State& state) {
+  if (!state.redirect || *state.redirect) return JsonPtr(::cJSON_CreateBool(state.redirect ? 1 : 0));
+  const Error& error = state.redirect->error();
+  bool missing = error.kind == ErrorKind::kNotFound || error.kind == ErrorKind::kInput;
+  return JsonPtr(missing ? ::cJSON_CreateFalse() : ::cJSON_CreateNull());
+}
+
 void print_status(const State& state) {
-  const auto& [running, meta, choices, config, live] = state;
+  const auto& [running, meta, choices, config, redirect, live] = state;
   std::printf("running: %s\n", running_text(running).c_str());
   if (meta) {
     std::printf("serial: %llu\ndomain: %s\npeers: %llu\n", static_cast<unsigned long long>(meta->serial),
@@ -54,6 +74,7 @@ void print_status(const State& state) {
               on_off(choices.enable_ssh_root).c_str(), on_off(!choices.disable_ssh_auth).c_str());
   auto options = server_flags(choices);
   std::printf("server options: %s\n", options.empty() ? "none" : join(options, " ").c_str());
+  std::printf("redirect of port 22: %s\n", printable(redirect_text(state)).c_str());
   std::printf("token cache: %u s\nssh_config: %s%s\n", choices.ssh_jwt_cache_ttl, config.c_str(),
               ::access(config.c_str(), F_OK) == 0 ? "" : " (not there)");
   if (!live) return;
@@ -76,7 +97,7 @@ void add_live(JsonWriter& writer, const Result<JsonPtr>& live) {
 }
 
 void print_status_json(const State& state) {
-  const auto& [running, meta, choices, config, live] = state;
+  const auto& [running, meta, choices, config, redirect, live] = state;
   JsonWriter writer;
   if (running) {
     writer.set("running", running->has_value());
@@ -93,7 +114,8 @@ void print_status_json(const State& state) {
     if (!(choices.*choice.member).empty()) writer.set(choice.flag, choices.*choice.member);
   }
   writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
-  writer.set("ssh-config-file", config);
+  writer.set("ssh-config-file", config).set("redirect-in-place", redirect_json(state));
+  if (redirect && !*redirect) writer.set("redirect-fault", redirect->error().text());
   if (live) add_live(writer, *live);
   std::printf("%s\n", writer.text().c_str());
 }
@@ -103,10 +125,14 @@ void print_status_json(const State& state) {
 int command_status(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  State state{running_instance(invocation.folders), std::nullopt, *choices,
-              ssh_config_path(invocation.folders, *choices), std::nullopt};
+  State state{running_instance(invocation.folders),          std::nullopt, *choices,
+              ssh_config_path(invocation.folders, *choices), std::nullopt, std::nullopt};
   if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
     if (auto found = db->meta()) state.meta = *found;
+  }
+  if (redirect_wanted(*choices)) {
+    auto plan = plan_in_force(invocation.folders, *choices);
+    state.redirect = plan ? look_at_redirect(*plan) : Status(plan.error());
   }
   if (invocation.detail) state.live.emplace(ask_server(invocation.folders));
   (invocation.json ? print_status_json : print_status)(state);

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "libqf/child.h"
 #include "libqf/log.h"
 
 namespace qf {
@@ -81,7 +80,7 @@ class Supervisor {
     // Dies with us: a server whose supervisor was killed would keep the next one from binding the port.
     SpawnOptions options;
     options.death_signal = SIGTERM;
-    options.handed_fds = supervised_.handed_fds;
+    if (supervised_.sockets) options.handed = supervised_.sockets();
     auto child = Child::spawn(supervised_.server, options);
     if (child) {
       server_ = std::move(*child);

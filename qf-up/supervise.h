@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "libqf/child.h"
 #include "libqf/fd.h"
 #include "libqf/systemd.h"
 
@@ -28,8 +29,9 @@ class Backoff {
 struct Supervised {
   std::vector<std::string> server;  // command of qf-sshd; empty: no server runs here
   std::function<void()> reload;     // on SIGHUP; then the server gets one too
-  int handed_fds = 0;               // sockets of systemd for the server, from kFirstHandedFd on
-  Notifier notifier;                // ready when the server says so; at once when none runs
+  // the sockets to hand on, asked at each start of the server; borrowed
+  std::function<std::vector<HandedFd>()> sockets;
+  Notifier notifier;  // ready when the server says so; at once when none runs
 };
 
 // Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of

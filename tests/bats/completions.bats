@@ -51,6 +51,24 @@ has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $wo
   [ "$output" = --json ]
 }
 
+@test "joining and another host key" {
+  run -0 offers qf-up ""
+  has enroll rotate-host-key
+  run -0 offers qf-up rotate-host-key --f
+  [ "$output" = --finish ]
+  run -0 offers qf-up enroll --
+  has --interface --self --client
+}
+
+@test "interfaces, where one is wanted" {
+  for option in --interface --redirect-port-22; do
+    run -0 offers qf-up apply $option l
+    has lo
+  done
+  run -0 offers qf-sshd --interface l
+  has lo
+}
+
 @test "a command with options of its own offers those" {
   run -0 offers qf-up explain --
   has --user --groups --group --claim --from --to --login --file --json

@@ -49,15 +49,21 @@ check reload-ends until_true 60 is qufabric.service ActiveState active
 check reload-applies until_true 60 server_log 'listening on 127.7.0.2 port 22022'
 check reload-leaves-session session_lives reloaded
 
+# 127.7.0.1 port 22022, listening
+listening_inode() { awk '$2 == "0100077F:5606" && $4 == "0A" { print $10 }' /proc/net/tcp; }
+inode=$(listening_inode)
 pid=$(systemctl show -P MainPID qufabric.service)
 check restart systemctl restart qufabric.service
 check restart-is-new test "$pid" != "$(systemctl show -P MainPID qufabric.service)"
 check restart-leaves-session session_lives restarted
+check restart-keeps-socket test "$inode" = "$(listening_inode)"
+check restart-serves on_server true
 listed() { status | grep -q '"kind":"exec","command":"echo"'; }
 check restart-takes-session-up until_true 60 listed
 
 check stop systemctl stop qufabric.service
 check stop-leaves-session session_lives stopped
+check stop-closes test -z "$(listening_inode)"
 
 # socket activation: nothing runs until somebody comes
 printf '[Socket]\nListenStream=127.7.0.1:22022\nListenStream=127.7.0.2:22022\n' >/run/systemd/system/qufabric.socket.d/a.conf

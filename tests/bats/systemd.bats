@@ -72,7 +72,9 @@ result() {
   result restart restart-is-new restart-leaves-session restart-takes-session-up
 }
 
-@test "systemctl stop leaves live sessions" { result stop stop-leaves-session; }
+@test "systemctl restart keeps the socket that listens, so no connection is refused" { result restart-keeps-socket restart-serves; }
+
+@test "systemctl stop leaves live sessions, and closes the port" { result stop stop-leaves-session stop-closes; }
 
 @test "socket activation: the first connection starts the server, and a restart loses none" {
   result socket-start socket-waits socket-activates socket-active socket-used socket-bridges-restart socket-takes-session-up

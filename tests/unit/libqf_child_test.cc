@@ -157,5 +157,49 @@ TEST(Child, OurDescriptorsAreNotInherited) {
   EXPECT_NE(("\n" + output->out).find("\n2\n"), std::string::npos);
 }
 
+TEST(RunProgramWith, InputAndVariables) {
+  std::string input(200'000, 'x');
+  auto output = run_program_with({"/bin/sh", "-c", "wc -c; echo $QF_TEST; cat </dev/stdin"}, input,
+                                 {"QF_TEST=here"}, soon(), 1000);
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->status, 0);
+  EXPECT_EQ(output->out.substr(0, 13), "200000\nhere\nx");
+}
+
+TEST(Child, HandsDescriptorsOnUnderTheirNumbers) {
+  // two that stand where the others are to go, in the wrong order
+  auto first = make_pipe(), second = make_pipe();
+  ASSERT_TRUE(first && second);
+  auto out = make_pipe();
+  ASSERT_TRUE(out);
+  SpawnOptions options;
+  options.stdout_fd = out->second.get();
+  options.handed = {{second->second.get(), "two"}, {first->second.get(), "one"}};
+  auto child = Child::spawn({"/bin/sh", "-c",
+                             "echo to-second >&3; echo to-first >&4; [ $LISTEN_PID = $$ ] && echo "
+                             "$LISTEN_FDS $LISTEN_FDNAMES"},
+                            options);
+  ASSERT_TRUE(child);
+  ASSERT_TRUE(child->wait(soon()));
+  auto line = [](int fd) {
+    char text[100] = {};
+    EXPECT_GT(::read(fd, text, sizeof text - 1), 0);
+    return std::string(text);
+  };
+  EXPECT_EQ(line(second->first.get()), "to-second\n");
+  EXPECT_EQ(line(first->first.get()), "to-first\n");
+  EXPECT_EQ(line(out->first.get()), "2 two:one\n");
+}
+
+TEST(Child, HandingOnLeavesTheErrorOfTheExec) {
+  auto pipe = make_pipe();
+  ASSERT_TRUE(pipe);
+  SpawnOptions options;
+  for (int i = 0; i < 20; ++i) options.handed.push_back({pipe->first.get(), "x"});
+  auto child = Child::spawn({"/qf/nowhere"}, options);
+  ASSERT_FALSE(child);
+  EXPECT_EQ(child.error().sys, ENOENT);
+}
+
 }  // namespace
 }  // namespace qf

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "libqf/address.h"
+#include "libqf/listen.h"
 
 namespace qf {
 namespace {
@@ -81,6 +82,34 @@ TEST(ListeningSockets, WhatIsHandedInMustBeRight) {
   refused(Fd(::socket(AF_INET, SOCK_DGRAM, 0)), "it is not a TCP socket");
   refused(Fd(::socket(AF_UNIX, SOCK_STREAM, 0)), "it is not a TCP socket");
   refused(Fd(::open("/dev/null", 0)), "it is not a TCP socket");
+}
+
+std::vector<HandedSocket> held(Fd fd) {
+  auto handed = one(std::move(fd));
+  handed[0].name = "qf-up";
+  return handed;
+}
+
+TEST(ListeningSockets, OneThatQfUpHoldsEndsForBoth) {
+  auto socket = listen_on(own(1));
+  ASSERT_TRUE(socket);
+  auto other = duplicate(socket->get());
+  ASSERT_TRUE(other);
+  ListeningSockets sockets;
+  ASSERT_TRUE(sockets.adopt(held(std::move(*socket)), {own(1)}));
+  EXPECT_TRUE(sockets.follow({own(1)}).empty());
+  EXPECT_TRUE(still_listens(other->get()));
+  EXPECT_TRUE(sockets.follow({own(2)}).empty());
+  EXPECT_FALSE(still_listens(other->get()));
+  // the other side still has it, and the address can be listened on again
+  EXPECT_TRUE(sockets.follow({own(1)}).empty());
+  EXPECT_EQ(sockets.addresses(), std::vector<std::string>{own(1)});
+}
+
+TEST(ListeningSockets, OneThatQfUpHoldsAndIsNotOursIsPassedOver) {
+  ListeningSockets sockets;
+  ASSERT_TRUE(sockets.adopt(held(bound(own(1), kFabricPort)), {own(2)}));
+  EXPECT_TRUE(sockets.addresses().empty());
 }
 
 }  // namespace
