@@ -62,8 +62,11 @@ class Net : public SessionOwner {
   void notice(const std::string& text);
   void say_notices();
   void tell_closed();
+  void show(const std::string& text);
   [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
+  [[nodiscard]] bool waits_for_answers() const;
+  void answer_to_the_end();
   [[noreturn]] void break_off(const std::string& reason);
   [[noreturn]] void leave();
 
@@ -82,7 +85,8 @@ class Net : public SessionOwner {
   std::vector<std::string> notices_;  // for the user, all that there were
   size_t notices_said_ = 0;
   bool closed_told_ = false;
-  std::string old_error_;  // the library's, of something that the connection has outlived
+  bool banner_shown_ = false;  // the last words
+  std::string old_error_;      // the library's, of something that the connection has outlived
   // keepalive of the client
   ssh_counter_struct received_ = {};  // packets, by libssh
   uint64_t received_before_ = 0;
@@ -118,13 +122,47 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
 // The banner and a disconnect message, then the connection ends: a refused user is not asked for a password.
 void Net::refuse(const std::string& banner) {
   std::string text = printable(banner, true);
-  SshPtr<ssh_string> string(::ssh_string_from_char((text + "\r\n").c_str()));
-  if (string != nullptr && !text.empty()) ::ssh_send_issue_banner(session_.get(), string.get());
+  show(text);
   disconnect(text.empty() ? "login refused" : text.substr(0, text.find('\n')));
+}
+
+void Net::show(const std::string& text) {
+  SshPtr<ssh_string> string(::ssh_string_from_char((text + "\r\n").c_str()));
+  if (string == nullptr || text.empty()) return;
+  ::ssh_send_issue_banner(session_.get(), string.get());
+  banner_shown_ = true;
+}
+
+// libssh, when it is the client, waits for ever for the answer to a login request when a disconnect message
+// comes in its place, and also when it finds the connection closed as it asks (0.10 to 0.12:
+// ssh_auth_response_termination() looks at nothing but the request).
+bool Net::waits_for_answers() const {
+  const char* line = ::ssh_get_clientbanner(session_.get());
+  std::string_view client = line == nullptr ? "" : line;
+  // libssh2 is another library
+  bool libssh = client.starts_with("SSH-2.0-libssh_") || client.starts_with("SSH-2.0-libssh-");
+  return libssh && login_.begun() && !login_.logged_in();
+}
+
+// So all its requests are refused for a while, until it has no more.
+void Net::answer_to_the_end() {
+  login_.turn_down();
+  ::ssh_blocking_flush(session_.get(), kFlushMilliseconds);
+  Deadline deadline = Clock::now() + kFarewell;
+  while (is_connected() && Clock::now() < deadline && wait_for(connection_.get(), POLLIN, deadline)) {
+    if (::ssh_event_dopoll(event_.get(), 0) == SSH_ERROR) return;
+    while (SshMessage message{::ssh_message_get(session_.get())}) ::ssh_message_reply_default(message.get());
+    ::ssh_blocking_flush(session_.get(), kFlushMilliseconds);
+  }
 }
 
 void Net::disconnect(const std::string& reason) {
   tell_closed();
+  if (waits_for_answers()) {
+    if (!banner_shown_) show(printable(reason));
+    answer_to_the_end();
+    std::_Exit(kExitNegative);
+  }
   // ssh_disconnect() drops what libssh still holds back, and its own message too unless the socket was just
   // seen to be writable: so first everything goes out, then one turn notices that more may. (When nothing
   // went out, that is known, and the turn would wait for the client.)

@@ -29,21 +29,24 @@ class NetLogin {
   void handle(SshMessage request);
   // False: nobody has asked.
   [[nodiscard]] bool answered(const AuthReply& reply);
+  // No method is left, and a request that will get no other answer is refused.
+  void turn_down();
+  [[nodiscard]] bool begun() const { return service_accepted_; }
   [[nodiscard]] bool logged_in() const { return logged_in_; }
   [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
   [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
 
  private:
   void accept_service(ssh_message request);
-  void handle_interactive(SshMessage message, const AuthRequest& request);
-  void carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply);
+  void carry_out(const AuthReply& reply);
+  void answer_with(int (*reply)(ssh_message));
   void show(const std::string& banner);
 
   Plan plan_;
   bool service_accepted_ = false;
-  SshMessage waiting_;       // for the monitor's answer
-  AuthRequest interactive_;  // what it is about
-  bool asked_ = false;       // the person has a prompt
+  SshMessage waiting_;   // a request, for its answer
+  AuthRequest request_;  // what it, or the last one, was about
+  bool asked_ = false;   // the person has a prompt
   unsigned unreadable_ = 0;
   bool logged_in_ = false;
   std::string user_;

@@ -66,6 +66,22 @@ libssh() { as_client timeout 60 "$PYTHON" "$TOP/tests/bats/libssh_client.py" "$@
   run -0 libssh config "$QF/state/ssh_config" server.test.example "$TARGET" id
 }
 
+@test "libssh is told of a refusal, and ends: in the tunnel and without, by the first method and when it goes on" {
+  as_client sh -c 'mkdir -p -m 700 ~/.ssh && ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/libssh' </dev/null
+  for how in config stubborn; do
+    run -255 libssh $how "$CONF" server root id </dev/null
+    [[ $output == 'User is not authorized to login as OS user: '*' as "root" (root login is not enabled'*"login: Access denied for "* ]] || { echo "$how: $output" && false; }
+  done
+  echo "[$ADDRESS]:22022 $(host_key)" >"$QF/mint/known_hosts"
+  run -255 libssh interactive "$ADDRESS" 22022 "$TARGET" id "$QF/mint/known_hosts" </dev/null
+  [[ $output == *"your ssh offered no login token of this fabric"*"hint: run qf-token login"*"login: Access denied"* ]]
+}
+
+@test "paramiko is told of a refusal in the tunnel" {
+  run -255 as_client timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" tunnel "$PROXY server 22022" root id
+  [[ $output == 'User is not authorized to login as OS user: '*' as "root"'* ]]
+}
+
 # ansible_paramiko HOST [ARGUMENT…]
 ansible_paramiko() {
   as_client ANSIBLE_HOST_KEY_CHECKING=1 timeout 60 ansible all -c paramiko -i "$1," -e ansible_user="$TARGET" \

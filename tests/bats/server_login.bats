@@ -336,3 +336,35 @@ new_connection_knows_nothing_of() {
   wait $client
   [ "$(<"$QF/said")" = "$TARGET" ]
 }
+
+libssh_person() {
+  mkfifo "$QF/typed"
+  echo "[$ADDRESS]:22022 $(host_key)" >"$QF/known_hosts"
+  as_client timeout 60 "$PYTHON" "$TOP/tests/bats/libssh_client.py" interactive "$ADDRESS" 22022 "$TARGET" 'id -un' "$QF/known_hosts" \
+    <>"$QF/typed" >"$QF/said" 2>"$SHOWN" 3>&- &
+  client=$!
+  until_true 60 user_code "$SHOWN"
+}
+@test "a client that is not OpenSSH: libssh" {
+  server_start
+  libssh_person
+  echo >"$QF/typed"
+  person alice
+  wait $client
+  [ "$(<"$QF/said")" = "$TARGET" ]
+}
+
+@test "libssh hears that the time is over, waiting as well as asked" {
+  server_start --login-grace-time 3 --device-login-grace-time 4
+  for typed in '' $'\n'; do
+    libssh_person
+    printf '%s' "$typed" >"$QF/typed"
+    until_true 30 eval 'audit -s "[.[] | select(.event == \"violation\")] | length" | grep -qx '"$((${#typed} + 1))"
+    [ -n "$typed" ] || echo >"$QF/typed"
+    status=0
+    wait $client || status=$?
+    [ "$status" = 255 ] || { cat "$SHOWN" && false; }
+    shown 'nobody has logged in within the time that this peer gives'
+    rm "$QF/typed" "$SHOWN"
+  done
+}
