@@ -126,6 +126,18 @@ PROMPT='press Enter when it is allowed: '
   shown '"device_authorization_endpoint" of its discovery document is missing, so nobody can log in from here'
 }
 
+@test "a client that the provider does not know, or that may not: the hint names the servers' own and its place" {
+  server_logins '.issuers[0].server_login.client_id = "nobody"'
+  server_start
+  run -255 plain -- true
+  shown 'hint: "client_id" in "server_login" of issuer "corp" in the fabric document must be a client that the provider knows'
+  shown 'it is "nobody"'
+  fabric_apply '.issuers |= reverse' "$SERVER_LOGIN" '.issuers[0].server_login.scopes += ["everything"]'
+  knob '{"fail": 1, "fail_path": "/device/auth", "fail_status": 400, "fail_body": {"error": "invalid_scope"}}' >/dev/null
+  run -255 plain -- true
+  shown 'hint: "scopes" in "server_login" of issuer "corp" in the fabric document are openid, groups, everything'
+}
+
 @test "the provider answers nonsense" {
   server_start
   for answer in '{' '{"device_code": 1}' '{"device_code": "x", "user_code": "\u001b[2J", "verification_uri": "https://idp.example/"}' \
