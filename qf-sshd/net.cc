@@ -14,6 +14,7 @@
 
 #include "libqf/identification.h"
 #include "libqf/log.h"
+#include "qf-sshd/client_quirks.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor_client.h"
 #include "qf-sshd/net_forward.h"
@@ -65,7 +66,7 @@ class Net : public SessionOwner {
   void show(const std::string& text);
   [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
-  [[nodiscard]] bool waits_for_answers() const;
+  [[nodiscard]] ClientQuirks quirks() const;
   void answer_to_the_end();
   [[noreturn]] void break_off(const std::string& reason);
   [[noreturn]] void leave();
@@ -101,6 +102,7 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
       event_(::ssh_event_new()),
       login_({session_.get(), monitor_, plan.password_offered || plan.inside_tunnel,
               [this](const std::string& banner) { refuse(banner); },
+              [this] { return quirks().hides_banners; },
               [this](const std::string& reason) { break_off(reason); }}),
       forward_({session_.get(), event_.get(), monitor_, plan.settings.most_channels,
                 [this](const std::string& text) { notice(text); }}) {
@@ -123,7 +125,17 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
 void Net::refuse(const std::string& banner) {
   std::string text = printable(banner, true);
   show(text);
-  disconnect(text.empty() ? "login refused" : text.substr(0, text.find('\n')));
+  if (text.empty()) disconnect("login refused");
+  size_t end = text.find('\n');
+  std::string words = text.substr(0, end);
+  // a client that hides banners
+  if (end != std::string::npos && !quirks().shows_banners) words += " (" + text.substr(end + 1) + ")";
+  disconnect(words);
+}
+
+ClientQuirks Net::quirks() const {
+  const char* line = ::ssh_get_clientbanner(session_.get());
+  return quirks_of(line == nullptr ? "" : line);
 }
 
 void Net::show(const std::string& text) {
@@ -133,18 +145,7 @@ void Net::show(const std::string& text) {
   banner_shown_ = true;
 }
 
-// libssh, when it is the client, waits for ever for the answer to a login request when a disconnect message
-// comes in its place, and also when it finds the connection closed as it asks (0.10 to 0.12:
-// ssh_auth_response_termination() looks at nothing but the request).
-bool Net::waits_for_answers() const {
-  const char* line = ::ssh_get_clientbanner(session_.get());
-  std::string_view client = line == nullptr ? "" : line;
-  // libssh2 is another library
-  bool libssh = client.starts_with("SSH-2.0-libssh_") || client.starts_with("SSH-2.0-libssh-");
-  return libssh && login_.begun() && !login_.logged_in();
-}
-
-// So all its requests are refused for a while, until it has no more.
+// All requests of a client that waits for answers are refused for a while, until it has no more.
 void Net::answer_to_the_end() {
   login_.turn_down();
   ::ssh_blocking_flush(session_.get(), kFlushMilliseconds);
@@ -158,7 +159,7 @@ void Net::answer_to_the_end() {
 
 void Net::disconnect(const std::string& reason) {
   tell_closed();
-  if (waits_for_answers()) {
+  if (quirks().waits_for_answers && login_.begun() && !login_.logged_in()) {
     if (!banner_shown_) show(printable(reason));
     answer_to_the_end();
     std::_Exit(kExitNegative);

@@ -148,6 +148,10 @@ void NetLogin::turn_down() {
 // What the monitor has decided about the request.
 void NetLogin::carry_out(const AuthReply& reply) {
   if (reply.verdict == AuthVerdict::kEnd) return plan_.refuse(reply.banner);
+  // why a password is refused is worth more than another try
+  bool unheard = reply.verdict == AuthVerdict::kDenied && request_.method == AuthMethod::kPassword &&
+                 !reply.banner.empty() && plan_.hides_banners();
+  if (unheard) return plan_.refuse(reply.banner);
   show(reply.banner);
   if (reply.verdict == AuthVerdict::kAsk) {
     std::string instruction = printable(reply.instruction, true), prompt = printable(reply.prompt);

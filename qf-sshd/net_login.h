@@ -19,6 +19,7 @@ class NetLogin {
     MonitorClient& monitor;
     bool password_offered = false;
     std::function<void(const std::string& banner)> refuse;     // shows it and ends the connection
+    std::function<bool()> hides_banners;                       // the client does
     std::function<void(const std::string& reason)> break_off;  // for a client that breaks the protocol
   };
   explicit NetLogin(Plan plan);

@@ -125,8 +125,21 @@ paramiko_password() {
     [ "$status" != 0 ]
     # PuTTY asks first what would do, and passwords would not
     case $client in
-      plink) [[ $output == *"your ssh offered no login token of this fabric"* ]] ;;
+      plink) [[ $output == *"your ssh offered no login token of this fabric"*"hint: "*"run qf-token login"*"passwords are not taken here, nor a token as one: no issuer of this peer has "'"accept_bearer": true'* ]] ;;
       *) [[ $output == *"the token is not bound to a key"*'"accept_bearer": true'* ]] ;;
+    esac
+  done
+}
+
+@test "a password that is no token: told what would be one" {
+  echo 'correct horse battery staple' >"$QF/mint/token"
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    case $client in
+      plink) [[ $output == *"passwords are not taken here, nor a token as one"* ]] ;;
+      *) [[ $output == *"Authentication failed: the password is no login token of this fabric"*"hint: run qf-token login"* ]] ;;
     esac
   done
 }
@@ -148,6 +161,24 @@ paramiko_password() {
     run "${client}_password"
     echo "$client, too long: $output"
     [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the token is longer than 16 KiB"* ]]
   done
   [ "$(jq -s '[.[] | select(.event == "login" and .method == "password" and .allowed)] | length' "$AUDIT")" = 6 ]
+}
+
+@test "a JWT as password that is wrong: each client hears in which way, and what to do" {
+  token_of '{"claims": {"exp": -100, "iat": -400}}'
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the token has expired"*"hint: run qf-token logout, then qf-token login"* ]]
+  done
+  echo 'correct horse battery staple' >"$QF/mint/token"
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the password is no login token of this fabric"*"hint: "*"give a token (qf-token show) as the password"* ]]
+  done
 }
