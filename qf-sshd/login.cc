@@ -167,8 +167,8 @@ LoginResult Login::judge(const AuthRequest& request) {
   if (++requests_ > kMostRequests) return give_up(request, "too many login requests");
   switch (request.method) {
     case AuthMethod::kNone:
-      // every client asks once what methods there are
-      return requests_ == 1 ? LoginResult() : judge_failure(request);
+      // every client asks once what methods there are; one that asks again has none
+      return requests_ == 1 ? LoginResult() : judge_key(request);
     case AuthMethod::kPublicKey:
       return judge_key(request);
     case AuthMethod::kCertificate:

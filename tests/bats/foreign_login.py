@@ -4,9 +4,11 @@
 foreign_login.py certificate HOST USER COMMAND KEY-FILE [SIGNAL]
 foreign_login.py interactive HOST USER COMMAND < ANSWERS
 foreign_login.py tunnel PROXY-COMMAND USER COMMAND
+foreign_login.py none HOST USER COMMAND
 
 A client with none of our programs, and with none of OpenSSH's own checks: a JWT as password, or the certificate
-beside KEY-FILE as it is, or answers to what it is asked, a line each; or through our proxy, with nothing at all. Prints banner and outcome on stderr, the command's output on stdout; exits with the
+beside KEY-FILE as it is, or answers to what it is asked, a line each; or through our proxy, with nothing at all; or the same without
+it, twice. Prints banner and outcome on stderr, the command's output on stdout; exits with the
 command's status, or 255. With SIGNAL (without SIG): sends it once the command has printed something, and prints how the
 command ended."""
 import socket
@@ -32,6 +34,12 @@ try:
         transport.auth_timeout = 120
         transport.auth_interactive(user, answer)
     elif how == "tunnel":
+        transport.auth_none(user)
+    elif how == "none":
+        try:
+            transport.auth_none(user)
+        except paramiko.BadAuthenticationType:
+            sys.stderr.write(f"first: {transport.get_banner()}\n")
         transport.auth_none(user)
     else:
         key = paramiko.Ed25519Key.from_private_key_file(sys.argv[5])
