@@ -146,6 +146,7 @@ void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
 
 // A provider that fails now and then is one that fails: it is not told each time.
 void DeviceFlow::well_again() {
+  last_trouble_.clear();
   if (!trouble_told_ || ++good_answers_ < kSteady) return;
   trouble_told_ = false;
   listener_.flow_notice(url_host(client_.provider().token_endpoint) + " answers again");
@@ -155,6 +156,7 @@ void DeviceFlow::back_off(const std::string& why, std::optional<int64_t> retry_a
   if (!std::exchange(trouble_told_, true))
     listener_.flow_notice(why + "; trying again for as long as the code is good");
   good_answers_ = 0;
+  last_trouble_ = why;
   if (pause_ == seconds(0)) pause_ = authorization_.interval;
   pause_ = std::min(2 * pause_, kMostPause);
   poll_later(std::max({pause_, authorization_.interval, seconds(retry_after.value_or(0))}));
@@ -172,6 +174,12 @@ void DeviceFlow::finish(Result<TokenGrant, Refusal> result) {
 }
 
 Refusal DeviceFlow::expired() const {
+  if (!last_trouble_.empty()) {
+    return {"expired",
+            "the login at " + describe_issuer(record_) + " did not end within " +
+                std::to_string(authorization_.prompt.expires_in) + " s: " + last_trouble_,
+            "is the network up, and the provider?"};
+  }
   return {"expired",
           "nobody finished the login at " + describe_issuer(record_) + " within " +
               std::to_string(authorization_.prompt.expires_in) + " s",

@@ -60,6 +60,7 @@ class DeviceFlow final : public TokenFlow {
   std::chrono::seconds pause_{0};  // between two attempts while the provider fails; 0: it does not
   bool trouble_told_ = false;      // the person knows that it fails
   unsigned good_answers_ = 0;      // since then, one after the other
+  std::string last_trouble_;       // of the last poll; empty: there was none
   bool done_ = false;
   OAuthClient client_;  // last: its request calls us
 };

@@ -237,6 +237,11 @@ TEST_F(DeviceFlowTest, DeadProviderEndsWithTheCode) {
     if (listener_.ends == 0) services_.answer(timeout_error("idp.example did not answer in time (15 s)"));
   }
   EXPECT_EQ(listener_.refusal->code, "expired");
+  EXPECT_EQ(listener_.refusal->message,
+            "the login at issuer corp (https://idp.example) did not end within 100 s: idp.example did not "
+            "answer in "
+            "time (15 s)");
+  EXPECT_EQ(listener_.refusal->hint, "is the network up, and the provider?");
 }
 
 TEST_F(DeviceFlowTest, OtherErrorsEndTheLogin) {
