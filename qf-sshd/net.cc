@@ -427,7 +427,11 @@ void Net::turn() {
                              [](const auto& session) { return session.second->overrun(); });
   if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
   const char* error = ::ssh_get_error(session_.get());
-  if (is_connected() && old_error_ != error) old_error_ = error;
+  if (!is_connected() || old_error_ == error) return;
+  old_error_ = error;
+  // An answer that the library cannot read is lost in it: the client would wait for the grace time to end.
+  if (login_.asked() && ::ssh_get_error_code(session_.get()) == SSH_FATAL)
+    break_off("a malformed answer: " + old_error_);
 }
 
 // The monitor ends a client that takes too long (login grace), so waiting here may last.

@@ -33,6 +33,7 @@ class NetLogin {
   // No method is left, and a request that will get no other answer is refused.
   void turn_down();
   [[nodiscard]] bool begun() const { return service_accepted_; }
+  [[nodiscard]] bool asked() const { return asked_; }  // an answer is to come
   [[nodiscard]] bool logged_in() const { return logged_in_; }
   [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
   [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel

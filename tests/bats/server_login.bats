@@ -325,6 +325,31 @@ new_connection_knows_nothing_of() {
   run -0 audit_says '.event == "login" and (.allowed | not) and .refusal == "out of turn" and .os_user == "root"'
 }
 
+@test "a client that answers with nonsense, changes its mind, or asks without end, is sent away with a reason in the log" {
+  server_start --per-source-max-device-logins 20
+  run -0 timeout 300 "$PYTHON" "$TOP/tests/bats/raw_interactive.py" "$ADDRESS" "$TARGET" hostile
+  echo "$output"
+  for name in no_answer hundred_answers answer_of_250_kib huge_tags; do grep -qx "$name asked again" <<<"$output"; done
+  # what the library cannot read
+  grep -qx 'more_answers_than_the_library_takes disconnect 11 a malformed answer: Too much answers received from client: 300 (0x012c)' <<<"$output"
+  grep -qx 'four_billion_answers disconnect 11 a malformed answer: Too much answers .*' <<<"$output"
+  for name in answers_announced_and_left_out answer_longer_than_it_is; do
+    grep -qx "$name disconnect 11 a malformed answer: Short INFO_RESPONSE packet" <<<"$output"
+  done
+  grep -qx 'nothing_at_all disconnect 11 a malformed answer: .*' <<<"$output"
+  grep -qx 'answer_of_more_than_a_packet disconnect 11 read_packet(): Packet len too high.*' <<<"$output"
+  # another method, user or service in the middle
+  for name in other_method other_method_of_another_user; do
+    grep -qx "$name disconnect 11 an answer to a question that was not asked" <<<"$output"
+  done
+  grep -qx 'other_service disconnect 11 there is no service "ssh-connection" here' <<<"$output"
+  grep -qx 'same_service_again disconnect 11 a login request while another one is waited for' <<<"$output"
+  grep -qx 'methods_by_turns disconnect 11 too many login requests' <<<"$output"
+  # each of the eleven that were ended has its line
+  until_true 20 eval '[ "$(audit -s "[.[] | select(.event == \"violation\" or .refusal == \"too many login requests\")] | length")" = 11 ]'
+  run -1 audit_says '.reason // "" | contains("net was ended by signal")'
+}
+
 @test "a token of the servers' own client is worth nothing in a client's hands" {
   server_logins '.issuers[0].accept_bearer = true' '.issuers[0].audiences += ["both"]'
   server_start
