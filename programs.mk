@@ -61,9 +61,9 @@ $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenti
     monitor_key_sets refusals standing syslog_copy)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions orphans roster \
     session_clock signal_sender)))
-$(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_variables greeting monitor_client net net_forward net_login \
+$(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_quirks client_variables monitor_client net net_forward net_login \
     net_pump net_read_ahead net_session net_stream net_window x11_cookie)))
-$(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file login_records pam process_limits process_title \
+$(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file greeting login_records pam process_limits process_title \
     session user_context user_process)))
 $(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_jail keyfetch_logins)))
 $(eval $(call bundle,sshd-helper,qf-sshd/helper))

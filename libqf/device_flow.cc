@@ -20,6 +20,7 @@ constexpr int64_t kMostInterval = 60;     // a provider may not make us wait for
 constexpr seconds kMostPause{30};         // between two attempts while the provider fails
 constexpr int64_t kDefaultExpiry = 600;   // where the required expires_in is missing
 constexpr int64_t kMostExpiry = 30 * 60;  // a login nobody finishes must end
+constexpr unsigned kSteady = 5;           // good answers after which a provider is no longer said to fail
 constexpr size_t kMostCode = 32;          // of a code that a person types, bytes
 constexpr size_t kMostUrl = 2048;
 
@@ -127,6 +128,7 @@ void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
   std::string error = oauth_error(answer);
   if (error == "authorization_pending" || error == "slow_down") {
     pause_ = seconds(0);
+    well_again();
     if (error == "slow_down") authorization_.interval += kSlowDown;
     return poll_later(authorization_.interval);
   }
@@ -142,11 +144,20 @@ void DeviceFlow::polled_in_vain(const HttpAnswer& answer) {
   finish(turned_down(record_, "the token", answer));
 }
 
+// A provider that fails now and then is one that fails: it is not told each time.
+void DeviceFlow::well_again() {
+  last_trouble_.clear();
+  if (!trouble_told_ || ++good_answers_ < kSteady) return;
+  trouble_told_ = false;
+  listener_.flow_notice(url_host(client_.provider().token_endpoint) + " answers again");
+}
+
 void DeviceFlow::back_off(const std::string& why, std::optional<int64_t> retry_after) {
-  if (pause_ == seconds(0)) {
+  if (!std::exchange(trouble_told_, true))
     listener_.flow_notice(why + "; trying again for as long as the code is good");
-    pause_ = authorization_.interval;
-  }
+  good_answers_ = 0;
+  last_trouble_ = why;
+  if (pause_ == seconds(0)) pause_ = authorization_.interval;
   pause_ = std::min(2 * pause_, kMostPause);
   poll_later(std::max({pause_, authorization_.interval, seconds(retry_after.value_or(0))}));
 }
@@ -163,6 +174,12 @@ void DeviceFlow::finish(Result<TokenGrant, Refusal> result) {
 }
 
 Refusal DeviceFlow::expired() const {
+  if (!last_trouble_.empty()) {
+    return {"expired",
+            "the login at " + describe_issuer(record_) + " did not end within " +
+                std::to_string(authorization_.prompt.expires_in) + " s: " + last_trouble_,
+            "is the network up, and the provider?"};
+  }
   return {"expired",
           "nobody finished the login at " + describe_issuer(record_) + " within " +
               std::to_string(authorization_.prompt.expires_in) + " s",

@@ -44,6 +44,7 @@ class DeviceFlow final : public TokenFlow {
   void poll_token();
   void polled(Result<HttpAnswer>& answer);
   void polled_in_vain(const HttpAnswer& answer);
+  void well_again();
   void back_off(const std::string& why, std::optional<int64_t> retry_after);
   void poll_later(std::chrono::seconds pause);
   void finish(Result<TokenGrant, Refusal> result);
@@ -57,6 +58,9 @@ class DeviceFlow final : public TokenFlow {
   Deadline expires_ = Deadline::max();
   Deadline next_poll_ = Deadline::max();
   std::chrono::seconds pause_{0};  // between two attempts while the provider fails; 0: it does not
+  bool trouble_told_ = false;      // the person knows that it fails
+  unsigned good_answers_ = 0;      // since then, one after the other
+  std::string last_trouble_;       // of the last poll; empty: there was none
   bool done_ = false;
   OAuthClient client_;  // last: its request calls us
 };

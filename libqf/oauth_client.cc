@@ -31,6 +31,12 @@ bool usable_nonce(const std::string& nonce) {
   return !nonce.empty() && nonce.size() <= kMostNonce && is_visible_ascii(nonce);
 }
 
+// Where the document says how to log in at the issuer.
+std::string client_place(const LoginRecord& record) {
+  return std::string(" in \"") + record.client_entry + "\" of issuer \"" + record.name +
+         "\" in the fabric document ";
+}
+
 }  // namespace
 
 OAuthClient::OAuthClient(LoginRecord record, Discovery provider, FlowServices& services)
@@ -136,7 +142,9 @@ Result<TokenGrant, Refusal> read_token_answer(const LoginRecord& record, std::st
   auto token = json_string(json->get(), field);
   if (!token || token->empty()) {
     return Refusal{"provider", describe_issuer(record) + ": \"" + field + "\" of the token answer is missing",
-                   record.access_token ? "" : "the client's scopes must hold openid"};
+                   record.access_token ? ""
+                                       : "\"scopes\"" + client_place(record) +
+                                             "must hold openid, and the client must get id_tokens"};
   }
   TokenGrant grant{Secret(*token)};
   bool fits = token->size() <= kMostTokenBytes;
@@ -171,15 +179,14 @@ Refusal turned_down(const LoginRecord& record, const std::string& what, const Ht
   Refusal refusal = unusable_answer(record, what + " is refused: " + describe_failure(answer));
   std::string error = oauth_error(answer);
   if (error == "invalid_client" || error == "unauthorized_client") {
-    refusal.hint =
-        "\"client_id\" in the issuer's entry of the fabric document must be a client that the provider "
-        "knows, "
-        "public or with its \"client_secret\", and that may use this flow; it is \"" +
-        record.client_id + "\"";
+    refusal.hint = "\"client_id\"" + client_place(record) +
+                   "must be a client that the provider knows, public or with its \"client_secret\", and that "
+                   "may use this flow; it is \"" +
+                   record.client_id + "\"";
   } else if (error == "invalid_scope") {
-    refusal.hint = "\"scopes\" in the issuer's entry of the fabric document are " + join(record.scopes, ", ");
+    refusal.hint = "\"scopes\"" + client_place(record) + "are " + join(record.scopes, ", ");
   } else if (error == "invalid_target") {  // RFC 8707 section 2
-    refusal.hint = "\"resource\" in the issuer's entry of the fabric document is " +
+    refusal.hint = "\"resource\"" + client_place(record) + "is " +
                    (record.resource ? "\"" + *record.resource + "\"" : "missing");
   }
   return refusal;

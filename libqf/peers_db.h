@@ -74,6 +74,8 @@ struct LoginRecord {
   std::optional<std::string> resource;       // RFC 8707
   std::string file;                          // of the flow "file"; may begin with "~/"
   std::vector<std::string> command;          // of the flow "command": its arguments, the program's path first
+  // Not stored: the member of the issuer's entry that names this client, for messages.
+  const char* client_entry = "client";
 
   static void fields(auto& self, auto& visit) {
     visit(self.name, self.issuer, self.audiences, self.jwks_uri, self.jwks, self.ca_file, self.max_token_age,

@@ -21,6 +21,9 @@ namespace {
 
 constexpr auto kDaemonDeadline = std::chrono::seconds(2);
 constexpr auto kGreetingDeadline = std::chrono::seconds(1);
+// After the key exchange a client that is about to log in asks for the service and for the method "none"; one
+// that shows a credential sends that as well, and the smallest with its token is larger than this.
+constexpr uint64_t kLeastAsked = 100, kLeastCredential = 600;  // bytes
 
 // Whether this very ssh has loaded a certificate that is still good; in doubt not, the tunnel always works.
 bool has_certificate(const Folders& folders, const std::string& peer) {
@@ -82,10 +85,25 @@ Trouble direct_trouble(const std::string& place, const Error& error) {
   return {kExitSystem, place + ": " + error.text(), ""};
 }
 
+// Where the peer wants a certificate the client has loaded one. When it gives up without having offered it,
+// the peer has nobody any more to tell what to do: BatchMode leaves no method, for example.
+bool showed_nothing(const PeerConnection& connection, const Departure& departure) {
+  return connection.identification.kind == ServerKind::kQufabricJwt && departure.by_itself &&
+         departure.sent >= kLeastAsked && departure.sent < kLeastCredential;
+}
+
+Trouble no_certificate(const std::string& place) {
+  return {kExitNegative, "your ssh left " + place + " without having offered its certificate",
+          "if your configuration forbids public keys (PubkeyAuthentication no), run QF_SSH=tunnel ssh ..."};
+}
+
 int run_direct(HostKeyGuard& guard, const PeerConnection& connection) {
   // The client's last words must reach the peer after ssh has sent us its SIGHUP; the relay ends by itself.
   ::signal(SIGHUP, SIG_IGN);
-  auto done = relay({STDIN_FILENO, STDOUT_FILENO, connection.fd.get()}, &guard);
+  Departure departure;
+  auto done = relay({STDIN_FILENO, STDOUT_FILENO, connection.fd.get()}, &guard, kKeyExchangeTime, &departure);
+  if (done && showed_nothing(connection, departure))
+    return give_up(no_certificate(connection.place), ClientHas::kEncryption);
   if (done) return kExitOk;
   // the guard passes on whole packets only, so one of ours may follow
   bool guarded = !guard.done() && done.error().kind != ErrorKind::kSystem;

@@ -80,6 +80,7 @@ Pump::State Pump::step() {
 void Pump::step_splice() {
   ssize_t n = ::splice(source_, nullptr, sink_, nullptr, kPumpBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (n > 0) {
+    taken_ += static_cast<size_t>(n);
     state_ = State::kWaitSource;
   } else if (n == 0) {
     state_ = State::kEnded;
@@ -97,6 +98,7 @@ Pump::Moved Pump::fill() {
   ssize_t n =
       ::splice(source_, nullptr, pipe_.second.get(), nullptr, kPumpBytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (n > 0) {
+    taken_ += static_cast<size_t>(n);
     held_ += static_cast<size_t>(n);
     return Moved::kSome;
   }
@@ -152,6 +154,7 @@ void Pump::step_copy() {
       state_ = State::kEnded;
       return;
     }
+    taken_ += static_cast<size_t>(n);
     held_ = static_cast<size_t>(n);
     start_ = 0;
   }

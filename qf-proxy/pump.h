@@ -26,6 +26,7 @@ class Pump {
   // Moves what can be moved without waiting. An error of the source and one of the sink are kept apart.
   State step();
   [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] uint64_t taken() const { return taken_; }           // bytes, from the source
   [[nodiscard]] int source_error() const { return source_error_; }  // errno, 0: none
   [[nodiscard]] int sink_error() const { return sink_error_; }
   [[nodiscard]] bool failed() const { return source_error_ != 0 || sink_error_ != 0; }
@@ -48,6 +49,7 @@ class Pump {
   State state_ = State::kWaitSource;
   FdPair pipe_;         // kPipe
   std::string buffer_;  // kCopy
+  uint64_t taken_ = 0;
   size_t held_ = 0;     // bytes taken from the source that the sink has not got yet
   size_t start_ = 0;    // of them in buffer_
   bool ended_ = false;  // the source

@@ -129,6 +129,12 @@ class FreePhase {
   FreePhase(const RelayEnds& ends, Pump up, Pump down, bool client_ended)
       : ends_(ends), up_(std::move(up)), down_(std::move(down)), up_over_(client_ended) {}
 
+  [[nodiscard]] Departure departure() const {
+    Departure departure = departure_;
+    departure.sent = up_.taken();
+    return departure;
+  }
+
   Status run() {
     for (;;) {
       if (down_.state() == Pump::State::kEnded) return Done{};
@@ -156,6 +162,7 @@ class FreePhase {
   // what it still has to say is read either way.
   void end_up() {
     up_over_ = true;
+    departure_.by_itself = up_.state() == Pump::State::kEnded;
     ::shutdown(ends_.peer, SHUT_WR);
   }
 
@@ -192,12 +199,14 @@ class FreePhase {
   Pump up_, down_;
   bool up_over_;
   bool client_gone_ = false;
+  Departure departure_;
   Deadline last_words_ = Deadline::max();
 };
 
 }  // namespace
 
-Status relay(const RelayEnds& ends, HostKeyGuard* guard, std::chrono::milliseconds key_exchange_time) {
+Status relay(const RelayEnds& ends, HostKeyGuard* guard, std::chrono::milliseconds key_exchange_time,
+             Departure* departure) {
   NonBlocking in(ends.in), out(ends.out);
   bool client_ended = false;
   if (guard != nullptr) {
@@ -211,7 +220,10 @@ Status relay(const RelayEnds& ends, HostKeyGuard* guard, std::chrono::millisecon
   if (!up) return up.error();
   auto down = Pump::make(ends.peer, ends.out);
   if (!down) return down.error();
-  return FreePhase(ends, std::move(*up), std::move(*down), client_ended).run();
+  FreePhase phase(ends, std::move(*up), std::move(*down), client_ended);
+  auto done = phase.run();
+  if (departure != nullptr) *departure = phase.departure();
+  return done;
 }
 
 }  // namespace qf

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 #include "libqf/result.h"
 #include "qf-proxy/hostkey_guard.h"
@@ -21,11 +22,18 @@ struct RelayEnds {
 // takes a person's time, a question about the host key or a password, comes after it.
 inline constexpr std::chrono::seconds kKeyExchangeTime(60);
 
+// How a client has left.
+struct Departure {
+  bool by_itself = false;  // before the peer had ended the connection
+  uint64_t sent = 0;       // bytes since the guard was done
+};
+
 // Until the peer has closed and all of its bytes are with the client, or the client is gone: Done. An end of
 // `in` is passed on as a half-close, and the other direction goes on. Errors: kSystem when the connection
 // broke; kRefused and kPeer from the guard (null: none), whose connection must be dropped at once; kTimeout
 // when the guard is not done after `key_exchange_time`.
 [[nodiscard]] Status relay(const RelayEnds& ends, HostKeyGuard* guard,
-                           std::chrono::milliseconds key_exchange_time = kKeyExchangeTime);
+                           std::chrono::milliseconds key_exchange_time = kKeyExchangeTime,
+                           Departure* departure = nullptr);
 
 }  // namespace qf

@@ -24,6 +24,7 @@ LoginRecord record_of(DeviceLoginStart start) {
   record.client_secret = std::move(start.client_secret);
   record.scopes = std::move(start.scopes);
   record.flow = LoginFlow::kDevice;
+  record.client_entry = "server_login";
   return record;
 }
 

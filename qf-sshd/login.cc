@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* kWanted =
     "Authentication failed: your ssh offered no login token of this fabric\n"
-    "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...";
+    "hint: run qf-token login; if your configuration forbids public keys, run QF_SSH=tunnel ssh ...; "
+    "passwords are not taken here, nor a token as one: no issuer of this peer has \"accept_bearer\": true";
 
 constexpr const char* kUnaudited =
     "this peer cannot write its audit log, so nobody may log in\n"
@@ -32,6 +33,16 @@ constexpr const char* kWantedOrPassword =
 constexpr const char* kWantedOrDevice =
     "Your ssh offered no sign-in token of this fabric\n"
     "hint: run qf-token login; or log in with a browser, as you are asked to next";
+
+// A password that is no token at all: one of another kind.
+constexpr const char* kNoToken =
+    "Authentication failed: the password is no login token of this fabric\n"
+    "hint: give a token (qf-token show) as the password, or run qf-token login and ssh with the fabric's "
+    "configuration";
+constexpr const char* kNoPasswords =
+    "Authentication failed: the password is no login token of this fabric\n"
+    "hint: run qf-token login; passwords are not taken here, nor a token as one: no issuer of this peer has "
+    "\"accept_bearer\": true";
 
 constexpr size_t kMostCertificates = 8;  // remembered a connection
 // Everything that a client asks for before its login, probes of its keys as well: an agent full of them is
@@ -156,8 +167,8 @@ LoginResult Login::judge(const AuthRequest& request) {
   if (++requests_ > kMostRequests) return give_up(request, "too many login requests");
   switch (request.method) {
     case AuthMethod::kNone:
-      // every client asks once what methods there are
-      return requests_ == 1 ? LoginResult() : judge_failure(request);
+      // every client asks once what methods there are; one that asks again has none
+      return requests_ == 1 ? LoginResult() : judge_key(request);
     case AuthMethod::kPublicKey:
       return judge_key(request);
     case AuthMethod::kCertificate:
@@ -325,6 +336,8 @@ LoginResult Login::refuse_token(const TokenRefusal& refusal, const AuthRequest& 
   entry.reason = refusal.text();
   std::string banner =
       "Authentication failed: " + std::string(fault_text(refusal.fault)) + hint_for(refusal.fault);
+  if (request.method == AuthMethod::kPassword && refusal.fault == TokenFault::kMalformed)
+    banner = offers(plan_.settings).password ? kNoToken : kNoPasswords;
   LoginResult result = refuse(entry, banner);
   if (!final) result.reply.verdict = AuthVerdict::kDenied;
   return result;

@@ -14,6 +14,7 @@
 
 #include "libqf/identification.h"
 #include "libqf/log.h"
+#include "qf-sshd/client_quirks.h"
 #include "qf-sshd/messages.h"
 #include "qf-sshd/monitor_client.h"
 #include "qf-sshd/net_forward.h"
@@ -62,8 +63,11 @@ class Net : public SessionOwner {
   void notice(const std::string& text);
   void say_notices();
   void tell_closed();
+  void show(const std::string& text);
   [[noreturn]] void refuse(const std::string& banner);
   [[noreturn]] void disconnect(const std::string& reason);
+  [[nodiscard]] ClientQuirks quirks() const;
+  void answer_to_the_end();
   [[noreturn]] void break_off(const std::string& reason);
   [[noreturn]] void leave();
 
@@ -83,7 +87,8 @@ class Net : public SessionOwner {
   std::vector<std::string> notices_;  // for the user, all that there were
   size_t notices_said_ = 0;
   bool closed_told_ = false;
-  std::string old_error_;  // the library's, of something that the connection has outlived
+  bool banner_shown_ = false;  // the last words
+  std::string old_error_;      // the library's, of something that the connection has outlived
   // keepalive of the client
   ssh_counter_struct received_ = {};  // packets, by libssh
   uint64_t received_before_ = 0;
@@ -98,6 +103,7 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
       event_(::ssh_event_new()),
       login_({session_.get(), monitor_, path_, plan.password_offered || plan.inside_tunnel,
               [this](const std::string& banner) { refuse(banner); },
+              [this] { return quirks().hides_banners; },
               [this](const std::string& reason) { break_off(reason); }}),
       forward_({{session_.get(), event_.get(), path_},
                 monitor_,
@@ -121,13 +127,46 @@ Net::Net(const NetPlan& plan, Fd connection, MessageSocket monitor)
 // The banner and a disconnect message, then the connection ends: a refused user is not asked for a password.
 void Net::refuse(const std::string& banner) {
   std::string text = printable(banner, true);
+  show(text);
+  if (text.empty()) disconnect("login refused");
+  size_t end = text.find('\n');
+  std::string words = text.substr(0, end);
+  // a client that hides banners
+  if (end != std::string::npos && !quirks().shows_banners) words += " (" + text.substr(end + 1) + ")";
+  disconnect(words);
+}
+
+ClientQuirks Net::quirks() const {
+  const char* line = ::ssh_get_clientbanner(session_.get());
+  return quirks_of(line == nullptr ? "" : line);
+}
+
+void Net::show(const std::string& text) {
   SshPtr<ssh_string> string(::ssh_string_from_char((text + "\r\n").c_str()));
-  if (string != nullptr && !text.empty()) ::ssh_send_issue_banner(session_.get(), string.get());
-  disconnect(text.empty() ? "login refused" : text.substr(0, text.find('\n')));
+  if (string == nullptr || text.empty()) return;
+  ::ssh_send_issue_banner(session_.get(), string.get());
+  banner_shown_ = true;
+}
+
+// All requests of a client that waits for answers are refused for a while, until it has no more.
+void Net::answer_to_the_end() {
+  login_.turn_down();
+  ::ssh_blocking_flush(session_.get(), kFlushMilliseconds);
+  Deadline deadline = Clock::now() + kFarewell;
+  while (is_connected() && Clock::now() < deadline && wait_for(connection_.get(), POLLIN, deadline)) {
+    if (::ssh_event_dopoll(event_.get(), 0) == SSH_ERROR) return;
+    while (SshMessage message{::ssh_message_get(session_.get())}) ::ssh_message_reply_default(message.get());
+    ::ssh_blocking_flush(session_.get(), kFlushMilliseconds);
+  }
 }
 
 void Net::disconnect(const std::string& reason) {
   tell_closed();
+  if (quirks().waits_for_answers && login_.begun() && !login_.logged_in()) {
+    if (!banner_shown_) show(printable(reason));
+    answer_to_the_end();
+    std::_Exit(kExitNegative);
+  }
   // ssh_disconnect() drops what libssh still holds back, and its own message too unless the socket was just
   // seen to be writable: so first everything goes out, then one turn notices that more may. (When nothing
   // went out, that is known, and the turn would wait for the client.)
@@ -392,7 +431,11 @@ void Net::turn() {
                              [](const auto& session) { return session.second->overrun(); });
   if (overrun || forward_.overrun()) break_off("more data than the channel's window allows");
   const char* error = ::ssh_get_error(session_.get());
-  if (is_connected() && old_error_ != error) old_error_ = error;
+  if (!is_connected() || old_error_ == error) return;
+  old_error_ = error;
+  // An answer that the library cannot read is lost in it: the client would wait for the grace time to end.
+  if (login_.asked() && ::ssh_get_error_code(session_.get()) == SSH_FATAL)
+    break_off("a malformed answer: " + old_error_);
 }
 
 // The monitor ends a client that takes too long (login grace), so waiting here may last.

@@ -6,6 +6,7 @@
 
 #include "libqf/base64.h"
 #include "libqf/log.h"
+#include "libqf/secret.h"
 #include "qf-sshd/library_values.h"
 
 // The library's callbacks for the same cannot be used together with its messages (net_forward.h).
@@ -111,6 +112,7 @@ void NetLogin::take(SshMessage message) {
   if (::ssh_message_type(raw) == SSH_REQUEST_SERVICE) return accept_service(raw);
   if (!service_accepted_) return plan_.break_off("authentication without the service ssh-userauth");
   if (waiting_ != nullptr) return plan_.break_off("a login request while another one is waited for");
+  waiting_ = std::move(message);
   AuthRequest request;
   bool answer = ::ssh_message_subtype(raw) == SSH_AUTH_METHOD_INTERACTIVE &&
                 ::ssh_message_auth_kbdint_is_response(raw) != 0;
@@ -120,57 +122,66 @@ void NetLogin::take(SshMessage message) {
     // the monitor, which counts the others, never sees these
     if (!logged_in_ && ++unreadable_ > kMostUnreadable)
       return plan_.refuse("too many malformed login requests");
-    ::ssh_message_reply_default(raw);
-    return;
+    return answer_with(&::ssh_message_reply_default);
   }
-  if (answer) request.user = interactive_.user;
+  if (answer) request.user = request_.user;
   asked_ = false;
-  if (answer || request.method == AuthMethod::kInteractive)
-    return handle_interactive(std::move(message), request);
-  carry_out(raw, request, plan_.monitor.ask<AuthReply>(request).first);
+  request_ = std::move(request);
+  if (answer || request_.method == AuthMethod::kInteractive) {
+    plan_.monitor.tell(request_);
+    return wipe(request_.credential);
+  }
+  AuthReply reply = plan_.monitor.ask<AuthReply>(request_).first;
+  wipe(request_.credential);
+  carry_out(reply);
 }
 
-void NetLogin::handle_interactive(SshMessage message, const AuthRequest& request) {
-  waiting_ = std::move(message);
-  interactive_ = request;
-  plan_.monitor.tell(request);
+void NetLogin::answer_with(int (*reply)(ssh_message)) {
+  SshMessage message = std::move(waiting_);
+  reply(message.get());
 }
 
 bool NetLogin::answered(const AuthReply& reply) {
   if (waiting_ == nullptr) return false;
   if (reply.verdict == AuthVerdict::kLater) {
     show(reply.banner);
-    return true;
+  } else {
+    carry_out(reply);
   }
-  SshMessage message = std::move(waiting_);
-  carry_out(message.get(), interactive_, reply);
   return true;
 }
 
+void NetLogin::turn_down() {
+  // the library always names one: this is one that clients rarely have
+  ::ssh_set_auth_methods(plan_.session, SSH_AUTH_METHOD_HOSTBASED);
+  if (waiting_ != nullptr) answer_with(&::ssh_message_reply_default);
+}
+
 // What the monitor has decided about the request.
-void NetLogin::carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply) {
+void NetLogin::carry_out(const AuthReply& reply) {
   if (reply.verdict == AuthVerdict::kEnd) return plan_.refuse(reply.banner);
+  // why a password is refused is worth more than another try
+  bool unheard = reply.verdict == AuthVerdict::kDenied && request_.method == AuthMethod::kPassword &&
+                 !reply.banner.empty() && plan_.hides_banners();
+  if (unheard) return plan_.refuse(reply.banner);
   show(reply.banner);
   if (reply.verdict == AuthVerdict::kAsk) {
     std::string instruction = printable(reply.instruction, true), prompt = printable(reply.prompt);
     const char* prompts[] = {prompt.c_str()};
     char echo[] = {1};
     asked_ = true;
-    ::ssh_message_auth_interactive_request(message, "", instruction.c_str(), 1, prompts, echo);
+    SshMessage message = std::move(waiting_);
+    ::ssh_message_auth_interactive_request(message.get(), "", instruction.c_str(), 1, prompts, echo);
     return;
   }
-  if (reply.verdict != AuthVerdict::kAllowed) {
-    ::ssh_message_reply_default(message);
-    return;
-  }
-  if (request.method == AuthMethod::kCertificate && !request.proved) {
-    ::ssh_message_auth_reply_pk_ok_simple(message);
-    return;
-  }
+  if (reply.verdict != AuthVerdict::kAllowed) return answer_with(&::ssh_message_reply_default);
+  if (request_.method == AuthMethod::kCertificate && !request_.proved)
+    return answer_with(&::ssh_message_auth_reply_pk_ok_simple);
   logged_in_ = true;
-  user_ = request.user;
+  user_ = request_.user;
   tunnel_ = reply.tunnel;
-  ::ssh_message_auth_reply_success(message, 0);
+  SshMessage message = std::move(waiting_);
+  ::ssh_message_auth_reply_success(message.get(), 0);
 }
 
 }  // namespace qf

@@ -20,6 +20,7 @@ class NetLogin {
     LongPath& path;  // is told how long the client's answers took
     bool password_offered = false;
     std::function<void(const std::string& banner)> refuse;     // shows it and ends the connection
+    std::function<bool()> hides_banners;                       // the client does
     std::function<void(const std::string& reason)> break_off;  // for a client that breaks the protocol
   };
   explicit NetLogin(Plan plan);
@@ -30,6 +31,10 @@ class NetLogin {
   void handle(SshMessage request);
   // False: nobody has asked.
   [[nodiscard]] bool answered(const AuthReply& reply);
+  // No method is left, and a request that will get no other answer is refused.
+  void turn_down();
+  [[nodiscard]] bool begun() const { return service_accepted_; }
+  [[nodiscard]] bool asked() const { return asked_; }  // an answer is to come
   [[nodiscard]] bool logged_in() const { return logged_in_; }
   [[nodiscard]] const std::string& user() const { return user_; }  // logged in as this one
   [[nodiscard]] bool tunnel() const { return tunnel_; }            // as the outer connection of a tunnel
@@ -37,16 +42,16 @@ class NetLogin {
  private:
   void take(SshMessage request);
   void accept_service(ssh_message request);
-  void handle_interactive(SshMessage message, const AuthRequest& request);
-  void carry_out(ssh_message message, const AuthRequest& request, const AuthReply& reply);
+  void carry_out(const AuthReply& reply);
+  void answer_with(int (*reply)(ssh_message));
   void show(const std::string& banner);
 
   Plan plan_;
   Deadline replied_ = Deadline::min();  // the time of the last answer to the client
   bool service_accepted_ = false;
-  SshMessage waiting_;       // for the monitor's answer
-  AuthRequest interactive_;  // what it is about
-  bool asked_ = false;       // the person has a prompt
+  SshMessage waiting_;   // a request, for its answer
+  AuthRequest request_;  // what it, or the last one, was about
+  bool asked_ = false;   // the person has a prompt
   unsigned unreadable_ = 0;
   bool logged_in_ = false;
   std::string user_;

@@ -66,6 +66,22 @@ libssh() { as_client timeout 60 "$PYTHON" "$TOP/tests/bats/libssh_client.py" "$@
   run -0 libssh config "$QF/state/ssh_config" server.test.example "$TARGET" id
 }
 
+@test "libssh is told of a refusal, and ends: in the tunnel and without, by the first method and when it goes on" {
+  as_client sh -c 'mkdir -p -m 700 ~/.ssh && ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/libssh' </dev/null
+  for how in config stubborn; do
+    run -255 libssh $how "$CONF" server root id </dev/null
+    [[ $output == 'User is not authorized to login as OS user: '*' as "root" (root login is not enabled'*"login: Access denied for "* ]] || { echo "$how: $output" && false; }
+  done
+  echo "[$ADDRESS]:22022 $(host_key)" >"$QF/mint/known_hosts"
+  run -255 libssh interactive "$ADDRESS" 22022 "$TARGET" id "$QF/mint/known_hosts" </dev/null
+  [[ $output == *"your ssh offered no login token of this fabric"*"hint: run qf-token login"*"login: Access denied"* ]]
+}
+
+@test "paramiko is told of a refusal in the tunnel" {
+  run -255 as_client timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" tunnel "$PROXY server 22022" root id
+  [[ $output == 'User is not authorized to login as OS user: '*' as "root"'* ]]
+}
+
 # ansible_paramiko HOST [ARGUMENT…]
 ansible_paramiko() {
   as_client ANSIBLE_HOST_KEY_CHECKING=1 timeout 60 ansible all -c paramiko -i "$1," -e ansible_user="$TARGET" \
@@ -109,8 +125,21 @@ paramiko_password() {
     [ "$status" != 0 ]
     # PuTTY asks first what would do, and passwords would not
     case $client in
-      plink) [[ $output == *"your ssh offered no login token of this fabric"* ]] ;;
+      plink) [[ $output == *"your ssh offered no login token of this fabric"*"hint: "*"run qf-token login"*"passwords are not taken here, nor a token as one: no issuer of this peer has "'"accept_bearer": true'* ]] ;;
       *) [[ $output == *"the token is not bound to a key"*'"accept_bearer": true'* ]] ;;
+    esac
+  done
+}
+
+@test "a password that is no token: told what would be one" {
+  echo 'correct horse battery staple' >"$QF/mint/token"
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    case $client in
+      plink) [[ $output == *"passwords are not taken here, nor a token as one"* ]] ;;
+      *) [[ $output == *"Authentication failed: the password is no login token of this fabric"*"hint: run qf-token login"* ]] ;;
     esac
   done
 }
@@ -132,6 +161,24 @@ paramiko_password() {
     run "${client}_password"
     echo "$client, too long: $output"
     [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the token is longer than 16 KiB"* ]]
   done
   [ "$(jq -s '[.[] | select(.event == "login" and .method == "password" and .allowed)] | length' "$AUDIT")" = 6 ]
+}
+
+@test "a JWT as password that is wrong: each client hears in which way, and what to do" {
+  token_of '{"claims": {"exp": -100, "iat": -400}}'
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the token has expired"*"hint: run qf-token logout, then qf-token login"* ]]
+  done
+  echo 'correct horse battery staple' >"$QF/mint/token"
+  for client in plink libssh paramiko; do
+    run "${client}_password"
+    echo "$client: $output"
+    [ "$status" != 0 ]
+    [[ $output == *"Authentication failed: the password is no login token of this fabric"*"hint: "*"give a token (qf-token show) as the password"* ]]
+  done
 }

@@ -185,6 +185,11 @@ refused() {
   done
 }
 
+@test "who has no method at all, and asks again for none, is told what is wanted; at the first time nobody is" {
+  run -255 timeout 60 "$PYTHON" "$TOP/tests/bats/foreign_login.py" none "$ADDRESS" "$TARGET" true
+  [[ $output == "first: None"*"offered no login token"*"hint: run qf-token login"* ]]
+}
+
 @test "field note 16: a failed login names its reason, not only the methods that were tried" {
   run -255 offer '{"claims": {"iat": -400, "exp": -100}}'
   [[ $output == *"the token has expired"* ]]

@@ -3,9 +3,12 @@
 """foreign_login.py password HOST USER COMMAND < PASSWORD
 foreign_login.py certificate HOST USER COMMAND KEY-FILE [SIGNAL]
 foreign_login.py interactive HOST USER COMMAND < ANSWERS
+foreign_login.py tunnel PROXY-COMMAND USER COMMAND
+foreign_login.py none HOST USER COMMAND
 
 A client with none of our programs, and with none of OpenSSH's own checks: a JWT as password, or the certificate
-beside KEY-FILE as it is, or answers to what it is asked, a line each. Prints banner and outcome on stderr, the command's output on stdout; exits with the
+beside KEY-FILE as it is, or answers to what it is asked, a line each; or through our proxy, with nothing at all; or the same without
+it, twice. Prints banner and outcome on stderr, the command's output on stdout; exits with the
 command's status, or 255. With SIGNAL (without SIG): sends it once the command has printed something, and prints how the
 command ended."""
 import socket
@@ -22,7 +25,7 @@ def answer(title, instructions, prompts):
     return [sys.stdin.readline().rstrip("\n") for _ in prompts]
 
 
-transport = paramiko.Transport(socket.create_connection((host, 22022), 10))
+transport = paramiko.Transport(paramiko.ProxyCommand(host) if how == "tunnel" else socket.create_connection((host, 22022), 10))
 try:
     transport.start_client(timeout=10)
     if how == "password":
@@ -30,6 +33,14 @@ try:
     elif how == "interactive":
         transport.auth_timeout = 120
         transport.auth_interactive(user, answer)
+    elif how == "tunnel":
+        transport.auth_none(user)
+    elif how == "none":
+        try:
+            transport.auth_none(user)
+        except paramiko.BadAuthenticationType:
+            sys.stderr.write(f"first: {transport.get_banner()}\n")
+        transport.auth_none(user)
     else:
         key = paramiko.Ed25519Key.from_private_key_file(sys.argv[5])
         key.load_certificate(f"{sys.argv[5]}-cert.pub")

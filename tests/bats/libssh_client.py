@@ -1,21 +1,24 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """libssh_client.py config FILE HOST USER COMMAND
+libssh_client.py stubborn FILE HOST USER COMMAND
 libssh_client.py password HOST PORT USER COMMAND KNOWN-HOSTS < PASSWORD
+libssh_client.py interactive HOST PORT USER COMMAND KNOWN-HOSTS < ANSWERS
 
 A small client of libssh, which reads an ssh_config file itself; as kio, Remmina or a program of one's own is. Checks the host
-key against the known_hosts file that the configuration names. Prints what the server says on stderr, the command's output on
+key against the known_hosts file that the configuration names. "stubborn" tries one method after the other, whichever the
+server names, up to an error. "interactive" answers each question with a line. Prints what the server says on stderr, the command's output on
 stdout; exits with its status, or 255."""
 import ctypes
 import ctypes.util
 import sys
 
 HOST, PORT, USER, KNOWNHOSTS, GLOBAL_KNOWNHOSTS = 0, 1, 4, 8, 38
-OK, KNOWN, SUCCESS = 0, 1, 0
+OK, KNOWN, SUCCESS, INFO, ERROR = 0, 1, 0, 3, -1
 lib = ctypes.CDLL(ctypes.util.find_library("ssh") or "libssh.so.4")
 for name in ("ssh_new", "ssh_channel_new"):
     getattr(lib, name).restype = ctypes.c_void_p
-for name in ("ssh_get_error", "ssh_get_issue_banner"):
+for name in ("ssh_get_error", "ssh_get_issue_banner", "ssh_userauth_kbdint_getinstruction", "ssh_userauth_kbdint_getprompt"):
     getattr(lib, name).restype = ctypes.c_char_p
 session = ctypes.c_void_p(lib.ssh_new())
 
@@ -31,7 +34,27 @@ def option(number, text):
         stop(f"option {number}")
 
 
-if sys.argv[1] == "config":
+def interactive():
+    while (result := lib.ssh_userauth_kbdint(session, None, None)) == INFO:
+        sys.stderr.write(f"{lib.ssh_userauth_kbdint_getinstruction(session).decode()}\n")
+        for i in range(lib.ssh_userauth_kbdint_getnprompts(session)):
+            sys.stderr.write(f"{lib.ssh_userauth_kbdint_getprompt(session, i, None).decode()}\n")
+            sys.stderr.flush()
+            lib.ssh_userauth_kbdint_setanswer(session, i, sys.stdin.readline().rstrip("\n").encode())
+    return result
+
+
+def stubborn():
+    ways = (lambda: lib.ssh_userauth_none(session, None), lambda: lib.ssh_userauth_publickey_auto(session, None, None),
+            interactive, lambda: lib.ssh_userauth_password(session, None, b"x"))
+    for way in ways:
+        if (result := way()) in (SUCCESS, ERROR):
+            break
+    return result
+
+
+how = sys.argv[1]
+if how in ("config", "stubborn"):
     config, host, user, command = sys.argv[2:]
     option(HOST, host)
     if lib.ssh_options_parse_config(session, config.encode()) != OK:
@@ -47,8 +70,12 @@ if lib.ssh_connect(session) != OK:
     stop("connection")
 if lib.ssh_session_is_known_server(session) != KNOWN:
     stop("host key")
-if sys.argv[1] == "config":
+if how == "config":
     result = lib.ssh_userauth_none(session, None)
+elif how == "stubborn":
+    result = stubborn()
+elif how == "interactive":
+    result = interactive()
 else:
     result = lib.ssh_userauth_password(session, None, sys.stdin.read().strip().encode())
 if result != SUCCESS:

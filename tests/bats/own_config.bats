@@ -108,6 +108,38 @@ keys_of_agent() { as_client SSH_AUTH_SOCK="$AGENT" ssh-add -l | wc -l; }
   [ "$output" = "$TARGET" ]
 }
 
+@test "PubkeyAuthentication no and BatchMode yes, or no method that is left: qf-proxy says what to do" {
+  for methods in 'BatchMode yes' 'PreferredAuthentications password' 'PreferredAuthentications hostbased'; do
+    own 'Host *' '  PubkeyAuthentication no' "  $methods"
+    for name in "$TARGET" "$(head -c 250 /dev/zero | tr '\0' x)"; do
+      PATH_TAKEN=
+      run -255 plain_ssh -l "$name" server true
+      echo "$methods: $output"
+      [[ $output == *"Permission denied"* ]]
+      [ "$(grep -c "qf-proxy: your ssh left server ($ADDRESS port 22022) without having offered its certificate" <<<"$output")" = 1 ]
+      [[ $output == *"hint: if your configuration forbids public keys (PubkeyAuthentication no), run QF_SSH=tunnel ssh ..."* ]]
+    done
+    PATH_TAKEN=tunnel
+    run -0 --separate-stderr plain_ssh -l "$TARGET" server 'id -un'
+    [ "$output" = "$TARGET" ]
+    [ -z "$stderr" ]
+  done
+}
+
+@test "who offers the certificate, or is told by the peer, hears nothing of it" {
+  own 'Host *' '  BatchMode yes'
+  on_both
+  PATH_TAKEN=
+  run -255 plain_ssh -l root server true
+  [[ $output == *"User is not authorized"* ]]
+  [[ $output != *"qf-proxy: "* ]]
+  # not even a host key that the client does not take
+  own 'Host *' '  BatchMode yes' '  GlobalKnownHostsFile /dev/null'
+  run -255 plain_ssh -l "$TARGET" server true
+  [[ $output == *"Host key verification failed"* ]]
+  [[ $output != *"without having offered"* ]]
+}
+
 @test "user names that are shell text or options reach the peer as they are, or nobody" {
   own
   for PATH_TAKEN in '' tunnel; do

@@ -126,6 +126,18 @@ PROMPT='press Enter when it is allowed: '
   shown '"device_authorization_endpoint" of its discovery document is missing, so nobody can log in from here'
 }
 
+@test "a client that the provider does not know, or that may not: the hint names the servers' own and its place" {
+  server_logins '.issuers[0].server_login.client_id = "nobody"'
+  server_start
+  run -255 plain -- true
+  shown 'hint: "client_id" in "server_login" of issuer "corp" in the fabric document must be a client that the provider knows'
+  shown 'it is "nobody"'
+  fabric_apply '.issuers |= reverse' "$SERVER_LOGIN" '.issuers[0].server_login.scopes += ["everything"]'
+  knob '{"fail": 1, "fail_path": "/device/auth", "fail_status": 400, "fail_body": {"error": "invalid_scope"}}' >/dev/null
+  run -255 plain -- true
+  shown 'hint: "scopes" in "server_login" of issuer "corp" in the fabric document are openid, groups, everything'
+}
+
 @test "the provider answers nonsense" {
   server_start
   for answer in '{' '{"device_code": 1}' '{"device_code": "x", "user_code": "\u001b[2J", "verification_uri": "https://idp.example/"}' \
@@ -313,6 +325,31 @@ new_connection_knows_nothing_of() {
   run -0 audit_says '.event == "login" and (.allowed | not) and .refusal == "out of turn" and .os_user == "root"'
 }
 
+@test "a client that answers with nonsense, changes its mind, or asks without end, is sent away with a reason in the log" {
+  server_start --per-source-max-device-logins 20
+  run -0 timeout 300 "$PYTHON" "$TOP/tests/bats/raw_interactive.py" "$ADDRESS" "$TARGET" hostile
+  echo "$output"
+  for name in no_answer hundred_answers answer_of_250_kib huge_tags; do grep -qx "$name asked again" <<<"$output"; done
+  # what the library cannot read
+  grep -qx 'more_answers_than_the_library_takes disconnect 11 a malformed answer: Too much answers received from client: 300 (0x012c)' <<<"$output"
+  grep -qx 'four_billion_answers disconnect 11 a malformed answer: Too much answers .*' <<<"$output"
+  for name in answers_announced_and_left_out answer_longer_than_it_is; do
+    grep -qx "$name disconnect 11 a malformed answer: Short INFO_RESPONSE packet" <<<"$output"
+  done
+  grep -qx 'nothing_at_all disconnect 11 a malformed answer: .*' <<<"$output"
+  grep -qx 'answer_of_more_than_a_packet disconnect 11 read_packet(): Packet len too high.*' <<<"$output"
+  # another method, user or service in the middle
+  for name in other_method other_method_of_another_user; do
+    grep -qx "$name disconnect 11 an answer to a question that was not asked" <<<"$output"
+  done
+  grep -qx 'other_service disconnect 11 there is no service "ssh-connection" here' <<<"$output"
+  grep -qx 'same_service_again disconnect 11 a login request while another one is waited for' <<<"$output"
+  grep -qx 'methods_by_turns disconnect 11 too many login requests' <<<"$output"
+  # each of the eleven that were ended has its line
+  until_true 20 eval '[ "$(audit -s "[.[] | select(.event == \"violation\" or .refusal == \"too many login requests\")] | length")" = 11 ]'
+  run -1 audit_says '.reason // "" | contains("net was ended by signal")'
+}
+
 @test "a token of the servers' own client is worth nothing in a client's hands" {
   server_logins '.issuers[0].accept_bearer = true' '.issuers[0].audiences += ["both"]'
   server_start
@@ -335,4 +372,36 @@ new_connection_knows_nothing_of() {
   person alice
   wait $client
   [ "$(<"$QF/said")" = "$TARGET" ]
+}
+
+libssh_person() {
+  mkfifo "$QF/typed"
+  echo "[$ADDRESS]:22022 $(host_key)" >"$QF/known_hosts"
+  as_client timeout 60 "$PYTHON" "$TOP/tests/bats/libssh_client.py" interactive "$ADDRESS" 22022 "$TARGET" 'id -un' "$QF/known_hosts" \
+    <>"$QF/typed" >"$QF/said" 2>"$SHOWN" 3>&- &
+  client=$!
+  until_true 60 user_code "$SHOWN"
+}
+@test "a client that is not OpenSSH: libssh" {
+  server_start
+  libssh_person
+  echo >"$QF/typed"
+  person alice
+  wait $client
+  [ "$(<"$QF/said")" = "$TARGET" ]
+}
+
+@test "libssh hears that the time is over, waiting as well as asked" {
+  server_start --login-grace-time 3 --device-login-grace-time 4
+  for typed in '' $'\n'; do
+    libssh_person
+    printf '%s' "$typed" >"$QF/typed"
+    until_true 30 eval 'audit -s "[.[] | select(.event == \"violation\")] | length" | grep -qx '"$((${#typed} + 1))"
+    [ -n "$typed" ] || echo >"$QF/typed"
+    status=0
+    wait $client || status=$?
+    [ "$status" = 255 ] || { cat "$SHOWN" && false; }
+    shown 'nobody has logged in within the time that this peer gives'
+    rm "$QF/typed" "$SHOWN"
+  done
 }

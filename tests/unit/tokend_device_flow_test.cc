@@ -166,6 +166,56 @@ TEST_F(DeviceFlowTest, ProviderTroubleIsWaitedOutWithGrowingPauses) {
   EXPECT_EQ(listener_.token, "a.b.c");
 }
 
+TEST_F(DeviceFlowTest, AProviderThatComesAndGoesIsNoticedOnceAndOnceWhenItIsBack) {
+  prompt(
+      R"({"device_code":"dc","user_code":"A","expires_in":1800,"interval":3,"verification_uri":"https://idp.example/d"})");
+  for (int i = 0; i < 40; ++i) {
+    poll_answer(503, "");
+    EXPECT_EQ(seconds_to_poll(), 6) << "the pause grew over a good answer";
+    poll_answer(400, R"({"error":"authorization_pending"})");
+    EXPECT_EQ(seconds_to_poll(), 3);
+  }
+  ASSERT_EQ(listener_.notices.size(), 1U);
+  for (int i = 0; i < 10; ++i) poll_answer(400, R"({"error":"authorization_pending"})");
+  ASSERT_EQ(listener_.notices.size(), 2U);
+  EXPECT_EQ(listener_.notices[1], "idp.example answers again");
+  poll_answer(503, "");
+  EXPECT_EQ(listener_.notices.size(), 3U);
+}
+
+TEST_F(DeviceFlowTest, SlowDownWithoutEndEndsWithTheCode) {
+  prompt();
+  std::vector<int> pauses;
+  while (listener_.ends == 0) {
+    ASSERT_LT(pauses.size(), 20U) << "asked too often";
+    pauses.push_back(seconds_to_poll());
+    services_.pass(seconds_to_poll());
+    wake();
+    if (listener_.ends == 0) services_.answer(400, R"({"error":"slow_down"})");
+  }
+  EXPECT_EQ(pauses, (std::vector<int>{3, 8, 13, 18, 23, 28, 7}));
+  EXPECT_EQ(listener_.refusal->code, "expired");
+}
+
+TEST_F(DeviceFlowTest, TimesThatNoProviderMeansAreBounded) {
+  for (const auto& [times, interval, expiry] :
+       {std::tuple(R"("interval":0,"expires_in":100)", 1, 100),
+        std::tuple(R"("interval":-5,"expires_in":100)", 1, 100),
+        std::tuple(R"("interval":1e30,"expires_in":100)", 5, 100),
+        std::tuple(R"("interval":9007199254740991,"expires_in":100)", 60, 100),
+        std::tuple(R"("interval":"2","expires_in":"x")", 5, 600),
+        std::tuple(R"("interval":null,"expires_in":0)", 1, 1),
+        std::tuple(R"("interval":1,"expires_in":-1)", 1, 1),
+        std::tuple(R"("interval":60,"expires_in":9007199254740991)", 60, 1800)}) {
+    listener_ = {};
+    prompt(R"({"device_code":"dc","user_code":"A","verification_uri":"https://idp.example/d",)" +
+           std::string(times) + "}");
+    ASSERT_EQ(listener_.prompts.size(), 1U) << times;
+    EXPECT_EQ(listener_.prompts[0].expires_in, expiry) << times;
+    EXPECT_EQ(seconds_to_poll(), std::min(interval, expiry)) << times;
+  }
+}
+
 TEST_F(DeviceFlowTest, RetryAfterIsHeeded) {
   prompt();
   services_.pass(3);
@@ -187,6 +237,11 @@ TEST_F(DeviceFlowTest, DeadProviderEndsWithTheCode) {
     if (listener_.ends == 0) services_.answer(timeout_error("idp.example did not answer in time (15 s)"));
   }
   EXPECT_EQ(listener_.refusal->code, "expired");
+  EXPECT_EQ(listener_.refusal->message,
+            "the login at issuer corp (https://idp.example) did not end within 100 s: idp.example did not "
+            "answer in "
+            "time (15 s)");
+  EXPECT_EQ(listener_.refusal->hint, "is the network up, and the provider?");
 }
 
 TEST_F(DeviceFlowTest, OtherErrorsEndTheLogin) {

@@ -322,5 +322,22 @@ TEST(OAuth, RefusalsNameWhatInTheDocumentIsMeant) {
   EXPECT_NE(turned_down(record, "the token", answer).hint.find("https://fabric.example"), std::string::npos);
 }
 
+TEST(OAuth, RefusalsNameTheClientOfTheDocumentThatWasUsed) {
+  LoginRecord record = corp();
+  HttpAnswer answer;
+  answer.status = 401;
+  for (const char* entry : {"client", "server_login"}) {
+    record.client_entry = entry;
+    std::string place = std::string(" in \"") + entry + "\" of issuer \"corp\" in the fabric document ";
+    answer.body = R"({"error":"invalid_client"})";
+    EXPECT_TRUE(turned_down(record, "the token", answer).hint.starts_with("\"client_id\"" + place));
+    EXPECT_TRUE(turned_down(record, "the token", answer).hint.ends_with("it is \"qufabric-cli\""));
+    answer.body = R"({"error":"invalid_scope"})";
+    EXPECT_EQ(turned_down(record, "the token", answer).hint, "\"scopes\"" + place + "are openid, groups");
+    EXPECT_EQ(read_token_answer(record, "{}").error().hint,
+              "\"scopes\"" + place + "must hold openid, and the client must get id_tokens");
+  }
+}
+
 }  // namespace
 }  // namespace qf
