@@ -389,6 +389,7 @@ int command_up(const Invocation& invocation) {
         "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
   again.force = false;
+  again.limits.clear();  // remembered since, and a reason to refuse nothing any more
   auto reload = [&] {
     say("SIGHUP: reading the fabric document again");
     // as apply has remembered them since; what was given at the start was remembered then

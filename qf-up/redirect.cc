@@ -22,7 +22,8 @@ namespace {
 
 constexpr auto kNftTime = std::chrono::seconds(60);
 constexpr size_t kMostListing = size_t{256} << 20;  // a set of as many peers as a document can hold
-constexpr const char* kNftPlaces[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft"};
+constexpr const char* kNftPlaces[] = {"/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft", "/usr/local/sbin/nft",
+                                      "/run/current-system/sw/bin/nft"};
 constexpr const char* kOffHint = "to do without it: qf-up apply --redirect-port-22=";
 
 std::string note_path(const Folders& folders) {

@@ -190,6 +190,13 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
   kill -HUP "$(cat "$QF/a.up")"
   ours_at $A6_PEER $A6
   sshd_at $A4_OTHER $A4
+  # which does not bring back what it was started with
+  in_server "$BIN/qf-up" apply $FABRIC --redirect-port-22=
+  fabric_a "[\"$A4_OTHER\"]"
+  kill -HUP "$(cat "$QF/a.up")"
+  until_true 60 grep -q "serial 4 is in force" "$QF/a.log"
+  sshd_at $A4_OTHER $A4
+  rules | cmp - "$QF/rules"
 }
 
 @test "status sees a table that was changed or taken away, and apply mends it" {
