@@ -366,6 +366,34 @@ TEST(RelayOfFiles, FileInAndFileOut) {
   EXPECT_EQ(*read_file(scratch.path("out"), 1 << 20), down);
 }
 
+TEST(RelayDeparture, SaysWhetherTheClientLeftByItselfAndWhatItHadSent) {
+  for (bool client_first : {true, false}) {
+    auto up = make_pipe(), down = make_pipe();
+    auto tcp = tcp_pair();
+    Departure departure;
+    auto done = std::async(std::launch::async, [&] {
+      Status status = relay({up->first.get(), down->second.get(), tcp.first.get()}, nullptr, kKeyExchangeTime,
+                            &departure);
+      tcp.first.reset();
+      return status;
+    });
+    ASSERT_TRUE(write_all(up->second.get(), random_bytes(12'344, 1)));
+    if (client_first) {
+      up->second.reset();
+      down->first.reset();
+      EXPECT_EQ(read_until_end(tcp.second.get()).size(), 12'344U);
+    } else {
+      std::string taken(12'344, '\0');
+      EXPECT_EQ(::recv(tcp.second.get(), taken.data(), taken.size(), MSG_WAITALL), 12'344);
+      tcp.second.reset();
+    }
+    ASSERT_TRUE(ended(done));
+    EXPECT_TRUE(done.get());
+    EXPECT_EQ(departure.by_itself, client_first);
+    EXPECT_EQ(departure.sent, 12'344U);
+  }
+}
+
 TEST(RelayOfFiles, NothingIn) {
   Fd in = *open_file("/dev/null", O_RDONLY);
   auto down = make_pipe();
