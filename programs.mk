@@ -83,7 +83,7 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
 $(eval $(call bundle,up-include,qf-up/ssh_include))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance live_status machine \
     status supervise)))
-$(eval $(call bundle,up-redirect,qf-up/redirect qf-up/redirect_rules))
+$(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rules))
 $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))

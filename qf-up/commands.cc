@@ -9,9 +9,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "libqf/address.h"
-#include "libqf/interface.h"
-#include "libqf/listen.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
 #include "libqf/policy_db.h"
@@ -22,6 +19,7 @@
 #include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
+#include "qf-up/network.h"
 #include "qf-up/redirect.h"
 #include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
@@ -73,42 +71,6 @@ void say_applied(const Document& document, const Applied& applied) {
   }
 }
 
-// Whether the command line itself asks for a redirect of port 22.
-bool asks_for_redirect(const Invocation& invocation) {
-  return std::any_of(invocation.limits.begin(), invocation.limits.end(), [](const auto& limit) {
-    return limit.first->member == &Choices::redirect_port_22 && !limit.second.empty();
-  });
-}
-
-// --interface of the command line: what it names must be there now.
-Status check_interface(const Document& document, const Invocation& invocation, const Choices& choices) {
-  bool given = std::any_of(invocation.limits.begin(), invocation.limits.end(), [](const auto& limit) {
-    return limit.first->member == &Choices::interface && !limit.second.empty();
-  });
-  if (!given || choices.self.empty()) return Done{};
-  auto self = std::find_if(document.peers.begin(), document.peers.end(),
-                           [&](const PeerEntry& peer) { return peer.record.name == choices.self; });
-  if (self == document.peers.end()) return Done{};
-  auto own = addresses_on(self->record.addresses, choices.interface);
-  return own ? Status(Done{}) : own.error();
-}
-
-int fail_unchanged(Error error) {
-  if (error.sys == 0) error.what += "; nothing was changed";
-  return fail(error, "nothing was changed");
-}
-
-// After a document came into force. What is asked for now must be possible; what is remembered must not keep
-// a new policy from counting, nor the server from running.
-int redirect_after(const Folders& folders, const Choices& choices, bool serving) {
-  if (!redirect_wanted(choices) && !redirect_noted(folders)) return kExitOk;
-  auto lock = lock_state(folders);
-  Status settled = lock ? settle_redirect(folders, choices, serving) : Status(lock.error());
-  if (settled) return kExitOk;
-  say("the redirect of port 22 stays as it was");
-  return fail(settled.error());
-}
-
 // The two names of this machine's own record, in the spelling of the document.
 Status settle_self(const Document& document, Choices& choices) {
   if (choices.self.empty()) return Done{};
@@ -128,12 +90,8 @@ int apply_loaded(const std::optional<Document>& document, const Invocation& invo
     if (auto good = check_serial(invocation.folders, *document); !good)
       return fail(good.error(), "raise the serial in the document, or run: qf-up apply --force");
   }
-  if (auto there = check_interface(*document, invocation, choices); !there)
-    return fail_unchanged(there.error());
-  if (asks_for_redirect(invocation)) {
-    if (auto possible = try_redirect(*document, invocation.folders, choices); !possible)
-      return fail_unchanged(possible.error());
-  }
+  if (auto possible = check_network(*document, invocation, choices); !possible)
+    return fail(possible.error(), "nothing was changed");
   auto applied = apply_document(*document, invocation.folders, choices);
   if (!applied) {
     // LMDB says EIO when a write comes out short
@@ -320,44 +278,6 @@ int command_apply(const Invocation& invocation) {
   return code;
 }
 
-namespace {
-
-// Sockets that systemd has handed in: those of its socket unit stay under their numbers, and what an earlier
-// qf-up had it keep is held again.
-std::vector<HandedFd> sort_sockets(const std::vector<std::string>& names, HeldSockets& held) {
-  std::vector<HandedFd> units;
-  int next = kFirstHandedFd;
-  for (const auto& name : names) {
-    int fd = next++;
-    if (name == kHeldSocketName) {
-      held.adopt(Fd(fd));
-    } else {
-      units.push_back({fd, name});
-    }
-  }
-  return units;
-}
-
-// Of the document in force, those that are to be served; none when that cannot be said: qf-sshd says why.
-std::vector<std::string> own_addresses(const Folders& folders, const Choices& choices) {
-  auto policy = PolicyDb::open(folders.policy_mdb());
-  auto self = policy ? policy->peer(choices.self) : Result<PeerPolicyRecord>(policy.error());
-  if (!self) return {};
-  auto own = addresses_on(self->addresses, choices.interface);
-  return own ? std::move(*own) : std::vector<std::string>{};
-}
-
-// Nothing answers behind the redirect any more, and port 22 may be the admin's own way in. A stop or a
-// restart leaves it, as the ssh_config file: clients would meet another server there for a moment.
-void give_back_port_22(const Folders& folders) {
-  if (!redirect_noted(folders)) return;
-  auto removed = remove_redirect(folders);
-  if (removed) return say("the redirect of port 22 is gone, since no SSH server runs here");
-  say("the redirect of port 22 leads to no server: " + removed.error().text(), "run: qf-up down");
-}
-
-}  // namespace
-
 int command_up(const Invocation& invocation) {
   auto handed = handed_descriptors();
   if (!handed) return fail(handed.error());
@@ -382,9 +302,8 @@ int command_up(const Invocation& invocation) {
   if (!server) return fail(server.error());
   say(server->empty() ? "up; no SSH server runs here (--allow-server-ssh)" : "up; starting qf-sshd");
   auto notifier = Notifier::take();
-  HeldSockets held(notifier);
-  auto units = sort_sockets(*handed, held);
-  if (server->empty() && !units.empty())
+  ServerSockets sockets(*handed, notifier);
+  if (server->empty() && sockets.from_unit())
     say("systemd has handed in sockets for an SSH server, and none runs here: clients will wait in vain",
         "run: systemctl disable --now qufabric.socket");
   Invocation again = invocation;
@@ -400,25 +319,15 @@ int command_up(const Invocation& invocation) {
     static_cast<void>(redirect_after(again.folders, *now, !server->empty()));
     ::malloc_trim(0);
   };
-  auto sockets = [&] {
-    // what the socket unit has is not ours to listen on
-    auto own = server->empty() ? std::vector<std::string>{} : own_addresses(invocation.folders, *choices);
-    std::erase_if(own, [&](const std::string& address) {
-      return std::any_of(units.begin(), units.end(), [&](const HandedFd& unit) {
-        auto local = local_address(unit.fd);
-        return local && local->address() == address;
-      });
-    });
-    held.follow(own);
-    auto all = units;
-    for (auto& socket : held.handed()) all.push_back(std::move(socket));
-    return all;
+  auto to_hand_on = [&] {
+    return sockets.follow(server->empty() ? std::vector<std::string>{}
+                                          : own_addresses(invocation.folders, *choices));
   };
   // before the redirect: whoever comes by it waits
-  static_cast<void>(sockets());
+  static_cast<void>(to_hand_on());
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
-  int code = supervise({*server, reload, sockets, notifier});
+  int code = supervise({*server, reload, to_hand_on, notifier});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }

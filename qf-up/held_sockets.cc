@@ -41,4 +41,27 @@ std::vector<HandedFd> HeldSockets::handed() const {
   return out;
 }
 
+ServerSockets::ServerSockets(const std::vector<std::string>& names, Notifier keeper)
+    : held_(std::move(keeper)) {
+  int next = kFirstHandedFd;
+  for (const auto& name : names) {
+    int fd = next++;
+    if (name == kHeldSocketName) {
+      held_.adopt(Fd(fd));
+    } else {
+      units_.push_back({fd, name});
+    }
+  }
+}
+
+std::vector<HandedFd> ServerSockets::follow(std::vector<std::string> own) {
+  for (const auto& unit : units_) {
+    if (auto local = local_address(unit.fd)) std::erase(own, local->address());
+  }
+  held_.follow(own);
+  auto all = units_;
+  for (auto& socket : held_.handed()) all.push_back(std::move(socket));
+  return all;
+}
+
 }  // namespace qf

@@ -36,4 +36,19 @@ class HeldSockets {
   std::vector<Held> sockets_;
 };
 
+// All that qf-sshd gets: the sockets of systemd's socket unit, which stay as they are, and those that are
+// held for the addresses which the unit does not have.
+class ServerSockets {
+ public:
+  // `names`: of the descriptors that were handed to us, from kFirstHandedFd on.
+  ServerSockets(const std::vector<std::string>& names, Notifier keeper);
+  [[nodiscard]] bool from_unit() const { return !units_.empty(); }
+  // To be called before each start of the server.
+  [[nodiscard]] std::vector<HandedFd> follow(std::vector<std::string> own);
+
+ private:
+  std::vector<HandedFd> units_;
+  HeldSockets held_;
+};
+
 }  // namespace qf
