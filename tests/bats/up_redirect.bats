@@ -249,6 +249,18 @@ hint: install the package nftables; to do without it: qf-up apply --redirect-por
   sshd_at $A4_PEER $A4
 }
 
+@test "down without nft: the rest goes, and what stays is said" {
+  fabric_a && serve a --redirect-port-22 fa
+  ours_at $A4_PEER $A4
+  run -71 in_server unshare --mount sh -c 'mount --bind /dev/null /usr/sbin/nft && exec "$@"' sh "$BIN/qf-up" down $FABRIC
+  [[ $output == *"nft is not installed, and --redirect-port-22 needs it"* ]]
+  [ ! -e "$QF/a/state/99-qufabric.conf" ]
+  [ "$(tables a)" = 1 ]
+  run -0 in_server "$BIN/qf-up" down $FABRIC
+  sshd_at $A4_PEER $A4
+  rules | cmp - "$QF/rules"
+}
+
 @test "a failure half-way leaves the table of before, and the document counts all the same" {
   fabric_a && serve a --redirect-port-22 fa
   ours_at $A4_PEER $A4
