@@ -9,7 +9,7 @@ namespace qf {
 
 struct ClientQuirks {
   // libssh waits for ever for the answer to a login request when a disconnect message comes in its place, and
-  // also when it finds the connection closed as it asks (0.10 to 0.12: ssh_auth_response_termination() looks
+  // also when it finds the connection closed as it asks (0.10: ssh_auth_response_termination() looks
   // at nothing but the request).
   bool waits_for_answers = false;
   // PuTTY's programs show no banner when they run a command; the text of a disconnect message they do.
