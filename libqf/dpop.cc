@@ -19,8 +19,8 @@ std::optional<KeyType> dpop_key_type(const std::vector<std::string>& algorithms)
   auto offers = [&](std::string_view name) {
     return std::find(algorithms.begin(), algorithms.end(), name) != algorithms.end();
   };
-  if (offers("EdDSA")) return KeyType::kEd25519;
   if (offers("ES256")) return KeyType::kEcdsaP256;
+  if (offers("EdDSA")) return KeyType::kEd25519;
   return std::nullopt;
 }
 

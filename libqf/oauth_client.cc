@@ -171,7 +171,7 @@ Result<TokenGrant, Refusal> read_token_answer(const OAuthClient& client, HttpAns
   wipe(answer.body);
   if (!grant) return grant;
   (*grant).provider = client.provider();
-  (*grant).proof_key = client.proof_key().value_or(KeyType::kEd25519);
+  (*grant).proof_key = client.proof_key().value_or(kUsualUserKey);
   return grant;
 }
 

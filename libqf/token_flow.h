@@ -32,9 +32,9 @@ struct LoginPrompt {
 // What the issuer handed out.
 struct TokenGrant {
   Secret token;  // compact JWS: the id_token, or the access token where the issuer's entry wants that
-  Secret refresh_token{};                 // empty: none
-  Discovery provider{};                   // whose token endpoint gave it; empty for other sources
-  KeyType proof_key = KeyType::kEd25519;  // the user key that DPoP proved possession of
+  Secret refresh_token{};             // empty: none
+  Discovery provider{};               // whose token endpoint gave it; empty for other sources
+  KeyType proof_key = kUsualUserKey;  // the user key that DPoP proved possession of
 };
 
 class FlowListener {

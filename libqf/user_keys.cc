@@ -11,7 +11,7 @@ Result<UserKeys> UserKeys::make() {
   auto p256 = SigningKey::generate(KeyType::kEcdsaP256);
   if (!p256) return p256.error();
   std::string first = ed25519->ssh_public_blob(), second = p256->ssh_public_blob();
-  return UserKeys{{std::move(*ed25519), std::move(first)}, {std::move(*p256), std::move(second)}};
+  return UserKeys{{std::move(*p256), std::move(second)}, {std::move(*ed25519), std::move(first)}};
 }
 
 }  // namespace qf

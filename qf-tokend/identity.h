@@ -31,7 +31,7 @@ struct Identity {
   int64_t issued_at = 0, expires = 0;  // seconds since the epoch
   uint32_t max_token_age = 0;          // seconds, 0: unknown; peers refuse older ones
   bool bound = false;                  // to our user key; else a bearer token
-  KeyType key = KeyType::kEd25519;     // which of our user keys signs certificates that carry it
+  KeyType key = kUsualUserKey;         // which of our user keys signs certificates that carry it
   BindingRequest binding;              // what its login asked for
   std::string salt;                    // of a binding by nonce; empty: there is none
   Secret token;

@@ -16,7 +16,7 @@ class Logins::Active final : public FlowListener {
   Active(Logins& logins, LoginRecord record)
       : logins_(logins),
         record_(std::move(record)),
-        binding_(make_binding(logins_.services_.user_keys()->ed25519.blob)) {}
+        binding_(make_binding(logins_.services_.user_keys()->of(kUsualUserKey).blob)) {}
 
   void start(uint64_t client, Wish wish) {
     if (wish.browser) opener_ = client;

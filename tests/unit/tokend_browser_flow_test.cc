@@ -149,14 +149,14 @@ TEST_F(BrowserFlowTest, WhatElseIsAskedFor) {
   EXPECT_EQ(asked_["scope"], "groups offline_access");
   EXPECT_EQ(asked_["prompt"], "consent") << "OpenID Connect Core section 11";
   EXPECT_EQ(asked_["resource"], "https://fabric.example");
-  EXPECT_EQ(asked_["dpop_jkt"], *jwk_thumbprint(test_user_keys().ed25519.key.public_jwk()));
+  EXPECT_EQ(asked_["dpop_jkt"], *jwk_thumbprint(test_user_keys().p256.key.public_jwk()));
   EXPECT_FALSE(asked_.contains("nonce")) << "without openid nothing could carry it";
   Fd browser = approve();
   EXPECT_EQ(fields_of(*services_.asked().form)["resource"], "https://fabric.example");
   EXPECT_NE(services_.header("DPoP"), "");
   services_.answer(200, R"({"access_token":"a.b.c"})");
   EXPECT_EQ(listener_.token, "a.b.c");
-  EXPECT_EQ(listener_.proof_key, KeyType::kEd25519);
+  EXPECT_EQ(listener_.proof_key, KeyType::kEcdsaP256);
 }
 
 TEST_F(BrowserFlowTest, WithoutACacheNoRefreshTokenIsAskedFor) {

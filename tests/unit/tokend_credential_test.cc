@@ -69,7 +69,7 @@ TEST_F(CredentialTest, WhatThePeerReads) {
   EXPECT_EQ(credential.token, "h.p.s");
   EXPECT_EQ(credential.binding_salt, std::string(32, 's'));
   EXPECT_EQ(credential.subject_key, keys_->subject_key);
-  EXPECT_EQ(credential.user_key, keys_->user.ed25519.blob);
+  EXPECT_EQ(credential.user_key, keys_->user.p256.blob) << "which ssh verifies fast";
   EXPECT_TRUE(credential.principals.empty());
   EXPECT_EQ(credential.peer_fingerprints.size(), 2U) << "the doubled key must not count twice";
   EXPECT_TRUE(std::is_sorted(credential.peer_fingerprints.begin(), credential.peer_fingerprints.end()));
@@ -91,9 +91,9 @@ TEST_F(CredentialTest, BearerTokensCarryNoBinding) {
   EXPECT_TRUE(minted().binding_salt.empty());
 }
 
-TEST_F(CredentialTest, ATokenThatTheP256KeyProvedIsSignedWithIt) {
-  identity_.key = KeyType::kEcdsaP256;
-  EXPECT_EQ(minted().user_key, keys_->user.p256.blob);
+TEST_F(CredentialTest, ATokenThatTheEd25519KeyProvedIsSignedWithIt) {
+  identity_.key = KeyType::kEd25519;
+  EXPECT_EQ(minted().user_key, keys_->user.ed25519.blob);
 }
 
 TEST_F(CredentialTest, TheOriginalTokenGoesAlong) {

@@ -33,7 +33,7 @@ class Acceptance : public ::testing::Test {
   }
 
   SigningKey idp_ = std::move(*SigningKey::generate(KeyType::kEd25519));
-  BindingRequest binding_ = make_binding(test_user_keys().ed25519.blob);
+  BindingRequest binding_ = make_binding(test_user_keys().of(kUsualUserKey).blob);
 };
 
 TEST_F(Acceptance, Bound) {
@@ -71,7 +71,7 @@ TEST_F(Acceptance, ClockThatIsAMinuteOff) {
 
 TEST_F(Acceptance, ForeignNonce) {
   EXPECT_NE(fault(std::move(claims().set("nonce", "another"))).find("nonce"), std::string::npos);
-  auto other = make_binding(test_user_keys().ed25519.blob);
+  auto other = make_binding(test_user_keys().of(kUsualUserKey).blob);
   EXPECT_NE(fault(std::move(claims().set("nonce", other.nonce))).find("nonce"), std::string::npos);
 }
 

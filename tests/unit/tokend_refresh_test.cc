@@ -103,7 +103,7 @@ class RefreshesTest : public ::testing::Test {
 
   FakeServices services_;
   SigningKey idp_ = std::move(*SigningKey::generate(KeyType::kEd25519));
-  BindingRequest binding_ = make_binding(test_user_keys().ed25519.blob);
+  BindingRequest binding_ = make_binding(test_user_keys().of(kUsualUserKey).blob);
   LoginRecord record_ = corp();
   Identity before_;
   std::vector<std::string> ended_;
