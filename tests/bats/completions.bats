@@ -106,21 +106,21 @@ qf-sshd"
 @test "zsh: words, peers, values and files" {
   zsh_start
   press_tab 'qf-up stat'
-  shows '^ready> qf-up status $'
+  shows '^ready> qf-up status *$'
   press_tab 'qf-token logi'
-  shows '^ready> qf-token login $'
-  press_tab 'qf-detect ann-'
-  shows '^ready> qf-detect ann-laptop'
+  shows '^ready> qf-token login *$'
+  press_tab 'qf-detect db1.'
+  shows '^ready> qf-detect db1[.]fabric[.]example *$'
   press_tab 'qf-up apply --self ann'
-  shows '^ready> qf-up apply --self ann-laptop $'
+  shows '^ready> qf-up apply --self ann-laptop *$'
   press_tab 'qf-up apply --self=ann'
-  shows '^ready> qf-up apply --self=ann-laptop $'
+  shows '^ready> qf-up apply --self=ann-laptop *$'
   press_tab 'qf-up explain --who root@ann'
-  shows '^ready> qf-up explain --who root@ann-laptop $'
+  shows '^ready> qf-up explain --who root@ann-laptop *$'
   press_tab 'qufabric ssh deploy@ann'
-  shows '^ready> qufabric ssh deploy@ann-laptop $'
+  shows '^ready> qufabric ssh deploy@ann-laptop *$'
   press_tab "qf-up check $QF_CONFIG_DIR/fab"
-  shows 'fabric.json $'
+  shows 'fabric.json *$'
   press_tab "qf-up --config-dir ${QF_CONFIG_DIR%g}"
   shows "^ready> qf-up --config-dir $QF_CONFIG_DIR/"
 }

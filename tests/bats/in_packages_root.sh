@@ -14,7 +14,7 @@ files() {
     -o -path /var/lib/dpkg -o -path /var/lib/systemd -o -path /home -o -path /root \) -prune -o -print | sort
 }
 # also that of a program that has been replaced or removed
-runs() { find /proc/[0-9]*/exe -maxdepth 0 -printf '%l\n' 2>/dev/null | grep -qE "^/usr/(s?bin|libexec/qufabric)/$1( \(deleted\))?$"; }
+runs() { find /proc/[0-9]*/exe -maxdepth 0 -printf '%l\n' 2>/dev/null | grep -qE "^/usr/s?bin/$1( \(deleted\))?$"; }
 runs_not() { ! runs "$1"; }
 plain_ssh() { timeout 20 ssh -o BatchMode=yes "$@"; }
 on_server() { plain_ssh deploy@server "$@" </dev/null; }
@@ -83,7 +83,6 @@ session_lives() { echo "$1" >&8 && until_true 60 grep -q "$1" /qf/live; }
 # a forwarded connection, which qf-helper makes
 forwards() { plain_ssh "$@" -W 127.7.0.1:22022 deploy@server </tmp/in | head -n 1 | grep -q QuFabric-SSH-Server; }
 check helpers forwards
-check fetcher runs qf-keyfetch
 
 listener() { pgrep -o -x qf-sshd; }
 before=$(listener)

@@ -64,11 +64,14 @@ expected() {
     --ssh-config-file "$BATS_TEST_TMPDIR/ssh_config"
   grep -qF "$ROOT/opt/qf/bin/qf-detect" "$BATS_TEST_TMPDIR/ssh_config"
   grep -qF "$ROOT/opt/qf/bin/qf-proxy" "$BATS_TEST_TMPDIR/ssh_config"
+  # and the server's helpers are those of this prefix (qf-tunnel: delivery.bats; qf-helper: packages.bats)
+  run strace -f -s 200 -e trace=execve "$ROOT/opt/qf/sbin/qf-sshd" --verify-token --issuer https://127.0.0.1:1/ --audience x <<<eyJhbGciOiJFUzI1NiJ9.e30.AA
+  [[ $output == *"execve(\"$ROOT/opt/qf/libexec/qufabric/qf-keyfetch\""* ]] || { echo "$output" && false; }
 }
 
 @test "programs can be executed, all else only be read, by everybody" {
   (umask 077 && make_in /usr/local install)
-  [ -z "$(find "$ROOT/usr/local" -path '*/*bin/*' -o -path '*/libexec/*/*' | xargs stat -c %a | grep -vx 755)" ]
+  [ -z "$(find "$ROOT" -type f \( -path '*/*bin/*' -o -path '*/libexec/*' \) ! -perm 755)" ]
   [ -z "$(find "$ROOT" -type f ! -path '*/*bin/*' ! -path '*/libexec/*' ! -perm 644)" ]
   [ -z "$(find "$ROOT/usr" "$ROOT/etc" -type d ! -perm 755)" ]
 }
@@ -94,8 +97,8 @@ expected() {
   find b -path b/.git -prune -o -type f -exec touch -d 2020-02-02 {} +
   mkdir b/build && : >b/build/left-over && : >b/not-committed
   git -C b config tar.umask 0077
-  make -C a dist
-  (umask 077 && TZ=Pacific/Apia LC_ALL=C.UTF-8 make -C b dist)
+  make -C a BUILD=build dist
+  (umask 077 && TZ=Pacific/Apia LC_ALL=C.UTF-8 make -C b BUILD=build dist)
   version=$(cat "$TOP/VERSION")
   cmp "a/build/qufabric-ssh-$version.tar.gz" "b/build/qufabric-ssh-$version.tar.gz"
   tar -xzf "a/build/qufabric-ssh-$version.tar.gz"

@@ -93,7 +93,7 @@ content() { dpkg-deb -c "$QF/1/$1"_1_*.deb; }
 
 @test "installed: the service is enabled, and idle without a fabric document" { result install enabled idle users; }
 
-@test "with a document the service runs, and plain ssh logs in" { result start login helpers fetcher; }
+@test "with a document the service runs, and plain ssh logs in" { result start login helpers; }
 
 @test "an upgrade leaves the live session, and the new server answers" {
   result upgrade new-version new-server session-lives session-taken-up login-after-upgrade multiplexed-session still-enabled
