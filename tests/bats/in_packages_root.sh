@@ -102,13 +102,15 @@ check remove-server dpkg -r qufabric-ssh qufabric-ssh-server
 check server-stops is qufabric.service ActiveState inactive
 check server-refuses fails on_server true
 check client-stays test -s /etc/ssh/ssh_config.d/99-qufabric.conf
+check start-without-server fails systemctl start qufabric.service
+check no-server-code is qufabric.service ExecMainStatus 78
 check server-again dpkg -i /qf/2/qufabric-ssh-server_*.deb
-systemctl start qufabric.service
-check server-runs-again on_server true
+check server-runs-again until_true 60 on_server true
 check session-lives-on session_lives removed
 exec 8>&-
 timeout 20 ssh -S /tmp/control -O exit server
 
+check issuer systemctl enable --now qf-machine-issuer.socket
 runuser -u deploy -- qf-tokend
 check tokend-runs until_true 20 runs qf-tokend
 check remove dpkg -r qufabric-ssh-server qufabric-ssh-client
@@ -118,7 +120,13 @@ check tokend-ends until_true 20 runs_not qf-tokend
 check no-ssh-config test ! -e /etc/ssh/ssh_config.d/99-qufabric.conf -a ! -L /etc/ssh/ssh_config.d/99-qufabric.conf
 check keeps-document test -s /etc/qufabric/fabric.json
 check keeps-state test -s /var/lib/qufabric/ssh_host_ed25519_key
-check purge dpkg -P qufabric-ssh qufabric-ssh-server qufabric-ssh-client
+left_of_tokend() { find /home/deploy/.qufabric /run/user -type s 2>/dev/null | grep -q .; }
+check tokend-leaves-no-socket fails left_of_tokend
+check issuer-stops is qf-machine-issuer.socket ActiveState inactive
+check reinstall dpkg -i /qf/2/*.deb
+check reinstalled-runs until_true 60 on_server true
+dpkg -r qufabric-ssh
+check purge dpkg -P qufabric-ssh-server qufabric-ssh-client
 check nothing-left nothing_left
 check nothing-in-run test ! -e /run/qufabric
 check users-stay getent passwd qufabric qufabric-fetch

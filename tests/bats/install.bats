@@ -69,6 +69,17 @@ expected() {
   [[ $output == *"execve(\"$ROOT/opt/qf/libexec/qufabric/qf-keyfetch\""* ]] || { echo "$output" && false; }
 }
 
+@test "where only the client is installed, qf-up says at once that the server is missing" {
+  make_in /opt/qf install
+  rm "$ROOT/opt/qf/sbin/qf-sshd"
+  cp "$TOP/conf/fabric.example.json" "$BATS_TEST_TMPDIR/fabric.json"
+  mkdir "$BATS_TEST_TMPDIR/state" "$BATS_TEST_TMPDIR/run"
+  run -78 timeout 60 "$ROOT/opt/qf/sbin/qf-up" --self db1 --allow-server-ssh --config-dir "$BATS_TEST_TMPDIR" \
+    --state-dir "$BATS_TEST_TMPDIR/state" --runtime-dir "$BATS_TEST_TMPDIR/run"
+  [[ $output == *"qf-up: there is no $ROOT/opt/qf/sbin/qf-sshd, and the SSH server is to run here"* ]]
+  [[ $output == *"hint: install it (Debian package qufabric-ssh-server), or run: qf-up --allow-server-ssh=false"* ]]
+}
+
 @test "programs can be executed, all else only be read, by everybody" {
   (umask 077 && make_in /usr/local install)
   [ -z "$(find "$ROOT" -type f \( -path '*/*bin/*' -o -path '*/libexec/*' \) ! -perm 755)" ]

@@ -100,12 +100,14 @@ content() { dpkg-deb -c "$QF/1/$1"_1_*.deb; }
 }
 
 @test "the server is removed by itself: it stops, the client stays" {
-  result remove-server server-stops client-stays server-again server-runs-again
+  result remove-server server-stops client-stays start-without-server no-server-code server-again server-runs-again
 }
 
 @test "removed: nothing runs, ssh is as it was; configuration and state stay" {
-  result remove stops no-ssh-config tokend-ends keeps-document keeps-state
+  result remove stops no-ssh-config tokend-ends tokend-leaves-no-socket issuer-stops keeps-document keeps-state
 }
+
+@test "installed again: the server runs as before" { result reinstall reinstalled-runs; }
 
 @test "purged: nothing is left but the system users" { result purge nothing-left users-stay finished; }
 
