@@ -79,6 +79,11 @@ content() { dpkg-deb -c "$QF/1/$1"_1_*.deb; }
   diff "$QF/installed" "$QF/packed"
 }
 
+@test "the same programs give the same packages" {
+  (umask 077 && TZ=Pacific/Apia make -C "$TOP" BUILD="$BUILT" DEB="$QF/again" DEB_VERSION=1 DEB_BUILD_OPTIONS=noautodbgsym deb >/dev/null)
+  for package in "$QF"/1/*.deb; do cmp "$package" "$QF/again/${package##*/}"; done
+}
+
 @test "what compiling needs is what the packages build-depend on" {
   needed=$(sed -n '/^build="/,/"$/p' "$TOP/conf/install-deps" | tr -d '"' | sed 's/^build=//' | tr -s ' ' '\n' | grep -vxE 'g[+][+]|make|' | sort)
   named=$(sed -n '/^Build-Depends:/,/^[A-Z]/p' "$TOP/conf/debian/control" | sed 's/^Build-Depends://; /^[A-Z]/d' | tr ',' '\n' |
