@@ -4,17 +4,13 @@
 #   make demo     a fabric on loopback, shown        make bench    ratios against OpenSSH, oidc-agent
 #   make lint     format, tidy, man pages, scripts   make asan     unit tests under ASan and UBSan
 #   make fuzz     every fuzz target for 20 s         make install  DESTDIR and PREFIX
+#   make deb      Debian packages            make dist     the source as a tarball
 #   make deps     Debian packages that are missing (run by the others when needed)
 
 # As many jobs as processors unless -j says otherwise (a -j of the command line comes later and wins).
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
-
-define newline
-
-
-endef
 
 BUILD ?= build
 PREFIX ?= /usr/local
@@ -72,7 +68,7 @@ SOURCES := $(sort $(foreach b,$(BUNDLES),$($(b)_SOURCES)) $(foreach p,$(PROGRAMS
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PRECIOUS: $(BUILD)/bundles/%.cc $(BUILD)/bundles/unit-%.cc
-.PHONY: all deps check unit bats lint asan fuzz bench demo install uninstall clean format
+.PHONY: all deps check unit bats lint asan fuzz bench demo clean format
 all: $(BINARIES)
 
 # Installs what is missing with apt; a stamp keeps it from asking dpkg each time.
@@ -193,7 +189,7 @@ BATS := $(wildcard tests/bats/*.bats)
 RUN := BUILD=$(abspath $(BUILD)) tests/run
 
 .PHONY: check-deps
-check-deps: $(BUILD)/.deps-test $(BUILD)/.deps-bench idp
+check-deps: $(BUILD)/.deps-test $(BUILD)/.deps-bench $(BUILD)/.deps-package idp
 
 # All that check compiles.
 .PHONY: check-programs
@@ -296,60 +292,7 @@ bench: all $(BUILD)/.deps-bench $(DECISIONS)
 demo: all
 	BUILD=$(abspath $(BUILD)) conf/demo
 
-# ---- installing --------------------------------------------------------------------------------------------------
-# The programs look for each other beside themselves and in ../sbin and ../libexec/qufabric.
-BIN_PROGRAMS := qf-detect qf-proxy qf-token qf-tokend qufabric
-SBIN_PROGRAMS := qf-sshd qf-up
-LIBEXEC_PROGRAMS := qf-tunnel qf-keyfetch qf-helper
-MAN_PAGES := $(wildcard man/*.[1-8])
-UNITS := $(wildcard conf/*.service conf/*.socket)
-# Where libpam looks, whatever the prefix.
-PAM_SERVICES := $(if $(PAM_LIB),$(wildcard conf/pam/*))
-USER_UNITS := $(wildcard conf/user/*.service conf/user/*.socket)
-# One file; bash looks for it under the name of each command.
-COMPLETED := $(BIN_PROGRAMS) $(SBIN_PROGRAMS)
-ROOT := $(DESTDIR)$(PREFIX)
-# Where Debian's systemd looks for what a local administrator or a package brings.
-ifeq ($(PREFIX),/usr)
-UNIT_FOLDER := /usr/lib/systemd
-SYSUSERS_FOLDER := /usr/lib/sysusers.d
-TMPFILES_FOLDER := /usr/lib/tmpfiles.d
-else
-UNIT_FOLDER := /etc/systemd
-SYSUSERS_FOLDER := /etc/sysusers.d
-TMPFILES_FOLDER := /etc/tmpfiles.d
-endif
-
-# $(call put,MODE,FOLDER,FILES)
-put = $(if $(strip $(3)),install -d $(2) && install -m $(1) $(3) $(2)/)
-
-install: all
-	$(call put,755,$(ROOT)/bin,$(BIN_PROGRAMS:%=$(BUILD)/bin/%))
-	$(call put,755,$(ROOT)/sbin,$(SBIN_PROGRAMS:%=$(BUILD)/bin/%))
-	$(call put,755,$(ROOT)/libexec/qufabric,$(LIBEXEC_PROGRAMS:%=$(BUILD)/bin/%))
-	$(foreach s,1 5 7 8,$(call put,644,$(ROOT)/share/man/man$(s),$(filter %.$(s),$(MAN_PAGES)))$(newline))
-	install -d $(ROOT)/share/bash-completion/completions
-	$(foreach c,$(COMPLETED),install -m 644 conf/completions/qufabric $(ROOT)/share/bash-completion/completions/$(c)$(newline))
-	install -d $(DESTDIR)/etc/qufabric
-	$(foreach u,$(UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/system && sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/system/$(notdir $(u))$(newline))
-	$(foreach u,$(USER_UNITS),install -d $(DESTDIR)$(UNIT_FOLDER)/user && sed 's,@PREFIX@,$(PREFIX),g' $(u) > $(DESTDIR)$(UNIT_FOLDER)/user/$(notdir $(u))$(newline))
-	$(call put,644,$(DESTDIR)$(SYSUSERS_FOLDER),$(wildcard conf/sysusers.d/*.conf))
-	$(call put,644,$(DESTDIR)$(TMPFILES_FOLDER),$(wildcard conf/tmpfiles.d/*.conf))
-	$(call put,644,$(DESTDIR)/etc/pam.d,$(PAM_SERVICES))
-	$(call put,644,$(DESTDIR)/etc/logrotate.d,$(wildcard conf/logrotate.d/*))
-	$(call put,644,$(ROOT)/share/doc/qufabric,README.md LICENSE $(wildcard conf/fabric.example.json))
-	$(call put,644,$(ROOT)/share/doc/qufabric/examples,$(wildcard conf/examples/*.json))
-
-uninstall:
-	rm -f $(BIN_PROGRAMS:%=$(ROOT)/bin/%) $(SBIN_PROGRAMS:%=$(ROOT)/sbin/%)
-	rm -f $(foreach p,$(MAN_PAGES),$(ROOT)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p)))
-	rm -f $(COMPLETED:%=$(ROOT)/share/bash-completion/completions/%)
-	rm -f $(UNITS:conf/%=$(DESTDIR)$(UNIT_FOLDER)/system/%) $(USER_UNITS:conf/user/%=$(DESTDIR)$(UNIT_FOLDER)/user/%)
-	rm -f $(patsubst conf/sysusers.d/%,$(DESTDIR)$(SYSUSERS_FOLDER)/%,$(wildcard conf/sysusers.d/*.conf))
-	rm -f $(patsubst conf/tmpfiles.d/%,$(DESTDIR)$(TMPFILES_FOLDER)/%,$(wildcard conf/tmpfiles.d/*.conf))
-	rm -f $(PAM_SERVICES:conf/pam/%=$(DESTDIR)/etc/pam.d/%)
-	rm -f $(patsubst conf/logrotate.d/%,$(DESTDIR)/etc/logrotate.d/%,$(wildcard conf/logrotate.d/*))
-	rm -rf $(ROOT)/libexec/qufabric $(ROOT)/share/doc/qufabric
+include install.mk
 
 clean:
 	rm -rf $(BUILD)

@@ -176,13 +176,18 @@ void check_pinned(const Folders& folders, const Choices& choices, const std::vec
 // The command of qf-sshd, everything that it needs made; empty when no server is to run.
 Result<std::vector<std::string>> prepare_server(const Folders& folders, const Choices& choices) {
   if (!choices.allow_server_ssh) return std::vector<std::string>{};
+  std::string program = sibling_program("qf-sshd");
+  if (::access(program.c_str(), X_OK) != 0)
+    return with_hint(
+        input_error("there is no " + program + ", and the SSH server is to run here"),
+        "install it (Debian package qufabric-ssh-server), or run: qf-up --allow-server-ssh=false");
   auto keys = host_key_lines(folders);
   if (!keys) return keys.error();
   check_pinned(folders, choices, *keys);
   if (::geteuid() == 0) {
     if (auto made = ensure_system_users(); !made) return made.error();
   }
-  std::vector<std::string> command = {sibling_program("qf-sshd")};
+  std::vector<std::string> command = {std::move(program)};
   auto append = [&](const std::vector<std::string>& words) {
     command.insert(command.end(), words.begin(), words.end());
   };

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# What the tab key offers, from each file that make install puts into place.
+# What the tab key offers in bash, zsh and fish, from each file that make install puts into place.
 
 bats_require_minimum_version 1.5.0
 TOP=$(cd "$(dirname "$BATS_TEST_FILENAME")/../.." && pwd)
@@ -29,6 +29,130 @@ offers() {
 }
 # has WORD…: whether each is a line of the output
 has() { for word in "$@"; do grep -qxF -e "$word" <<<"$output" || { echo "no $word in: $output" && return 1; }; done; }
+
+# ---- zsh and fish, which ask the same file -------------------------------------------------------------------------
+
+# fish_offers LINE: what a real fish offers at its end
+fish_offers() {
+  fish --no-config -c 'set -g fish_complete_path $ROOT/usr/share/fish/vendor_completions.d $fish_complete_path
+    complete -C $argv[1]' "$1" | cut -f1
+}
+
+# A real zsh in a terminal; the tab key is pressed there.
+zsh_start() {
+  export ZDOTDIR=$BATS_FILE_TMPDIR/zsh
+  [ -d "$ZDOTDIR" ] || mkdir "$ZDOTDIR"
+  printf '%s\n' 'fpath=($ROOT/usr/share/zsh/vendor-completions $fpath)' 'autoload -U compinit' \
+    "compinit -u -d $ZDOTDIR/dump" "PS1='ready> '" LISTMAX=0 >"$ZDOTDIR/.zshrc"
+  terminal() { env -u TMUX tmux -f /dev/null -S "$BATS_TEST_TMPDIR/tmux" "$@"; }
+  terminal new-session -d -x 160 -y 200 'zsh -i' 3>&- 4>&-
+  shows '^ready> *$'
+}
+screen() { terminal capture-pane -p; }
+# shows PATTERN: waits for a line that matches
+shows() {
+  local end=$((SECONDS + 60))
+  until screen | grep -qE -e "$1"; do [ $SECONDS -lt $end ] && sleep 0.05 || { screen && return 1; }; done
+}
+# press_tab LINE: types it and a tab into an empty screen
+press_tab() {
+  terminal send-keys C-c
+  terminal send-keys C-l
+  until [ "$(screen | grep -c .)" = 1 ]; do sleep 0.05; done
+  terminal send-keys -l "$1"
+  terminal send-keys Tab
+}
+# the options on the screen, descriptions left out
+screen_options() { screen | grep -v '^ready>' | sed 's/ -- .*//' | grep -oE -- '^--[a-z0-9-]+| --[a-z0-9-]+' | tr -d ' ' | sort; }
+
+teardown() { [ ! -e "$BATS_TEST_TMPDIR/tmux" ] || terminal kill-server; }
+
+# what --help of a command names
+options_of() { "$@" --help | grep -oE -- '(^|[^a-z0-9-])--[a-z][a-z0-9-]*' | grep -oE -- '--[a-z0-9-]+' | sort -u; }
+COMMANDS="qufabric
+qf-up
+qf-up explain
+qf-up audit
+qf-token
+qf-token login
+qf-tokend
+qf-detect
+qf-proxy
+qf-sshd"
+
+@test "bash and fish: the options of each command are those of its --help" {
+  while read -r command; do
+    expected=$(options_of $command)
+    [ "$(wc -l <<<"$expected")" -gt 2 ]
+    diff <(echo "$expected") <(offers $command -- | sort)
+    diff <(echo "$expected") <(fish_offers "$command --" | sort)
+  done <<<"$COMMANDS"
+}
+
+@test "zsh: the options of each command are those of its --help" {
+  zsh_start
+  while read -r command; do
+    expected=$(options_of $command)
+    press_tab "$command --"
+    end=$((SECONDS + 60))
+    until [ "$(screen_options)" = "$expected" ]; do
+      [ $SECONDS -lt $end ] && sleep 0.1 || { diff <(echo "$expected") <(screen_options); screen; false; }
+    done
+  done <<<"$COMMANDS"
+  # with what --help says of them
+  shows '^--login-grace-time +-- time to log in'
+}
+
+@test "zsh: words, peers, values and files" {
+  zsh_start
+  press_tab 'qf-up stat'
+  shows '^ready> qf-up status *$'
+  press_tab 'qf-token logi'
+  shows '^ready> qf-token login *$'
+  press_tab 'qf-detect db1.'
+  shows '^ready> qf-detect db1[.]fabric[.]example *$'
+  press_tab 'qf-up apply --self ann'
+  shows '^ready> qf-up apply --self ann-laptop *$'
+  press_tab 'qf-up apply --self=ann'
+  shows '^ready> qf-up apply --self=ann-laptop *$'
+  press_tab 'qf-up explain --who root@ann'
+  shows '^ready> qf-up explain --who root@ann-laptop *$'
+  press_tab 'qufabric ssh deploy@ann'
+  shows '^ready> qufabric ssh deploy@ann-laptop *$'
+  press_tab "qf-up check $QF_CONFIG_DIR/fab"
+  shows 'fabric.json *$'
+  press_tab "qf-up --config-dir ${QF_CONFIG_DIR%g}"
+  shows "^ready> qf-up --config-dir $QF_CONFIG_DIR/"
+}
+
+@test "fish: words, peers, values and files" {
+  [ "$(fish_offers 'qf-up stat')" = status ]
+  [ "$(fish_offers 'qf-token ')" = "$(printf '%s\n' login show status logout stop)" ]
+  [ "$(fish_offers 'qf-up apply --self ann')" = ann-laptop ]
+  [ "$(fish_offers 'qf-up apply --self=ann')" = --self=ann-laptop ]
+  [ "$(fish_offers 'qf-up explain --who root@ann')" = root@ann-laptop ]
+  [ "$(fish_offers 'qufabric ssh deploy@ann')" = deploy@ann-laptop ]
+  [ "$(fish_offers 'qf-up apply --enable-ssh-sftp=f')" = --enable-ssh-sftp=false ]
+  [ "$(fish_offers "qf-up check $QF_CONFIG_DIR/fab")" = "$QF_CONFIG_DIR/fabric.json" ]
+  [ "$(fish_offers "qf-up --config-dir ${QF_CONFIG_DIR%g}")" = "$QF_CONFIG_DIR/" ]
+  [ -z "$(fish_offers 'qf-up apply --max-sessions ')" ]
+  # the description comes from --help
+  fish --no-config -c 'set -g fish_complete_path $ROOT/usr/share/fish/vendor_completions.d; complete -C "qf-up --forc"' |
+    grep -q "apply also an older serial"
+}
+
+@test "completion connects to nothing, and starts no daemon" {
+  export QF_RUNTIME_DIR=$BATS_TEST_TMPDIR/run QF_CONFIG_DIR=$BATS_TEST_TMPDIR
+  mkdir -m 700 "$QF_RUNTIME_DIR"
+  for line in "qf-token login --issuer " "qf-detect " "qufabric ssh " "qf-up status " "qf-token " "qf-sshd --" "qf-up explain --to "; do
+    IFS=' ' read -ra typed <<<"$line"
+    [[ $line != *' ' ]] || typed+=("")
+    strace -f -o "$BATS_TEST_TMPDIR/calls" -e trace=execve,connect,bind \
+      bash "$ROOT/usr/share/bash-completion/completions/qufabric" --offer "${typed[@]}" </dev/null
+    grep -q 'execve(' "$BATS_TEST_TMPDIR/calls"
+    run -1 grep -E 'AF_INET|bind\(|execve\("[^"]*(qf-tokend|/ssh)"' "$BATS_TEST_TMPDIR/calls"
+  done
+}
 
 @test "every program has its file, and its options are offered" {
   for program in qufabric qf-up qf-token qf-tokend qf-detect qf-proxy qf-sshd; do

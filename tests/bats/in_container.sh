@@ -6,18 +6,9 @@ set -u
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 exec >/qf/log 2>&1
 
-check() {
-  local name=$1
-  shift
-  if "$@"; then echo "ok $name" >>/qf/results; else echo "not ok $name: $*" >>/qf/results; fi
-}
-until_true() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do [ $SECONDS -lt $end ] && sleep 0.05 || return 1; done
-}
+# shellcheck source=/dev/null
+. /qf/in_container.bash
 on_server() { timeout 20 ssh -F /etc/ssh/ssh_config.d/99-qufabric.conf -o BatchMode=yes deploy@server "$@" </dev/null; }
-is() { [ "$(systemctl show -P "$2" "$1")" = "$3" ]; }
 server_log() { grep -qE "$1" /qf/server.log; }
 fabric() { sed "s/SERIAL/$1/; s/ADDRESSES/$2/; s,HOSTKEY,$(qf-up host-key)," /qf/fabric.json >/etc/qufabric/fabric.json; }
 session_lives() { echo "$1" >&8 && until_true 60 grep -q "$1" /qf/live; }

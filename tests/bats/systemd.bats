@@ -26,7 +26,7 @@ setup_file() {
   "policies": [{ "name": "all", "enabled": true, "action": "allow", "protocol": "tcp", "ports": ["22022"],
     "sources": ["client"], "destinations": ["server"] }] }
 JSON
-  cp "$TOP/tests/bats/in_container.sh" "$QF/"
+  cp "$TOP/tests/bats/in_container.sh" "$TOP/tests/bats/in_container.bash" "$QF/"
   cat >"$QF/boot/qf-test.service" <<'UNIT'
 [Unit]
 Requires=basic.target
