@@ -18,6 +18,18 @@ std::optional<Parent> parent_ssh() {
   return Parent{pid, *start};
 }
 
+bool ssh_jumps_without_end() {
+  constexpr size_t kMostWords = 65536;
+  auto words = [](const std::string& pid) { return read_file("/proc/" + pid + "/cmdline", kMostWords); };
+  std::string parent = std::to_string(::getppid());
+  auto stat = read_file("/proc/" + parent + "/stat", 4096);
+  if (!stat || !start_time(*stat, "ssh")) return false;
+  auto fields = split(std::string_view(*stat).substr(stat->rfind(") ") + 2), ' ');  // STATE PPID …
+  auto own = words(parent);
+  auto above = words(fields[1]);
+  return own && above && *own == *above && own->find(std::string("\0-W\0", 4)) != std::string::npos;
+}
+
 std::optional<std::string> start_time(std::string_view stat, std::string_view name) {
   // "PID (NAME) STATE PPID …": the name may hold spaces and parentheses, so its end is the last one.
   size_t open = stat.find('(');

@@ -93,6 +93,7 @@ MatchAnswer match_host(const Folders& folders, std::string_view host, std::strin
     return no("port " + std::string(port) + " is neither 22 nor 22022");
   const char* wish = ::secure_getenv("QF_SSH");
   if (wish != nullptr && std::string_view(wish) == "off") return no("QF_SSH=off is set");
+  if (ssh_jumps_without_end()) return no("ssh jumps to it through itself (ProxyJump), without end");
   auto db = PeersDb::open(folders.peers_mdb());
   if (!db) return no(db.error().text());
   auto peer = db->find_peer(host);

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <csignal>
 
+#include "libqf/address.h"
 #include "libqf/folders.h"
 #include "libqf/forward_pattern.h"
 #include "libqf/log.h"
+#include "libqf/peers_db.h"
 #include "libqf/text.h"
 #include "qf-sshd/helper_messages.h"
 #include "qf-sshd/jail.h"
@@ -32,6 +34,18 @@ std::string place(const std::string& host, uint32_t port) {
   std::string shown = printable(host);
   bool v6 = shown.find(':') != std::string::npos;
   return (v6 ? "[" + shown + "]" : shown) + ":" + std::to_string(port);
+}
+
+// Addresses of the peer that the host names, as clients find it; none: it is no peer's name, and the system
+// is asked. Peers come first: nobody's DNS may put another machine in a peer's place. localhost is always
+// here.
+Result<std::vector<std::string>> peer_addresses(const Settings& settings, const std::string& host) {
+  if (canonical_address(host) || lower(host) == "localhost") return std::vector<std::string>();
+  auto db = PeersDb::open(settings.folders.peers_mdb());
+  auto peer = db ? db->find_peer(host) : Result<PeerRecord>(db.error());
+  if (peer) return peer->addresses;
+  if (peer.error().kind == ErrorKind::kNotFound) return std::vector<std::string>();
+  return peer.error();
 }
 
 // In the child: only exec or _exit leads out.
@@ -193,8 +207,10 @@ Status Forwarding::connect(MessageSocket& net, const ConnectRequest& request) {
   std::string reason = judge(Asked::kConnect, where);
   if (reason.empty()) {
     uint32_t id = next_id_++;
-    auto asked =
-        ask(HelperConnect{id, where.host, where.port}, {Asked::kConnect, request.id, target, "", where});
+    auto addresses = peer_addresses(settings_, where.host);
+    auto asked = addresses ? ask(HelperConnect{id, where.host, where.port, *addresses},
+                                 {Asked::kConnect, request.id, target, "", where})
+                           : Status(addresses.error());
     if (asked) return Done{};
     reason = asked.error().text();
   }

@@ -74,10 +74,9 @@ void set_option(int fd, int level, int option) {
 
 // ---- connecting, in a thread ------------------------------------------------------------------------------
 
-Connected connect_by_name(uint32_t id, const std::string& host, uint32_t port) {
-  Deadline deadline = Clock::now() + kConnectTime;
+Result<std::vector<std::string>> look_up(const std::string& host, uint32_t port) {
   auto found = resolve(host, port, 0);
-  if (!found) return {id, Fd(), found.error().text()};
+  if (!found) return found.error();
   std::vector<std::string> addresses;
   for (const addrinfo* at = found->get(); at != nullptr; at = at->ai_next) {
     SocketAddress address;
@@ -85,9 +84,17 @@ Connected connect_by_name(uint32_t id, const std::string& host, uint32_t port) {
     address.length = at->ai_addrlen;
     addresses.push_back(address.address());
   }
-  auto fd = dial(addresses, static_cast<uint16_t>(port), deadline);
-  if (!fd) return {id, Fd(), fd.error().text()};
-  return {id, std::move(*fd), ""};
+  return addresses;
+}
+
+Connected connect_to(const HelperConnect& request) {
+  Deadline deadline = Clock::now() + kConnectTime;
+  auto addresses = request.addresses.empty() ? look_up(request.host, request.port)
+                                             : Result<std::vector<std::string>>(request.addresses);
+  if (!addresses) return {request.id, Fd(), addresses.error().text()};
+  auto fd = dial(*addresses, static_cast<uint16_t>(request.port), deadline);
+  if (!fd) return {request.id, Fd(), fd.error().text()};
+  return {request.id, std::move(*fd), ""};
 }
 
 // What threads hand back to the loop. Outlives the loop for threads that still wait when it ends.
@@ -254,7 +261,7 @@ class Helper {
     if (connecting_ >= kMostConnecting)
       return answer({request.id, Fd(), "too many connections are being made"});
     auto work = [results = results_, request] {
-      auto connected = connect_by_name(request.id, request.host, request.port);
+      auto connected = connect_to(request);
       std::lock_guard lock(results->mutex);
       results->done.push_back(std::move(connected));
       uint64_t one = 1;

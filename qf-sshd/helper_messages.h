@@ -15,11 +15,12 @@ namespace qf {
 // a kHelperListening. kHelperRelease has none.
 struct HelperConnect {
   static constexpr MessageType kType = MessageType::kHelperConnect;
-  static constexpr size_t kMostBytes = 1024, kFds = 0;
+  static constexpr size_t kMostBytes = 8192, kFds = 0;
   uint32_t id = 0;
   std::string host;
   uint32_t port = 0;
-  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port); }
+  std::vector<std::string> addresses;  // of the peer that the host names; empty: it names none
+  static void fields(auto& self, auto& visit) { visit(self.id, self.host, self.port, self.addresses); }
 };
 
 struct HelperListen {

@@ -132,8 +132,11 @@ bool Listener::pinned(const PeerPolicyRecord& self) const {
 }
 
 Error not_pinned(const Settings& settings, const std::string& fingerprint) {
-  return input_error("the fabric document does not list this server's host key " + fingerprint +
-                     " among the \"ssh_host_keys\" of \"" + settings.self + "\"");
+  Error error = input_error("the fabric document does not list this server's host key " + fingerprint +
+                            " among the \"ssh_host_keys\" of \"" + settings.self + "\"");
+  error.hint =
+      "list there what qf-up host-key prints, and run qf-up apply; or put back the key that it lists";
+  return error;
 }
 
 // All of them, or the server does not start: half a server would not be noticed.
@@ -577,8 +580,8 @@ int listener_role(const Settings& settings, Handed handed) {
     bool config = error.kind == ErrorKind::kInput || error.kind == ErrorKind::kNotFound;
     die(config ? kExitConfig : kExitSystem, error.text(),
         error.sys == EADDRINUSE ? "another qf-sshd runs here already, perhaps one of qf-up: see qf-up status"
-        : config                ? "check the fabric document, then run qf-up apply"
-                                : error.hint);
+        : config && error.hint.empty() ? "check the fabric document, then run qf-up apply"
+                                       : error.hint);
   }
   while (!listener.stopping()) listener.turn();
   listener.stop();

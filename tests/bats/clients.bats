@@ -82,6 +82,16 @@ libssh() { as_client timeout 60 "$PYTHON" "$TOP/tests/bats/libssh_client.py" "$@
   [[ $output == 'User is not authorized to login as OS user: '*' as "root"'* ]]
 }
 
+@test "paramiko's client object, with the pinned host keys, as qf-proxy(1) shows it" {
+  run -0 as_client timeout 60 "$PYTHON" -c "import paramiko, sys
+client = paramiko.SSHClient()
+client.load_host_keys(sys.argv[1])
+client.connect('server', username=sys.argv[2], password='', sock=paramiko.ProxyCommand(sys.argv[3]))
+print(client.exec_command('id -un')[1].read().decode(), end='')
+client.close()" "$QF/state/known_hosts" "$TARGET" "$PROXY server 22"
+  [ "$output" = "$TARGET" ]
+}
+
 # ansible_paramiko HOST [ARGUMENT…]
 ansible_paramiko() {
   as_client ANSIBLE_HOST_KEY_CHECKING=1 timeout 60 ansible all -c paramiko -i "$1," -e ansible_user="$TARGET" \

@@ -113,6 +113,24 @@ say() { printf '%s' "$3" | timeout 60 socat -t 50 - "TCP:$1:$2"; }
   server_restart --enable-ssh-local-port-forwarding
 }
 
+# The name is not in any DNS: only the fabric document can have led to the address.
+@test "a peer is found by its names, and permit_open means the words that the user gave" {
+  fabric_apply '.policies[0].permit_open = ["server:22022", "SERVER.test.example:22022"]'
+  server_restart
+  for name in server Server server.TEST.example; do
+    run -255 qssh -l "$TARGET" -o ProxyCommand="ssh -F $CONF -l $TARGET -W $name:22022 server" -o PreferredAuthentications=none server true
+    [[ $output == *"Permission denied"* ]]
+  done
+  run -255 qssh -v -l "$TARGET" -W "$ADDRESS:22022" server
+  [[ $output == *"$ADDRESS:22022 is not among the \"permit_open\""* ]]
+  fabric_apply ".policies[0].permit_open = [\"$ADDRESS:22022\"]"
+  server_restart
+  run -255 qssh -v -l "$TARGET" -W server:22022 server
+  [[ $output == *'server:22022 is not among the "permit_open"'* ]]
+  fabric_apply
+  server_restart
+}
+
 @test "permit_open of the policy is enforced" {
   fabric_apply ".policies[0].permit_open = [\"localhost:$ECHO\"]"
   run -0 bash -c "$(declare -f as as_words as_client passwd_of qssh); printf ok | qssh -l '$TARGET' -W localhost:$ECHO server"

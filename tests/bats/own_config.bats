@@ -92,6 +92,13 @@ keys_of_agent() { as_client SSH_AUTH_SOCK="$AGENT" ssh-add -l | wc -l; }
   logs_in certificate
 }
 
+# Else each ssh would start another one: ssh takes the jump for another place than the peer, since their ports differ.
+@test "a ProxyJump for all hosts, the jump itself too: ssh sees the loop and ends" {
+  own 'Host *' '  ProxyJump server'
+  run -255 as_client timeout 60 prlimit --nproc=50 ssh -l "$TARGET" server true
+  [[ $output == *"jumphost loop via server"* ]] || { echo "$output" && false; }
+}
+
 @test "CanonicalizeHostname" {
   own 'CanonicalizeHostname yes' 'CanonicalDomains test.example' 'CanonicalizeFallbackLocal yes'
   on_both

@@ -59,6 +59,15 @@ sshd() { "$BIN/qf-sshd" $FOLDERS "$@"; }
   [[ $output == *"is not a private key without passphrase"*"hint: move it away and run qf-up host-key"* ]]
 }
 
+@test "a host key that the document does not list: the hint says where the right line is" {
+  key=$QF/state/ssh_host_ed25519_key
+  mv "$key" "$QF/kept" && mv "$key.pub" "$QF/kept.pub"
+  "$BIN/qf-up" host-key $FOLDERS >"$QF/other"
+  run -78 sshd
+  mv "$QF/kept" "$key" && mv "$QF/kept.pub" "$key.pub"
+  [[ $output == *"does not list this server's host key"*"hint: list there what qf-up host-key prints, and run qf-up apply"* ]]
+}
+
 @test "an address in use: the hint is about the other server" {
   server_start
   run -71 sshd
