@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-detect/probe.h"
+#include "libqf/probe.h"
 
 #include "qf-detect/ask.h"
 #include "qf-detect/report.h"
