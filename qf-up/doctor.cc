@@ -138,7 +138,8 @@ void take_peers(Patient& patient, std::vector<std::string> names, Findings& find
       die(kExitConfig, "the fabric has no peer " + qf::quoted(name),
           "its names are in the fabric document; see qf-up(8)");
     }
-    if (!taken.insert(peer->name).second) continue;
+    // of those that nobody has named, the ones where ssh is meant to go through us
+    if ((all && !peer->ssh) || !taken.insert(peer->name).second) continue;
     patient.asked.push_back(*peer);
   }
   if (all && names.size() == kMostPeersAsked)
@@ -190,11 +191,6 @@ bool Findings::has_wrong() const {
   return std::any_of(all_.begin(), all_.end(), [](const auto& f) { return f.verdict == Verdict::kWrong; });
 }
 
-bool Findings::is_wrong(const std::string& check) const {
-  return std::any_of(all_.begin(), all_.end(),
-                     [&](const auto& f) { return f.verdict == Verdict::kWrong && f.check == check; });
-}
-
 std::string findings_text(const std::vector<Finding>& findings, bool colours) {
   constexpr size_t kVerdictWidth = 5;
   size_t check_width = 0, subject_width = 0;
@@ -220,7 +216,7 @@ std::string findings_json(const Findings& findings) {
   JsonPtr list(::cJSON_CreateArray());
   for (const auto& finding : findings.all()) {
     JsonWriter one;
-    one.set("check", finding.check).set("subject", finding.subject);
+    one.set("check", finding.check).set("subject", printable(finding.subject));
     one.set("verdict", verdict_word(finding.verdict)).set("text", printable(finding.text));
     one.set("hint", printable(finding.hint));
     if (::cJSON_AddItemToArray(list.get(), one.take().release()) == 0) std::abort();

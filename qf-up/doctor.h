@@ -37,8 +37,6 @@ class Findings {
   }
   [[nodiscard]] const std::vector<Finding>& all() const { return all_; }
   [[nodiscard]] bool has_wrong() const;
-  // Whether this check has found something wrong, about whatever.
-  [[nodiscard]] bool is_wrong(const std::string& check) const;
 
  private:
   void add(Finding finding) { all_.push_back(std::move(finding)); }

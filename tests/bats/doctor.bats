@@ -239,6 +239,28 @@ while True:
   restore
 }
 
+@test "without a name: the peers that this machine may reach" {
+  run -0 doctor
+  [ "$(jq -r '[.checks[] | select(.check == "peer")] | length' <<<"$output")" = 0 ]
+  apply_in '.policies[0].sources += ["server"]'
+  run -0 doctor
+  [ "$(jq -r '.checks[] | select(.check == "peer") | .subject' <<<"$output")" = server ]
+  # who may not know them says so
+  chmod 600 "$QF/config/fabric.json"
+  run -0 doctor
+  jq -e 'any(.checks[]; .check == "peers" and .verdict == "note" and (.text | test("only root")) and (.hint | test("sudo qf-up doctor")))' <<<"$output"
+  chmod 644 "$QF/config/fabric.json"
+  restore
+}
+
+@test "an issuer of servers alone is looked at where it may be known" {
+  apply_in 'del(.issuers[1].client)'
+  knob '{"jwks": "nonsense"}' >/dev/null
+  root_finds "wrong keys corp"
+  knob '{"reset":true}' >/dev/null
+  restore
+}
+
 @test "ssh switched off for the peer in the document [verify SSH is enabled]" {
   apply_in '.peers[0].ssh = false'
   finds "note peer server" "note block "
@@ -337,6 +359,12 @@ while True:
   root_finds "note features"
   tells features 'SFTP, local port forwarding$' 'enable-ssh-sftp --enable-ssh-local-port-forwarding'
   inside "$BIN/qf-up" apply $FOLDERS --enable-ssh-sftp --enable-ssh-local-port-forwarding 2>>"$QF/qf-up.log"
+  root_finds
+  listener=$(listener_pid)
+  kill -STOP "$listener"
+  root_finds "wrong server" "wrong peer server" "note block "
+  tells server 'does not answer' 'restart'
+  kill -CONT "$listener"
   root_finds
   # a namespace lives as long as something in it
   background "$QF/stay.log" nsenter --target "$(qf_up)" --mount --wd=/ -- sleep 600
