@@ -142,6 +142,8 @@ void take_peers(Patient& patient, std::vector<std::string> names, Findings& find
     if ((all && !peer->ssh) || !taken.insert(peer->name).second) continue;
     patient.asked.push_back(*peer);
   }
+  if (all && patient.asked.empty())
+    findings.ok("peers", "", "the policies let this machine reach none by ssh");
   if (all && names.size() == kMostPeersAsked)
     findings.note("peers", "", "only the first " + std::to_string(kMostPeersAsked) + " are looked at",
                   "name others: qf-up doctor PEER");

@@ -242,6 +242,7 @@ while True:
 @test "without a name: the peers that this machine may reach" {
   run -0 doctor
   [ "$(jq -r '[.checks[] | select(.check == "peer")] | length' <<<"$output")" = 0 ]
+  jq -e 'any(.checks[]; .check == "peers" and .verdict == "ok")' <<<"$output"
   apply_in '.policies[0].sources += ["server"]'
   run -0 doctor
   [ "$(jq -r '.checks[] | select(.check == "peer") | .subject' <<<"$output")" = server ]

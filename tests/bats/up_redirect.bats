@@ -202,6 +202,8 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
   wrongs() { in_server "$BIN/qf-up" doctor --json $FABRIC | jq -r '.checks[] | select(.verdict == "wrong" and .check != "include") | .check'; }
   redirect_check() { in_server "$BIN/qf-up" doctor --json $FABRIC | jq -r '.checks[] | select(.check == "redirect") | .verdict, .text, .hint'; }
   [ "$(in_place)" = true ]
+  # of root's qf-tokend, which would be in this folder too
+  chmod 700 "$QF/a/run"
   [ "$(wrongs)" = "" ]
   [[ $(redirect_check) == ok* ]]
   for change in "add element inet $table peers4 { $A4_OTHER }" "delete element inet $table peers6 { $A6_PEER }" \
