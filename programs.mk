@@ -11,7 +11,7 @@ endef
 LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login \
     libqf-words
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
-    interface listen log parent secret server_limits systemd terminal text unix_socket wire)))
+    interface listen log parent probe secret server_limits systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, audit_line binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
@@ -22,7 +22,7 @@ $(eval $(call bundle,libqf-oauth,$(addprefix libqf/, device_flow discovery dpop 
 $(eval $(call bundle,libqf-login,libqf/browser libqf/login_screen))
 $(eval $(call bundle,libqf-words,libqf/ssh_words))
 
-$(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match probe report resolve)))
+$(eval $(call bundle,detect,$(addprefix qf-detect/, ask exclude host_keys match report resolve)))
 qf-detect_MAIN := qf-detect/main
 qf-detect_BUNDLES := detect
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
@@ -83,14 +83,15 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
 $(eval $(call bundle,up-include,qf-up/ssh_include))
 $(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance live_status machine \
     status supervise)))
+$(eval $(call bundle,up-doctor,$(addprefix qf-up/, doctor doctor_client doctor_issuers doctor_peers doctor_server)))
 $(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rules))
 $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit
-qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
+qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-doctor qufabric-clients
+qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 $(eval $(call bundle,qufabric-clients,qf-up/qufabric_config))
 qufabric_MAIN := qf-up/qufabric_main
 qufabric_BUNDLES := up-include qufabric-clients

@@ -15,7 +15,7 @@ namespace {
 constexpr uint16_t kSshPort = 22;
 constexpr size_t kMostShownName = 256;  // bytes of a name that a refusal repeats
 
-Decision refuse(Refusal refusal, std::string detail, std::string policy = {}) {
+Decision refuse(RefusalKind refusal, std::string detail, std::string policy = {}) {
   Decision decision;
   decision.refusal = refusal;
   decision.detail = std::move(detail);
@@ -116,13 +116,13 @@ void judge_port(Judged& all, const PeerPolicyRecord& self) {
 // Why nobody may connect; absent: the port is open.
 std::optional<Decision> closed(const Judged& all) {
   if (const auto* deny = first_that(all, PolicyVerdict::kCloses))
-    return refuse(Refusal::kPeer, "denied by policy", deny->name);
+    return refuse(RefusalKind::kPeer, "denied by policy", deny->name);
   if (any_says(all, PolicyVerdict::kOpens)) return std::nullopt;
   if (any_says(all, PolicyVerdict::kNoSsh))
-    return refuse(Refusal::kPeer, "port 22 is allowed, but this peer has no \"ssh\": true");
+    return refuse(RefusalKind::kPeer, "port 22 is allowed, but this peer has no \"ssh\": true");
   if (any_says(all, PolicyVerdict::kOldVersion))
-    return refuse(Refusal::kPeer, "port 22 is allowed, but this peer's version is below 0.60.0");
-  return refuse(Refusal::kPeer, "no policy lets this source reach this peer");
+    return refuse(RefusalKind::kPeer, "port 22 is allowed, but this peer's version is below 0.60.0");
+  return refuse(RefusalKind::kPeer, "no policy lets this source reach this peer");
 }
 
 Result<Judged> pair_policies(const PolicyDb& db, const PeerPolicyRecord& source,
@@ -136,7 +136,7 @@ Result<Judged> pair_policies(const PolicyDb& db, const PeerPolicyRecord& source,
 }
 
 Decision unreadable(const Error& error) {
-  return refuse(Refusal::kPeer, "the policies cannot be read (" + error.text() + ")");
+  return refuse(RefusalKind::kPeer, "the policies cannot be read (" + error.text() + ")");
 }
 
 // ---- login ------------------------------------------------------------------------------------------------
@@ -257,9 +257,9 @@ Decision no_grant(const Judged& all, const LoginRequest& request) {
     authorized = authorized || verdict == PolicyVerdict::kOsUser;
     mapped = mapped || maps(policy, request.os_user);
   }
-  if (!authorized) return refuse(Refusal::kPeer, "none of the user's groups is authorized on this peer");
-  if (!mapped) return refuse(Refusal::kNoMapping, "no policy maps this OS user");
-  return refuse(Refusal::kOsUser, "the OS user is not mapped for any of the user's groups");
+  if (!authorized) return refuse(RefusalKind::kPeer, "none of the user's groups is authorized on this peer");
+  if (!mapped) return refuse(RefusalKind::kNoMapping, "no policy maps this OS user");
+  return refuse(RefusalKind::kOsUser, "the OS user is not mapped for any of the user's groups");
 }
 
 std::string shown(const std::string& name) {
@@ -275,7 +275,7 @@ bool speaks_native_ssh(const PeerPolicyRecord& peer) {
 }
 
 Decision refused_decision(std::string detail) {
-  return refuse(Refusal::kPeer, std::move(detail));
+  return refuse(RefusalKind::kPeer, std::move(detail));
 }
 
 Decision judge_network(const PolicyDb& policy, const PeerPolicyRecord& source, const PeerPolicyRecord& self) {
@@ -293,16 +293,16 @@ Decision judge_policies(std::vector<JudgedPolicy>& all, const PeerPolicyRecord& 
   judge_request(all, request);
   if (refused) return *refused;
   if (request.identity && !request.identity->fabric_user) {
-    return refuse(Refusal::kPeer, "not a user of this fabric");
+    return refuse(RefusalKind::kPeer, "not a user of this fabric");
   }
   if (const auto* deny = first_that(all, PolicyVerdict::kDenies))
-    return refuse(Refusal::kOsUser, deny_detail(*deny, request.identity), deny->name);
+    return refuse(RefusalKind::kOsUser, deny_detail(*deny, request.identity), deny->name);
   // the first one in the document's order
   const auto* grant = first_that(all, PolicyVerdict::kAllows);
   if (grant == nullptr) return no_grant(all, request);
   // uid 0 by whatever name, and after the policies, so that only who is authorized learns of the flag
   if (request.os_user_is_root && !request.root_enabled) {
-    return refuse(Refusal::kOsUser, "root login is not enabled on this peer (--enable-ssh-root)",
+    return refuse(RefusalKind::kOsUser, "root login is not enabled on this peer (--enable-ssh-root)",
                   grant->name);
   }
   return allow(*grant);
@@ -320,15 +320,15 @@ Decision judge_tunnel(const PolicyDb& policy, const PeerPolicyRecord& source, co
   if (!all) return unreadable(all.error());
   judge_port(*all, self);
   if (auto refused = closed(*all)) return *refused;
-  if (!identity.fabric_user) return refuse(Refusal::kPeer, "not a user of this fabric");
+  if (!identity.fabric_user) return refuse(RefusalKind::kPeer, "not a user of this fabric");
   for (const auto& [deny, verdict] : *all) {
     if (verdict == PolicyVerdict::kNamesGroups && denies_every_os_user(deny, identity))
-      return refuse(Refusal::kPeer, deny_detail(deny, identity), deny.name);
+      return refuse(RefusalKind::kPeer, deny_detail(deny, identity), deny.name);
   }
   for (const auto& [grant, verdict] : *all) {
     if (verdict == PolicyVerdict::kOpens && is_about(grant, identity)) return allow(grant);
   }
-  return refuse(Refusal::kPeer, "none of the user's groups is authorized on this peer");
+  return refuse(RefusalKind::kPeer, "none of the user's groups is authorized on this peer");
 }
 
 std::string refusal_text(const Decision& decision, const std::optional<Identity>& identity,
@@ -336,15 +336,15 @@ std::string refusal_text(const Decision& decision, const std::optional<Identity>
   std::string who = identity ? shown(identity->name()) : "";
   std::string reason = decision.detail.empty() ? "" : " (" + printable(decision.detail) + ")";
   switch (decision.refusal) {
-    case Refusal::kPeer:
+    case RefusalKind::kPeer:
       return "User is not authorized to access this peer" + (identity ? ": " + who : "") + reason;
-    case Refusal::kOsUser:
+    case RefusalKind::kOsUser:
       return "User is not authorized to login as OS user: " + (identity ? who + " as " : "") +
              shown(os_user) + reason;
-    case Refusal::kNoMapping:
+    case RefusalKind::kNoMapping:
       return "No authorization mapping for OS user: " + (identity ? who + " as " : "") + shown(os_user) +
              reason;
-    case Refusal::kNone:
+    case RefusalKind::kNone:
       return "";
   }
   std::abort();

@@ -15,7 +15,7 @@
 namespace qf {
 
 // The documented words of a refusal (product documentation, troubleshooting).
-enum class Refusal {
+enum class RefusalKind {
   kNone,
   kPeer,       // "User is not authorized to access this peer"
   kOsUser,     // "User is not authorized to login as OS user"
@@ -26,7 +26,7 @@ enum class Refusal {
 struct Decision {
   bool allowed = false;
   std::string policy;  // name of the policy that decided, empty: none matched
-  Refusal refusal = Refusal::kNone;
+  RefusalKind refusal = RefusalKind::kNone;
   std::string detail;                                   // for the audit log: why
   std::vector<std::string> permit_open, permit_listen;  // empty: no restriction by policy
   uint32_t max_session = 0;                             // seconds, 0: no limit

@@ -235,6 +235,7 @@ Result<HttpAnswer> HttpTransfer::finish(CURLcode code) {
     answer.retry_after = static_cast<int64_t>(*seconds);
   }
   answer.dpop_nonce = answer_headers_.dpop_nonce;
+  answer.age = static_cast<int64_t>(parse_number(answer_headers_.age, INT32_MAX).value_or(0));
   answer.date = std::max<int64_t>(0, ::curl_getdate(answer_headers_.date.c_str(), nullptr));
   return answer;
 }

@@ -39,6 +39,7 @@ struct HttpAnswer {
   std::optional<int64_t> lifetime;
   std::optional<int64_t> retry_after;  // seconds, when given as a number
   int64_t date = 0;                    // Date, seconds since the epoch; 0: none
+  int64_t age = 0;                     // Age: seconds that a cache on the way has had the answer
   std::string dpop_nonce;              // RFC 9449 section 8; empty: none
 };
 

@@ -61,12 +61,6 @@ std::vector<std::string> qr_code(const std::string& text) {
   return rows;
 }
 
-std::string describe_seconds(int64_t seconds) {
-  if (seconds < 120) return std::to_string(seconds) + " s";
-  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
-  return std::to_string(seconds / 3600) + " h";
-}
-
 LoginScreen::~LoginScreen() {
   clear();
   // a browser may be the program itself: it stays

@@ -49,7 +49,4 @@ class LoginScreen {
   std::optional<Child> browser_;
 };
 
-// "45 s", "12 min", "3 h"
-[[nodiscard]] std::string describe_seconds(int64_t seconds);
-
 }  // namespace qf

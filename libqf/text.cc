@@ -130,6 +130,12 @@ bool valid_host_name(std::string_view name) {
                      [&](char c) { return alphanumeric(c) || c == '.' || c == '-' || c == '_'; });
 }
 
+std::string describe_seconds(int64_t seconds) {
+  if (seconds < 120) return std::to_string(seconds) + " s";
+  if (seconds < 7200) return std::to_string(seconds / 60) + " min";
+  return std::to_string(seconds / 3600) + " h";
+}
+
 std::string for_shell(const std::string& word) {
   constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,:/@%+=";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;

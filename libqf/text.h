@@ -13,6 +13,8 @@ namespace qf {
 [[nodiscard]] std::string lower(std::string_view text);  // A-Z only
 [[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
 [[nodiscard]] std::string join(const std::vector<std::string>& parts, std::string_view separator);
+// "45 s", "12 min", "3 h"
+[[nodiscard]] std::string describe_seconds(int64_t seconds);
 // As one word of a shell's command line (POSIX), quoted where it must be.
 [[nodiscard]] std::string for_shell(const std::string& word);
 [[nodiscard]] std::string_view trim(std::string_view text);  // spaces, tabs, CR, LF at both ends

@@ -52,6 +52,13 @@ Status start_daemon(const Folders& folders, Deadline deadline) {
 
 }  // namespace
 
+std::vector<std::string> machine_sockets(const Folders& folders, const std::string& runtime) {
+  std::vector<std::string> paths = {runtime + "/" + kMachineIssuerSocket};
+  std::string system = system_runtime(folders) + "/" + kMachineIssuerSocket;
+  if (system != paths.front()) paths.push_back(system);
+  return paths;
+}
+
 Result<TokendClient> TokendClient::connect(const Folders& folders) {
   auto runtime = user_runtime(folders, false);
   if (!runtime) {

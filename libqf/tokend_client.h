@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libqf/fd.h"
 #include "libqf/folders.h"
@@ -18,6 +19,9 @@ inline constexpr int kTokendProtocolVersion = 1;
 inline constexpr size_t kMostTokendLine = 256 * 1024;  // bytes, newline included
 inline constexpr const char* kTokendSocket = "tokend.sock";
 inline constexpr const char* kMachineIssuerSocket = "machine-issuer.sock";
+
+// Where a machine issuer may listen. The first one that answers is used: the user's own, then the system's.
+[[nodiscard]] std::vector<std::string> machine_sockets(const Folders& folders, const std::string& runtime);
 
 class TokendClient {
  public:

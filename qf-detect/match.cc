@@ -6,9 +6,9 @@
 #include "libqf/address.h"
 #include "libqf/parent.h"
 #include "libqf/peers_db.h"
+#include "libqf/probe.h"
 #include "libqf/tokend_client.h"
 #include "qf-detect/exclude.h"
-#include "qf-detect/probe.h"
 
 namespace qf {
 

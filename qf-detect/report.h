@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "qf-detect/probe.h"
+#include "libqf/probe.h"
 
 namespace qf {
 

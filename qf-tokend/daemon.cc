@@ -57,14 +57,6 @@ Status link_ssh_folder(const std::string& target) {
   return Done{};
 }
 
-// The first socket that answers is used: the user's own issuer, then the system's.
-std::vector<std::string> machine_sockets(const Folders& folders, const std::string& runtime) {
-  std::vector<std::string> paths = {runtime + "/" + kMachineIssuerSocket};
-  std::string system = system_runtime(folders) + "/" + kMachineIssuerSocket;
-  if (system != paths.front()) paths.push_back(system);
-  return paths;
-}
-
 std::string make_ssh_folder(const std::string& runtime) {
   std::string folder = runtime + "/ssh";
   if (auto made = make_folder(folder, 0700); !made) die(kExitSystem, made.error().text());

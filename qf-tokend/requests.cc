@@ -249,6 +249,7 @@ void TokenService::status(uint64_t client, const Request& request) {
   if (next.empty() && !meta->issuers.empty()) next = preferred_issuer(meta->issuers, **db, true);
   JsonWriter answer;
   answer.set("ok", true).set("pid", static_cast<int64_t>(::getpid())).set("ttl", ttl());
+  answer.set("release", QF_VERSION);
   answer.set("prompt", next.empty() || readiness(next, **db).prompt);
   answer.set("issuers", std::move(issuers));
   server_->answer(client, answer.text());

@@ -43,6 +43,7 @@ struct Invocation {
 [[nodiscard]] int command_explain(int argc, char** argv);
 [[nodiscard]] int command_test(int argc, char** argv);
 [[nodiscard]] int command_diff(int argc, char** argv);
+[[nodiscard]] int command_doctor(int argc, char** argv);
 [[nodiscard]] int command_enroll(int argc, char** argv);
 [[nodiscard]] int command_rotate_host_key(int argc, char** argv);
 

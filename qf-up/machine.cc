@@ -131,9 +131,9 @@ Status write_public_half(const Folders& folders) {
 }
 
 Status ensure_system_users() {
-  auto made = ensure_user("qufabric", "QuFabric SSH server");
+  auto made = ensure_user(kServerUser, "QuFabric SSH server");
   if (!made) return made;
-  return ensure_user("qufabric-fetch", "QuFabric SSH key fetcher");
+  return ensure_user(kFetchUser, "QuFabric SSH key fetcher");
 }
 
 }  // namespace qf

@@ -25,6 +25,8 @@ namespace qf {
 // The .pub file beside the host key as it must be: a kill may have left it behind. For people alone.
 [[nodiscard]] Status write_public_half(const Folders& folders);
 
+inline constexpr const char* kServerUser = "qufabric";
+inline constexpr const char* kFetchUser = "qufabric-fetch";
 // Makes the users `qufabric` and `qufabric-fetch` (no shell, no home) where missing; root only.
 [[nodiscard]] Status ensure_system_users();
 

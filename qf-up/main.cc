@@ -78,11 +78,9 @@ const std::map<std::string, Command>& commands() {
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
-      {"audit", qf::audit_main},
-      {"diff", qf::command_diff},
-      {"enroll", qf::command_enroll},
-      {"explain", qf::command_explain},
-      {"rotate-host-key", qf::command_rotate_host_key},
+      {"audit", qf::audit_main},        {"diff", qf::command_diff},
+      {"doctor", qf::command_doctor},   {"enroll", qf::command_enroll},
+      {"explain", qf::command_explain}, {"rotate-host-key", qf::command_rotate_host_key},
       {"test", qf::command_test},
   };
   return kAll;
@@ -148,6 +146,8 @@ void print_help() {
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
+      "       qf-up doctor [--json] [PEER...]\n"
+      "                                     say what is wrong here, and what to do about it\n"
       "       qf-up test [FILE]             run the tests of a fabric document, one line each\n"
       "       qf-up explain --user USER [--issuer ISSUER] [--groups GROUP,...] [--group GROUP]...\n"
       "                     [--claim NAME=VALUE]...\n"

@@ -2,6 +2,7 @@
 #include "qf-up/ssh_config.h"
 
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -162,13 +163,20 @@ SshVersion parse_ssh_version(std::string_view text) {
   return version;
 }
 
-SshVersion installed_ssh_version() {
-  constexpr auto kTime = std::chrono::seconds(5);
+std::string installed_ssh() {
   for (const char* program : {"/usr/bin/ssh", "/usr/local/bin/ssh"}) {
-    auto output = run_program({program, "-V"}, Clock::now() + kTime);
-    if (output && WIFEXITED(output->status)) return parse_ssh_version(output->err + output->out);
+    if (::access(program, X_OK) == 0) return program;
   }
   return {};
+}
+
+SshVersion installed_ssh_version() {
+  constexpr auto kTime = std::chrono::seconds(5);
+  std::string program = installed_ssh();
+  if (program.empty()) return {};
+  auto output = run_program({program, "-V"}, Clock::now() + kTime);
+  if (!output || !WIFEXITED(output->status)) return {};
+  return parse_ssh_version(output->err + output->out);
 }
 
 }  // namespace qf

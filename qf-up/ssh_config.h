@@ -25,6 +25,8 @@ struct SshVersion {
   }
 };
 [[nodiscard]] SshVersion parse_ssh_version(std::string_view text);
+// Absolute; empty when there is no ssh on this machine.
+[[nodiscard]] std::string installed_ssh();
 // Runs ssh -V; 0.0 when there is no ssh on this machine.
 [[nodiscard]] SshVersion installed_ssh_version();
 

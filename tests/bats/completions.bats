@@ -184,6 +184,17 @@ qf-sshd"
   has --interface --self --client
 }
 
+@test "doctor offers its option, and any number of peers" {
+  run -0 offers qf-up d
+  has down doctor diff
+  run -0 offers qf-up doctor --
+  has --json
+  run -0 offers qf-up doctor d
+  has db1
+  run -0 offers qf-up doctor db1 d
+  has db1
+}
+
 @test "interfaces, where one is wanted" {
   for option in --interface --redirect-port-22; do
     run -0 offers qf-up apply $option l

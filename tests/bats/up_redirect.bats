@@ -205,7 +205,14 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
   local table
   table=$(table_of a)
   in_place() { in_server "$BIN/qf-up" status --json $FABRIC | jq -r '."redirect-in-place"'; }
+  # what the doctor finds wrong; that this machine's ssh knows nothing of this fabric is no matter here
+  wrongs() { in_server "$BIN/qf-up" doctor --json $FABRIC | jq -r '.checks[] | select(.verdict == "wrong" and .check != "include") | .check'; }
+  redirect_check() { in_server "$BIN/qf-up" doctor --json $FABRIC | jq -r '.checks[] | select(.check == "redirect") | .verdict, .text, .hint'; }
   [ "$(in_place)" = true ]
+  # of root's qf-tokend, which would be in this folder too
+  chmod 700 "$QF/a/run"
+  [ "$(wrongs)" = "" ]
+  [[ $(redirect_check) == ok* ]]
   for change in "add element inet $table peers4 { $A4_OTHER }" "delete element inet $table peers6 { $A6_PEER }" \
     "flush chain inet $table port22" "insert rule inet $table port22 accept" "add chain inet $table more" \
     "add set inet $table more { type ipv4_addr; }" "add table inet $table { flags dormant; }" "delete table inet $table"; do
@@ -213,8 +220,11 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
     [ "$(in_place)" = false ]
     run -0 in_server "$BIN/qf-up" status $FABRIC
     [[ $output == *"redirect of port 22: from fa, not in place: "* ]]
+    [ "$(wrongs)" = redirect ]
+    [[ $(redirect_check) == "wrong"*"not in place: "*"run: sudo qf-up apply" ]]
     in_server "$BIN/qf-up" apply $FABRIC
     [ "$(in_place)" = true ]
+    [ "$(wrongs)" = "" ]
   done
   # it is root's to see
   as_words "$CLIENT"

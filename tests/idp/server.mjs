@@ -53,6 +53,7 @@ const knobs = {
   discovery: {}, // members to change in the discovery document; null removes one
   claims: {}, // members to change in id_tokens, which are signed again; null removes one
   access_claims: {}, // the same for JWT access tokens
+  date_shift: 0, // seconds added to the Date header of each answer, as if the provider's clock were wrong
   iat_shift: 0, // seconds added to iat and nbf of id_tokens
 };
 const initialKnobs = structuredClone(knobs);
@@ -271,6 +272,7 @@ async function interfere(ctx, next) {
   const path = ctx.path.startsWith('/.well-known') ? ctx.path : ctx.path.replace(/\/[\w-]{20,}$/, '/:uid');
   const grant = path === '/token' ? await grantOf(ctx) : undefined;
   count(path);
+  if (knobs.date_shift !== 0) ctx.set('Date', new Date(Date.now() + knobs.date_shift * 1000).toUTCString());
   if (grant) count(`${path} ${grant}`);
   if (knobs.hang.includes(path)) await never();
   if (knobs.delay_ms && path === knobs.delay_path) await new Promise((done) => setTimeout(done, knobs.delay_ms));

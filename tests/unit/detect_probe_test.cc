@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-detect/probe.h"
+#include "libqf/probe.h"
 
 #include "qf-detect/ask.h"
 #include "qf-detect/report.h"
@@ -36,6 +36,7 @@ TEST(Probe, Servers) {
   EXPECT_EQ(other.detection, Detection::kOther);
   EXPECT_EQ(other.identification.software, "OpenSSH_9.2");
   EXPECT_EQ(other.address, "127.0.0.1");
+  EXPECT_EQ(other.source, "127.0.0.1");
   EXPECT_EQ(probe_server(says("hello\r\nyou\r\nSSH-2.0-OpenSSH_9.2\r\n")).detection, Detection::kOther);
 }
 

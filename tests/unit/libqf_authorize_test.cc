@@ -143,7 +143,7 @@ TEST(Authorize, Network) {
     auto decision = judge_network(db, laptop(), self);
     EXPECT_EQ(decision.allowed, c.allowed) << decision.detail;
     EXPECT_EQ(decision.policy, c.policy);
-    EXPECT_EQ(decision.refusal, c.allowed ? Refusal::kNone : Refusal::kPeer);
+    EXPECT_EQ(decision.refusal, c.allowed ? RefusalKind::kNone : RefusalKind::kPeer);
     EXPECT_EQ(decision.detail.empty(), c.allowed);
   }
 }
@@ -171,7 +171,7 @@ TEST(Authorize, WhatCannotBeReadDenies) {
     auto db = writer.raw(key, "broken").open();
     auto decision = judge_login(db, laptop(), db1(), {alice({}), "ann", false, false});
     EXPECT_FALSE(decision.allowed);
-    EXPECT_EQ(decision.refusal, Refusal::kPeer);
+    EXPECT_EQ(decision.refusal, RefusalKind::kPeer);
     EXPECT_FALSE(judge_network(db, laptop(), db1()).allowed);
     EXPECT_FALSE(judge_tunnel(db, laptop(), db1(), alice({})).allowed);
   }
@@ -184,7 +184,7 @@ struct LoginCase {
   std::vector<PolicyRecord> policies;
   Identity identity;
   const char* os_user;
-  Refusal refusal;  // kNone: allowed
+  RefusalKind refusal;  // kNone: allowed
   const char* policy = "";
 };
 
@@ -197,43 +197,43 @@ Identity stranger() {
 std::vector<LoginCase> login_cases() {
   const auto kLimited =
       ssh_policy("s", false, {{"Developers", {"developer", "deploy"}}, {"DBAs", {"postgres"}}});
-  const auto kNone = Refusal::kNone;
+  const auto kNone = RefusalKind::kNone;
   return {
       // limited
       {"listed", {kLimited}, alice({"Developers"}), "deploy", kNone, "s"},
-      {"listed for another group", {kLimited}, alice({"Developers"}), "postgres", Refusal::kOsUser},
+      {"listed for another group", {kLimited}, alice({"Developers"}), "postgres", RefusalKind::kOsUser},
       {"listed for one of two groups", {kLimited}, alice({"DBAs", "Developers"}), "postgres", kNone, "s"},
-      {"not listed for anybody", {kLimited}, alice({"Developers"}), "mysql", Refusal::kNoMapping},
-      {"in no group", {kLimited}, alice({}), "deploy", Refusal::kPeer},
-      {"in another group", {kLimited}, alice({"Sales"}), "deploy", Refusal::kPeer},
-      {"in no group, OS user not mapped", {kLimited}, alice({}), "mysql", Refusal::kPeer},
-      {"not a user of the fabric", {kLimited}, stranger(), "deploy", Refusal::kPeer},
-      {"OS users are compared exactly", {kLimited}, alice({"Developers"}), "Deploy", Refusal::kNoMapping},
-      {"no prefix", {kLimited}, alice({"Developers"}), "dep", Refusal::kNoMapping},
-      {"groups are compared exactly", {kLimited}, alice({"developers"}), "deploy", Refusal::kPeer},
-      {"empty OS user", {kLimited}, alice({"Developers"}), "", Refusal::kNoMapping},
+      {"not listed for anybody", {kLimited}, alice({"Developers"}), "mysql", RefusalKind::kNoMapping},
+      {"in no group", {kLimited}, alice({}), "deploy", RefusalKind::kPeer},
+      {"in another group", {kLimited}, alice({"Sales"}), "deploy", RefusalKind::kPeer},
+      {"in no group, OS user not mapped", {kLimited}, alice({}), "mysql", RefusalKind::kPeer},
+      {"not a user of the fabric", {kLimited}, stranger(), "deploy", RefusalKind::kPeer},
+      {"OS users are compared exactly", {kLimited}, alice({"Developers"}), "Deploy", RefusalKind::kNoMapping},
+      {"no prefix", {kLimited}, alice({"Developers"}), "dep", RefusalKind::kNoMapping},
+      {"groups are compared exactly", {kLimited}, alice({"developers"}), "deploy", RefusalKind::kPeer},
+      {"empty OS user", {kLimited}, alice({"Developers"}), "", RefusalKind::kNoMapping},
       {"limited without groups grants nothing",
        {ssh_policy("s", false)},
        alice({"Developers"}),
        "deploy",
-       Refusal::kPeer},
+       RefusalKind::kPeer},
       {"a group without OS users",
        {ssh_policy("s", false, {{"Developers", {}}})},
        alice({"Developers"}),
        "deploy",
-       Refusal::kNoMapping},
+       RefusalKind::kNoMapping},
       // wild cards
       {"star is any user", {ssh_policy("s", false, {{"Ops", {"*"}}})}, alice({"Ops"}), "anyone", kNone, "s"},
       {"star of another group",
        {ssh_policy("s", false, {{"Ops", {"*"}}, {"Developers", {"deploy"}}})},
        alice({"Developers"}),
        "anyone",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       {"star inside a name is no pattern",
        {ssh_policy("s", false, {{"Ops", {"db*"}}})},
        alice({"Ops"}),
        "db1",
-       Refusal::kNoMapping},
+       RefusalKind::kNoMapping},
       {"email.local",
        {ssh_policy("s", false, {{"Staff", {"{email.local}"}}})},
        alice({"Staff"}, "al"),
@@ -244,44 +244,44 @@ std::vector<LoginCase> login_cases() {
        {ssh_policy("s", false, {{"Staff", {"{email.local}"}}})},
        alice({"Staff"}, "al"),
        "bob",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       {"email.local without a verified email",
        {ssh_policy("s", false, {{"Staff", {"{email.local}"}}})},
        alice({"Staff"}),
        "al",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       {"email.local without a verified email is not the empty user",
        {ssh_policy("s", false, {{"Staff", {"{email.local}"}}})},
        alice({"Staff"}),
        "",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       {"the placeholder is no user name",
        {ssh_policy("s", false, {{"Staff", {"{email.local}"}}})},
        alice({"Staff"}, "al"),
        "{email.local}",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       // full
       {"full without groups", {ssh_policy("s", true)}, alice({}), "anyone", kNone, "s"},
       {"full without groups is for users of the fabric",
        {ssh_policy("s", true)},
        stranger(),
        "x",
-       Refusal::kPeer},
+       RefusalKind::kPeer},
       {"full with groups", {ssh_policy("s", true, {{"Ops", {}}})}, alice({"Ops"}), "anyone", kNone, "s"},
       {"full with other groups",
        {ssh_policy("s", true, {{"Ops", {}}})},
        alice({"DBAs"}),
        "x",
-       Refusal::kPeer},
+       RefusalKind::kPeer},
       // tcp: network-level access
       {"tcp 22022: any user of the fabric", {tcp_policy("t", 22022, 22022)}, alice({}), "anyone", kNone, "t"},
-      {"tcp 22022: nobody else", {tcp_policy("t", 22022, 22022)}, stranger(), "anyone", Refusal::kPeer},
+      {"tcp 22022: nobody else", {tcp_policy("t", 22022, 22022)}, stranger(), "anyone", RefusalKind::kPeer},
       {"tcp 22: derived", {tcp_policy("t", 22, 22)}, alice({}), "anyone", kNone, "t"},
       {"tcp 22 grants nothing beside a rule for 22022",
        {tcp_policy("t", 22, 22), kLimited},
        alice({}),
        "anyone",
-       Refusal::kPeer},
+       RefusalKind::kPeer},
       {"tcp 22022 beside a limited policy",
        {kLimited, tcp_policy("t", 22022, 22022)},
        alice({}),
@@ -292,7 +292,7 @@ std::vector<LoginCase> login_cases() {
        {kLimited, tcp_policy("t", 80, 80)},
        alice({}),
        "x",
-       Refusal::kPeer},
+       RefusalKind::kPeer},
       // several policies
       {"any policy may grant",
        {kLimited, ssh_policy("s2", false, {{"Developers", {"mysql"}}})},
@@ -305,18 +305,18 @@ std::vector<LoginCase> login_cases() {
        {kLimited, ssh_policy("s2", false, {{"Ops", {"mysql"}}})},
        alice({"Developers"}),
        "mysql",
-       Refusal::kOsUser},
+       RefusalKind::kOsUser},
       {"a disabled policy grants nothing",
        {kLimited, disabled(ssh_policy("s2", true))},
        alice({"Developers"}),
        "mysql",
-       Refusal::kNoMapping},
+       RefusalKind::kNoMapping},
       // deny
       {"deny of an OS user",
        {kLimited, ssh_policy("d", false, {{"Developers", {"deploy"}}}, false)},
        alice({"Developers"}),
        "deploy",
-       Refusal::kOsUser,
+       RefusalKind::kOsUser,
        "d"},
       {"deny of another OS user",
        {kLimited, ssh_policy("d", false, {{"Developers", {"deploy"}}}, false)},
@@ -334,33 +334,33 @@ std::vector<LoginCase> login_cases() {
        {kLimited, ssh_policy("d", true, {{"Suspended", {}}}, false)},
        alice({"Developers", "Suspended"}),
        "deploy",
-       Refusal::kOsUser,
+       RefusalKind::kOsUser,
        "d"},
       {"deny of everything for a group, listed OS users or not",
        {ssh_policy("s", true), ssh_policy("d", true, {{"Suspended", {"postgres"}}}, false)},
        alice({"Suspended"}),
        "deploy",
-       Refusal::kOsUser,
+       RefusalKind::kOsUser,
        "d"},
       {"deny with an empty list is of every OS user",
        {ssh_policy("s", true), ssh_policy("d", false, {{"Suspended", {}}}, false)},
        alice({"Suspended"}),
        "deploy",
-       Refusal::kOsUser,
+       RefusalKind::kOsUser,
        "d"},
       {"deny beats a tcp allow",
        {tcp_policy("t", 22022, 22022), ssh_policy("d", false, {{"Developers", {"*"}}}, false)},
        alice({"Developers"}),
        "deploy",
-       Refusal::kOsUser,
+       RefusalKind::kOsUser,
        "d"},
       {"the network judgement comes first",
        {kLimited, tcp_policy("d", 22022, 22022, false)},
        alice({"Developers"}),
        "deploy",
-       Refusal::kPeer,
+       RefusalKind::kPeer,
        "d"},
-      {"nothing at all", {}, alice({"Developers"}), "deploy", Refusal::kPeer},
+      {"nothing at all", {}, alice({"Developers"}), "deploy", RefusalKind::kPeer},
   };
 }
 
@@ -370,7 +370,7 @@ TEST(Authorize, Login) {
     PolicyWriter writer;
     auto db = between(writer, c.policies);
     auto decision = judge_login(db, laptop(), db1(), {c.identity, c.os_user, false, false});
-    EXPECT_EQ(decision.allowed, c.refusal == Refusal::kNone) << decision.detail;
+    EXPECT_EQ(decision.allowed, c.refusal == RefusalKind::kNone) << decision.detail;
     EXPECT_EQ(decision.refusal, c.refusal);
     EXPECT_EQ(decision.policy, c.policy);
     EXPECT_EQ(decision.detail.empty(), decision.allowed);
@@ -382,7 +382,7 @@ struct RootCase {
   std::vector<PolicyRecord> policies;
   const char* os_user;
   bool is_root, enabled;
-  Refusal refusal;
+  RefusalKind refusal;
 };
 
 TEST(Authorize, RootIsUidZeroByWhateverName) {
@@ -391,17 +391,17 @@ TEST(Authorize, RootIsUidZeroByWhateverName) {
   const auto kStar = ssh_policy("s", false, {{"Ops", {"*"}}});
   const auto kDenyRoot = ssh_policy("d", false, {{"Ops", {"root"}}}, false);
   const std::vector<RootCase> cases = {
-      {"root by policy and flag", {kRoot}, "root", true, true, Refusal::kNone},
-      {"root without the flag", {kRoot}, "root", true, false, Refusal::kOsUser},
-      {"star without the flag", {kStar}, "root", true, false, Refusal::kOsUser},
-      {"full without the flag", {kFull}, "root", true, false, Refusal::kOsUser},
-      {"tcp without the flag", {tcp_policy("t", 22022, 22022)}, "root", true, false, Refusal::kOsUser},
-      {"another name for uid 0, without the flag", {kFull}, "toor", true, false, Refusal::kOsUser},
-      {"another name for uid 0, with the flag", {kFull}, "toor", true, true, Refusal::kNone},
-      {"a grant of root is not one of toor", {kRoot}, "toor", true, true, Refusal::kNoMapping},
-      {"a user called root that is not", {kRoot}, "root", false, false, Refusal::kNone},
-      {"a deny of root is one of toor", {kFull, kDenyRoot}, "toor", true, true, Refusal::kOsUser},
-      {"a deny of root is not one of others", {kFull, kDenyRoot}, "deploy", false, true, Refusal::kNone},
+      {"root by policy and flag", {kRoot}, "root", true, true, RefusalKind::kNone},
+      {"root without the flag", {kRoot}, "root", true, false, RefusalKind::kOsUser},
+      {"star without the flag", {kStar}, "root", true, false, RefusalKind::kOsUser},
+      {"full without the flag", {kFull}, "root", true, false, RefusalKind::kOsUser},
+      {"tcp without the flag", {tcp_policy("t", 22022, 22022)}, "root", true, false, RefusalKind::kOsUser},
+      {"another name for uid 0, without the flag", {kFull}, "toor", true, false, RefusalKind::kOsUser},
+      {"another name for uid 0, with the flag", {kFull}, "toor", true, true, RefusalKind::kNone},
+      {"a grant of root is not one of toor", {kRoot}, "toor", true, true, RefusalKind::kNoMapping},
+      {"a user called root that is not", {kRoot}, "root", false, false, RefusalKind::kNone},
+      {"a deny of root is one of toor", {kFull, kDenyRoot}, "toor", true, true, RefusalKind::kOsUser},
+      {"a deny of root is not one of others", {kFull, kDenyRoot}, "deploy", false, true, RefusalKind::kNone},
   };
   for (const auto& c : cases) {
     SCOPED_TRACE(c.what);
@@ -410,7 +410,7 @@ TEST(Authorize, RootIsUidZeroByWhateverName) {
     LoginRequest request{alice({"Ops"}), c.os_user, c.is_root, c.enabled};
     auto decision = judge_login(db, laptop(), db1(), request);
     EXPECT_EQ(decision.refusal, c.refusal) << decision.detail;
-    EXPECT_EQ(decision.allowed, c.refusal == Refusal::kNone);
+    EXPECT_EQ(decision.allowed, c.refusal == RefusalKind::kNone);
   }
 }
 
@@ -420,7 +420,7 @@ TEST(Authorize, OnlyWhoIsAuthorizedLearnsOfTheRootFlag) {
   EXPECT_NE(judge_login(db, laptop(), db1(), {alice({"Ops"}), "root", true, false})
                 .detail.find("--enable-ssh-root"),
             std::string::npos);
-  EXPECT_EQ(judge_login(db, laptop(), db1(), {alice({}), "root", true, false}).refusal, Refusal::kPeer);
+  EXPECT_EQ(judge_login(db, laptop(), db1(), {alice({}), "root", true, false}).refusal, RefusalKind::kPeer);
 }
 
 struct NobodyCase {
@@ -519,7 +519,7 @@ TEST(Authorize, Tunnel) {
 
 // ---- words ------------------------------------------------------------------------------------------------
 
-Decision refused_with(Refusal refusal, const std::string& detail = "") {
+Decision refused_with(RefusalKind refusal, const std::string& detail = "") {
   Decision decision;
   decision.refusal = refusal;
   decision.detail = detail;
@@ -529,22 +529,23 @@ Decision refused_with(Refusal refusal, const std::string& detail = "") {
 
 TEST(Authorize, RefusalsKeepTheDocumentedWords) {
   auto who = alice({});
-  EXPECT_EQ(refusal_text(refused_with(Refusal::kPeer), who, "root"),
+  EXPECT_EQ(refusal_text(refused_with(RefusalKind::kPeer), who, "root"),
             "User is not authorized to access this peer: \"corp:alice\"");
-  EXPECT_EQ(refusal_text(refused_with(Refusal::kOsUser), who, "root"),
+  EXPECT_EQ(refusal_text(refused_with(RefusalKind::kOsUser), who, "root"),
             "User is not authorized to login as OS user: \"corp:alice\" as \"root\"");
-  EXPECT_EQ(refusal_text(refused_with(Refusal::kNoMapping), who, "mysql"),
+  EXPECT_EQ(refusal_text(refused_with(RefusalKind::kNoMapping), who, "mysql"),
             "No authorization mapping for OS user: \"corp:alice\" as \"mysql\"");
-  EXPECT_EQ(refusal_text(refused_with(Refusal::kPeer), std::nullopt, "root"),
+  EXPECT_EQ(refusal_text(refused_with(RefusalKind::kPeer), std::nullopt, "root"),
             "User is not authorized to access this peer");
-  EXPECT_EQ(refusal_text(refused_with(Refusal::kOsUser, "root login is not enabled"), std::nullopt, "root"),
-            "User is not authorized to login as OS user: \"root\" (root login is not enabled)");
+  EXPECT_EQ(
+      refusal_text(refused_with(RefusalKind::kOsUser, "root login is not enabled"), std::nullopt, "root"),
+      "User is not authorized to login as OS user: \"root\" (root login is not enabled)");
 }
 
 TEST(Authorize, RefusalsAreCleanAndShort) {
   auto who = alice({});
   who.subject = "a\x1b[2Jb\nc";
-  std::string text = refusal_text(refused_with(Refusal::kOsUser), who, std::string(90'000, 'x') + "\r\n");
+  std::string text = refusal_text(refused_with(RefusalKind::kOsUser), who, std::string(90'000, 'x') + "\r\n");
   EXPECT_EQ(text.find_first_of("\x1b\r\n"), std::string::npos);
   EXPECT_LT(text.size(), 1024U);
   EXPECT_EQ(text.find("secret-policy"), std::string::npos);

@@ -51,7 +51,7 @@ class LiveConnections : public Credentials {
   }
   void expect_withdrawn(const Verdict& verdict, const std::string& words) {
     EXPECT_FALSE(verdict.decision.allowed);
-    EXPECT_EQ(verdict.decision.refusal, Refusal::kPeer);
+    EXPECT_EQ(verdict.decision.refusal, RefusalKind::kPeer);
     EXPECT_NE(verdict.decision.detail.find(words), std::string::npos) << verdict.decision.detail;
   }
 
@@ -67,7 +67,7 @@ TEST_F(LiveConnections, WhatIsStillAllowedStaysThoughTheTokenHasRunOut) {
 }
 
 TEST_F(LiveConnections, AnotherOsUserIsNotCovered) {
-  EXPECT_EQ(judge(logged_in("postgres"), {developers()}).decision.refusal, Refusal::kNoMapping);
+  EXPECT_EQ(judge(logged_in("postgres"), {developers()}).decision.refusal, RefusalKind::kNoMapping);
 }
 
 TEST_F(LiveConnections, GroupsAreThoseOfTheNewDocument) {
@@ -234,7 +234,7 @@ TEST_F(LiveConnections, ATunnelWithoutOsUser) {
 TEST_F(LiveConnections, RootNeedsItsFlagStill) {
   auto standing = logged_in("root");
   auto full = ssh_policy("all", true, {{"Developers", {}}});
-  EXPECT_EQ(judge(standing, {full}).decision.refusal, Refusal::kOsUser);
+  EXPECT_EQ(judge(standing, {full}).decision.refusal, RefusalKind::kOsUser);
   settings_.root_login = true;
   EXPECT_TRUE(judge(standing, {full}).decision.allowed);
 }

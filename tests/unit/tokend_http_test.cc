@@ -117,15 +117,17 @@ HttpLimits short_limits() {
 
 TEST(Http, Get) {
   MiniServer server(
-      "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nRetry-After: 7\r\nDate: Thu, 01 Jan 2026 00:00:00 "
+      "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nAge: 5\r\nRetry-After: 7\r\nDate: Thu, 01 Jan 2026 "
+      "00:00:00 "
       "GMT\r\nContent-Length: 2\r\n\r\nhi");
   auto answer = http_get(server.url(), "");
   ASSERT_TRUE(answer) << answer.error().text();
   EXPECT_EQ(answer->status, 200);
   EXPECT_EQ(answer->body, "hi");
-  EXPECT_EQ(answer->lifetime, 60);
+  EXPECT_EQ(answer->lifetime, 55);
   EXPECT_EQ(answer->retry_after, 7);
   EXPECT_EQ(answer->date, 1767225600);
+  EXPECT_EQ(answer->age, 5);
 }
 
 TEST(Http, TheNonceForProofsIsRead) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "qf-detect/probe.h"
+#include "libqf/probe.h"
 
 #include <algorithm>
 #include <array>
@@ -55,6 +55,7 @@ ProbeResult probe(const std::vector<std::string>& addresses, uint16_t port, Dead
     return out;
   }
   if (auto address = peer_address(fd->get())) out.address = address->address();
+  if (auto source = local_address(fd->get())) out.source = source->address();
   auto found = peek_identification(fd->get(), deadline);
   if (found) {
     out.detection = detection_of(found->kind);

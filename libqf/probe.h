@@ -29,6 +29,7 @@ struct ProbeResult {
   Detection detection = Detection::kNone;
   uint16_t port = 0;
   std::string address;  // that accepted the connection; empty when none did
+  std::string source;   // ours, on that connection
   Identification identification;
   std::string reason;  // why there is no identification
 };
