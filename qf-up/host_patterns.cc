@@ -7,6 +7,9 @@ namespace qf {
 
 namespace {
 
+// ssh puts the name into our quoted '%h' as it is, and only since 9.6 refuses one that would end the quotes
+// and go on as a command (CVE-2023-51385).
+constexpr const char* kQuote = "!*'*";
 constexpr size_t kMostGlobs = 32;  // of one kind; more would cost more than a coarser one
 
 // "100.119.230.104" with 2 parts kept: "100.119.*"
@@ -53,8 +56,9 @@ std::vector<std::vector<std::string>> HostPatterns::lists() const {
   // the finest that are few
   append(v4_[0].size() <= kMostGlobs ? v4_[0] : v4_[1].size() <= kMostGlobs ? v4_[1] : v4_[2]);
   append(v6_.size() > kMostGlobs ? std::set<std::string>{"*:*"} : v6_);
+  patterns.emplace_back(kQuote);
   if (!short_names_) return {patterns};
-  return {{"*", "!*.*", "!*:*"}, patterns};
+  return {{"*", "!*.*", "!*:*", kQuote}, patterns};
 }
 
 }  // namespace qf

@@ -60,6 +60,10 @@ Status check_host_key(const std::string& path) {
   struct stat st = {};
   if (::lstat(path.c_str(), &st) != 0) return system_error("cannot stat " + path);
   if (!S_ISREG(st.st_mode)) return input_error(path + " is not a file");
+  if (st.st_uid != 0 && st.st_uid != ::geteuid())
+    return with_hint(input_error(path + " belongs to uid " + std::to_string(st.st_uid)),
+                     "whoever that is could be this peer: move it away and run qf-up host-key, which makes "
+                     "a new one");
   if ((st.st_mode & 0077) != 0)
     return with_hint(input_error(path + " can be read by others"), "run: chmod 0600 " + path);
   return Done{};

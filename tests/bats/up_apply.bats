@@ -244,6 +244,16 @@ EOF
   [[ $output == *"can be read by others"* ]]
 }
 
+@test "a host key that belongs to another user is not used" {
+  [ "$(id -u)" = 0 ] || skip "needs root"
+  "$bin/qf-up" host-key
+  chown nobody state/ssh_host_ed25519_key
+  run -78 "$bin/qf-up" host-key
+  [[ $output == *"belongs to uid $(id -u nobody)"* ]]
+  run -78 "$bin/qf-up" rotate-host-key
+  [ ! -e state/ssh_host_ed25519_key.next ]
+}
+
 @test "100,000 peers are applied in seconds" {
   jq -n --arg key "$(jq -r '.peers[0].ssh_host_keys[0]' config/fabric.json)" \
     '{format: 1, serial: 9, domain: "fabric.example",

@@ -117,6 +117,18 @@ teardown() {
   [ "$output" = "[host-0]:22022 $key" ]
 }
 
+# By HostName, since ssh itself refuses such a word on its command line by now.
+@test "a name that ends the quotes is no command, also where patterns would take every name" {
+  answer 127.81.1.2
+  apply 5001 127.81.1.2
+  for host in "x'\$(touch made)'" "x'\$(touch made)'.fabric.example"; do
+    run ssh -G -F "$config" -o "HostName=\"$host\"" host-0
+    echo "$host: $status $output"
+    [ ! -e made ]
+    [[ $output != *qf-proxy* ]]
+  done
+}
+
 # The options of ssh_config(5) of OpenSSH 8.0: the ".It Cm" lines of ssh_config.5 at the tag V_8_0_P1 of openssh-portable.
 OPTIONS_OF_8_0="AddKeysToAgent AddressFamily BatchMode BindAddress BindInterface CASignatureAlgorithms CanonicalDomains
   CanonicalizeFallbackLocal CanonicalizeHostname CanonicalizeMaxDots CanonicalizePermittedCNAMEs CertificateFile
