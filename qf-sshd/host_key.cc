@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -18,6 +19,9 @@ Result<HostKey> load_host_key(const std::string& path) {
   if (!file) return file.error();
   struct stat st = {};
   if (::fstat(file->get(), &st) != 0) return system_error("cannot read " + path);
+  // whoever owns it can read it
+  if (st.st_uid != 0 && st.st_uid != ::geteuid())
+    return input_error("the host key " + path + " belongs to uid " + std::to_string(st.st_uid));
   if ((st.st_mode & 077) != 0) return refused("the host key " + path + " can be read by others");
   ssh_key loaded = nullptr;
   if (::ssh_pki_import_privkey_file(path.c_str(), nullptr, nullptr, nullptr, &loaded) != SSH_OK) {

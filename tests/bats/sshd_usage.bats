@@ -40,6 +40,14 @@ sshd() { "$BIN/qf-sshd" $FOLDERS "$@"; }
   [ "$output" = "qf-sshd: the host key $key can be read by others"$'\n'"hint: run: chmod 600 $key" ]
 }
 
+@test "a host key of another user, who can read it" {
+  key=$QF/state/ssh_host_ed25519_key
+  chown "$CLIENT" "$key"
+  run -78 sshd
+  chown root "$key"
+  [[ $output == "qf-sshd: the host key $key belongs to uid $(id -u "$CLIENT")"$'\n'"hint: move it away and run qf-up host-key"* ]]
+}
+
 @test "a host key that cannot be read: the cause is the permission" {
   chmod 711 "$QF/state"
   chmod 755 "$QF/config"
