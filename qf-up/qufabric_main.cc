@@ -30,17 +30,18 @@ struct Route {
   const char* command;  // put before the other words; null: nothing
 };
 
-constexpr std::array<Route, 6> kRoutes = {{
+constexpr std::array<Route, 7> kRoutes = {{
     {"ssh", "detect", "qf-detect", nullptr},
     {"ssh", "proxy", "qf-proxy", nullptr},
     {"up", "", "qf-up", "up"},
     {"down", "", "qf-up", "down"},
     {"status", "", "qf-up", "status"},
+    {"doctor", "", "qf-up", "doctor"},
     {"login", "", "qf-token", "login"},
 }};
 
 constexpr const char* kHelp =
-    "usage: qufabric [FOLDERS] up|down|status [OPTIONS]        qf-up(8)\n"
+    "usage: qufabric [FOLDERS] up|down|status|doctor [OPTIONS] qf-up(8)\n"
     "       qufabric [FOLDERS] login [OPTIONS]                 qf-token(1)\n"
     "       qufabric [FOLDERS] ssh [OPTIONS] [USER@]PEER [COMMAND]\n"
     "       qufabric [FOLDERS] scp|sftp [OPTIONS] ...          ssh(1), scp(1), sftp(1) with the peers of the "

@@ -264,6 +264,8 @@ matches() {
 
 @test "the folders go on to our own programs, and detect and proxy are commands unless -- says otherwise" {
   run -0 as_client "$BIN/qufabric" --config-dir "$QF/config" --state-dir "$QF/state" ssh detect server
+  run -0 as_client "$BIN/qufabric" doctor --help
+  [[ $output == "usage: qf-up doctor "* ]]
   run -64 as_client "$BIN/qufabric" --state-dir "$QF/state" ssh proxy
   run -0 --separate-stderr as_client "$BIN/qufabric" --state-dir "$QF/state" ssh -G -- detect
   [[ $output == *"hostname detect"* ]]
