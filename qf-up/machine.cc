@@ -75,10 +75,6 @@ Status ensure_user(const std::string& name, const std::string& comment) {
   return Done{};
 }
 
-std::string keygen_program() {
-  return find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
-}
-
 // The public line of a private key file.
 Result<std::string> public_line(const std::string& path) {
   if (auto good = check_host_key(path); !good) return good.error();
@@ -91,6 +87,10 @@ Result<std::string> public_line(const std::string& path) {
 }
 
 }  // namespace
+
+std::string keygen_program() {
+  return find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
+}
 
 Result<std::string> ensure_host_key(const Folders& folders) {
   std::string path = folders.host_key();
