@@ -113,8 +113,8 @@ const std::vector<ValueChoice>& value_choices() {
        "who may sign that document (ssh-keygen's allowed signers)", false},
       {"document-ca-file", &Choices::document_ca_file, "FILE",
        "the only certificate authorities that its server is trusted by, PEM", false},
-      {"document-interval", &Choices::document_interval, "SECONDS",
-       "time between two looks at that URL; 60", false},
+      {"document-interval", &Choices::document_interval, "SECONDS", "time between two looks at that URL; 60",
+       false},
   };
   return kAll;
 }

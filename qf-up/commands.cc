@@ -108,9 +108,9 @@ Status check_successor(const Document& document, const Invocation& invocation, c
   auto now = document_in_force(invocation.folders);
   bool by_itself = has_source(choices) && invocation.file.empty();
   if (by_itself && now && now->domain != document.domain)
-    return with_hint(refused("the document is of the fabric " + document.domain + ", and " + now->domain +
-                             " is in force"),
-                     "is --document the right one? if it is, run: qf-up apply --force");
+    return with_hint(
+        refused("the document is of the fabric " + document.domain + ", and " + now->domain + " is in force"),
+        "is --document the right one? if it is, run: qf-up apply --force");
   return check_expiry(document, std::time(nullptr));
 }
 
@@ -439,7 +439,8 @@ int command_apply(const Invocation& invocation) {
   if (code != kExitOk || !runs || !before) return code;
   say_not_yet(*before, *choices, **running);
   // it looks at its source by itself, and has to know of another one
-  bool other = before->document != choices->document || before->document_interval != choices->document_interval;
+  bool other =
+      before->document != choices->document || before->document_interval != choices->document_interval;
   if (other) static_cast<void>(reload_instance(invocation.folders));
   return code;
 }
@@ -448,8 +449,7 @@ int command_refresh(const Invocation& invocation) {
   auto before = load_choices(invocation.folders);
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  if (!has_source(*choices))
-    return fail(input_error("there is no --document to ask"), "run: qf-up apply");
+  if (!has_source(*choices)) return fail(input_error("there is no --document to ask"), "run: qf-up apply");
   if (auto good = check_source(*choices); !good) return fail(good.error());
   std::string have = hash_in_force(invocation.folders);
   bool same_choices = before && choices_text(*before) == choices_text(*choices);
@@ -467,14 +467,16 @@ int command_refresh(const Invocation& invocation) {
     Error error = done.error();
     auto now = document_in_force(invocation.folders);
     error.what = choices->document + ": " + error.what;
-    if (now) say("the fabric document stays as it is, serial " + std::to_string(now->serial) + " is in force");
+    if (now)
+      say("the fabric document stays as it is, serial " + std::to_string(now->serial) + " is in force");
     static_cast<void>(fail(error));
     return kExitNegative;
   }
   if (fresh) say(choices->document + " is good again");
   if (!applied) return kExitOk;
   auto running = running_instance(invocation.folders);
-  return redirect_after(invocation.folders, *choices, running && *running && before && before->allow_server_ssh);
+  return redirect_after(invocation.folders, *choices,
+                        running && *running && before && before->allow_server_ssh);
 }
 
 int command_up(const Invocation& invocation) {

@@ -58,8 +58,8 @@ struct TestEntry {
 
 struct Document {
   uint64_t serial = 0;
-  std::string domain;  // lower case
-  std::string hash;    // SHA-256 of the text, hex
+  std::string domain;   // lower case
+  std::string hash;     // SHA-256 of the text, hex
   int64_t expires = 0;  // seconds since the epoch; 0: never
   std::vector<IssuerEntry> issuers;
   std::map<std::string, std::vector<Identifier>> user_groups;

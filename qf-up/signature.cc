@@ -105,12 +105,11 @@ Result<std::string> verify_signature(std::string_view document, std::string_view
   auto signers_file = inherited(signers);
   if (!signers_file) return signers_file.error();
   std::string keygen = keygen_program();
-  auto found = run_program(
-      {keygen, "-Y", "find-principals", "-s", signature_file->path, "-f", signers_file->path},
-      Clock::now() + kVerifyTime);
+  auto found =
+      run_program({keygen, "-Y", "find-principals", "-s", signature_file->path, "-f", signers_file->path},
+                  Clock::now() + kVerifyTime);
   if (!found) return found.error();
-  if (!succeeded(*found))
-    return refusal(verdict(tool_words(found->err, *signers_file, path), path));
+  if (!succeeded(*found)) return refusal(verdict(tool_words(found->err, *signers_file, path), path));
   std::string words;
   size_t tried = 0;
   for (const auto& principal : split(found->out, '\n')) {

@@ -85,9 +85,10 @@ Result<Document> judge_text(const std::string& text, const std::string& name) {
 
 Status check_expiry(const Document& document, int64_t now) {
   if (document.expires == 0 || now < document.expires) return Done{};
-  return with_hint(refused("serial " + std::to_string(document.serial) + " has expired, at " +
-                           moment_text(document.expires)),
-                   "publish one with a later \"expires\" and a higher serial; is the clock of this machine right?");
+  return with_hint(
+      refused("serial " + std::to_string(document.serial) + " has expired, at " +
+              moment_text(document.expires)),
+      "publish one with a later \"expires\" and a higher serial; is the clock of this machine right?");
 }
 
 Result<Document> kept_document(const Folders& folders, const Choices& choices) {
@@ -114,7 +115,7 @@ Result<SourceNews> ask_source(const Folders& folders, const Choices& choices, So
   auto answer = fetch_document(choices, record.etag, record.last_modified);
   if (!answer) return answer.error();
   record.retry_after = answer->retry_after;
-  if (!answer->error.empty()) return with_hint(peer_error(answer->error), answer->hint);
+  if (!answer->error.empty()) return Error{ErrorKind::kSystem, 0, answer->error, answer->hint};
   SourceNews news;
   if (answer->changed) {
     news.signed_text = {std::move(answer->text), std::move(answer->signature)};

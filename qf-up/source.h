@@ -14,7 +14,9 @@
 
 namespace qf {
 
-[[nodiscard]] inline bool has_source(const Choices& choices) { return !choices.document.empty(); }
+[[nodiscard]] inline bool has_source(const Choices& choices) {
+  return !choices.document.empty();
+}
 // kInput when choices about the source do not go together.
 [[nodiscard]] Status check_source(const Choices& choices);
 

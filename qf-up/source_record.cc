@@ -37,7 +37,9 @@ SourceRecord load_source_record(const Folders& folders, const std::string& url) 
   auto json = parse_json(*text);
   if (!json || json_string(json->get(), "url").value_or("") != url) return none;
   auto words = [&](const char* key) { return json_string(json->get(), key).value_or(""); };
-  auto number = [&](const char* key) { return std::max<int64_t>(0, json_integer(json->get(), key).value_or(0)); };
+  auto number = [&](const char* key) {
+    return std::max<int64_t>(0, json_integer(json->get(), key).value_or(0));
+  };
   SourceRecord record;
   record.url = url;
   record.hash = words("hash");
@@ -74,8 +76,8 @@ Result<KeptDocument> load_kept(const Folders& folders) {
   if (!text) return text.error();
   size_t end = text->find('\n');
   if (!text->starts_with(kKeptHead) || end == std::string::npos) return input_error(path + " is damaged");
-  auto length = parse_number(std::string_view(*text).substr(kKeptHead.size(), end - kKeptHead.size()),
-                             kMostSignature);
+  auto length =
+      parse_number(std::string_view(*text).substr(kKeptHead.size(), end - kKeptHead.size()), kMostSignature);
   size_t body = end + 1;
   if (!length || *length > text->size() - body) return input_error(path + " is damaged");
   return KeptDocument{text->substr(body + *length), text->substr(body, *length)};

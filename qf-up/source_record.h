@@ -44,8 +44,8 @@ struct KeptDocument {
 // The rest of what --document leaves, when there is no source any more.
 void forget_source(const Folders& folders);
 
-inline constexpr int64_t kUsualInterval = 60;   // seconds
-inline constexpr int64_t kMostBackOff = 900;    // unless the interval is longer
+inline constexpr int64_t kUsualInterval = 60;  // seconds
+inline constexpr int64_t kMostBackOff = 900;   // unless the interval is longer
 inline constexpr int64_t kMostRetryAfter = 3600;
 // Until the next turn: the interval, after failures in a row doubled each time up to kMostBackOff, never less
 // than the server asked for (up to kMostRetryAfter). Up to a fifth less by chance (0 to 1), so that the

@@ -37,7 +37,7 @@ struct State {
   Running running;
   std::optional<PeersMeta> meta;
   Choices choices;
-  std::string config;  // the ssh_config file
+  std::string config;   // the ssh_config file
   int64_t expires = 0;  // of the document in force; 0: never
   SourceRecord source;
   int64_t now = 0;
@@ -81,10 +81,11 @@ void print_source(const State& state) {
   } else {
     std::printf("document: %s, signed by %s\n", state.choices.document.c_str(),
                 source.signer.empty() ? "nobody yet" : printable(source.signer).c_str());
-    std::printf("last good answer: %s\n",
-                source.last_success == 0
-                    ? "none yet"
-                    : (ago(state.now, source.last_success) + ", serial " + std::to_string(source.serial)).c_str());
+    std::printf(
+        "last good answer: %s\n",
+        source.last_success == 0
+            ? "none yet"
+            : (ago(state.now, source.last_success) + ", serial " + std::to_string(source.serial)).c_str());
     if (!source.error.empty()) {
       std::printf("ALARM: since %s (%s): %s\n", moment_text(source.error_since).c_str(),
                   ago(state.now, source.error_since).c_str(), printable(source.error).c_str());

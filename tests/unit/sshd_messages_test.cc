@@ -289,11 +289,12 @@ Sample<ConnectionReport> sample(ConnectionReport) {
 using AllMessages =
     ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
                      SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
-                     FetchRequest, FetchReply, DocumentRequest, DocumentReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
-                     ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
-                     HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
-                     ConnectionQuery, ConnectionReport, ConnectEnd, ForwardRefused, ForwardEnd,
-                     DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt, DeviceLoginEnd, PolicyChanged>;
+                     FetchRequest, FetchReply, DocumentRequest, DocumentReply, ConnectRequest, ConnectReply,
+                     ListenRequest, ListenReply, ListenCancel, HelperConnect, HelperListen, HelperAgent,
+                     HelperDisplay, HelperRelease, HelperConnected, HelperListening, ProtocolError,
+                     StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
+                     ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt,
+                     DeviceLoginEnd, PolicyChanged>;
 
 // A message of this type as it comes from a socket.
 template <class T>
