@@ -322,7 +322,7 @@ stop() { kill "$up" && wait "$up"; up=; }
   run ! "$bin/qf-up" up --document "$url" --document-signers "$PWD/signers"
   [ ! -e state/peers.mdb ]
   serve
-  first --document "$url"
+  first
   kill "$server" && ! wait "$server"
   server=
   rm -rf state/current state/applied.* state/*.mdb
