@@ -53,8 +53,8 @@ qf-token_MAIN := qf-tokend/token_main
 qf-token_BUNDLES := tokend-commands
 qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 
-$(eval $(call bundle,sshd-messages,qf-sshd/message_socket))
-$(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail memory_file)))
+$(eval $(call bundle,sshd-messages,qf-sshd/memory_file qf-sshd/message_socket))
+$(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail)))
 $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
     listener_device_logins listener_link listening_sockets policy_watch status_server verify_token warm_up)))
 $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_device_login \
@@ -65,7 +65,7 @@ $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_quirks client_variabl
     net_pump net_read_ahead net_session net_stream net_window x11_cookie)))
 $(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file greeting login_records pam process_limits process_title \
     session user_context user_process)))
-$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_jail keyfetch_logins)))
+$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_document keyfetch_jail keyfetch_logins)))
 $(eval $(call bundle,sshd-helper,qf-sshd/helper))
 qf-sshd_MAIN := qf-sshd/main
 qf-sshd_BUNDLES := sshd-messages sshd-roles sshd-listener sshd-login sshd-monitor sshd-net sshd-session
@@ -88,9 +88,10 @@ $(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rul
 $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
+$(eval $(call bundle,up-source,$(addprefix qf-up/, fetch_document signature source source_record)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-doctor qufabric-clients
+qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-source up-doctor qufabric-clients sshd-messages
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 $(eval $(call bundle,qufabric-clients,qf-up/qufabric_config))
 qufabric_MAIN := qf-up/qufabric_main

@@ -29,6 +29,14 @@ struct FreeText {
 
 constexpr size_t kMostHeaders = 256 * 1024;  // of all headers and trailers, which libcurl keeps, bytes
 constexpr size_t kMostHeaderBytes = 4096;    // of one header that we keep
+constexpr size_t kMostValidator = 512;       // of ETag and Last-Modified, which we send back
+
+// RFC 9110 section 8.8: what is sent back must be able to stand in a header.
+std::string validator(const std::string& value) {
+  bool good = value.size() <= kMostValidator &&
+              std::all_of(value.begin(), value.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return good ? value : "";
+}
 
 struct UrlParts {
   std::string scheme, host, port, user;
@@ -132,6 +140,8 @@ size_t HttpTransfer::on_header(char* bytes, size_t one, size_t count, void* self
   if (name == "date") headers.date = value;
   if (name == "retry-after") headers.retry_after = value;
   if (name == "dpop-nonce") headers.dpop_nonce = value;
+  if (name == "etag") headers.etag = validator(value);
+  if (name == "last-modified") headers.last_modified = validator(value);
   // many small Cache-Control lines would otherwise add up
   if (headers.cache_control.size() > kMostHeaderBytes) headers.cache_control = "no-store";
   return one * count;
@@ -170,7 +180,11 @@ Status HttpTransfer::prepare() {
     // the built-in folder of the system's authorities would be trusted beside the file
     ::curl_easy_setopt(e, CURLOPT_CAPATH, nullptr);
   }
-  headers_.reset(::curl_slist_append(nullptr, "Accept: application/json"));
+  headers_.reset(::curl_slist_append(nullptr, ("Accept: " + request_.accept).c_str()));
+  if (!request_.etag.empty())
+    ::curl_slist_append(headers_.get(), ("If-None-Match: " + request_.etag).c_str());
+  if (!request_.last_modified.empty())
+    ::curl_slist_append(headers_.get(), ("If-Modified-Since: " + request_.last_modified).c_str());
   for (const auto& header : request_.headers) ::curl_slist_append(headers_.get(), header.c_str());
   if (request_.form) {
     ::curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.form->size()));
@@ -192,8 +206,8 @@ std::string HttpTransfer::certificate_hint(const std::string& host) const {
     return "its certificate is for another host than " + host;
   const std::string& file = request_.ca_file;
   return "its certificate is of no authority that is trusted " +
-         (file.empty() ? "on this machine; \"ca_file\" of the issuer can name another one"
-                       : "by \"ca_file\" of the issuer (" + file + ")");
+         (file.empty() ? "on this machine; " + request_.ca_setting + " can name another one"
+                       : "by " + request_.ca_setting + " (" + file + ")");
 }
 
 Error HttpTransfer::failure(CURLcode code) const {
@@ -214,7 +228,7 @@ Error HttpTransfer::failure(CURLcode code) const {
   if (code == CURLE_SSL_CONNECT_ERROR)
     error.hint = "does " + host + " speak TLS, and one that this machine knows?";
   if (code == CURLE_SSL_CACERT_BADFILE) {
-    error.hint = "\"ca_file\" of the issuer names " + file + ", which must be there, readable, and PEM";
+    error.hint = request_.ca_setting + " names " + file + ", which must be there, readable, and PEM";
   } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
     error.hint = certificate_hint(host);
   }
@@ -225,18 +239,28 @@ Result<HttpAnswer> HttpTransfer::finish(CURLcode code) {
   if (code != CURLE_OK) return failure(code);
   HttpAnswer answer;
   ::curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &answer.status);
-  if (answer.status >= 300 && answer.status < 400) {
+  constexpr long kNotModified = 304;
+  bool conditional = !request_.etag.empty() || !request_.last_modified.empty();
+  bool redirect = answer.status >= 300 && answer.status < 400;
+  if (redirect && !(answer.status == kNotModified && conditional)) {
     return peer_error(url_host(request_.url) + " answers with a redirect (HTTP " +
                       std::to_string(answer.status) + "), which is not followed");
   }
   answer.body = std::move(body_);
   answer.lifetime = http_lifetime(answer_headers_);
-  if (auto seconds = parse_number(answer_headers_.retry_after, 86'400)) {
+  constexpr int64_t kMostWait = 86'400;
+  if (auto seconds = parse_number(answer_headers_.retry_after, kMostWait)) {
     answer.retry_after = static_cast<int64_t>(*seconds);
   }
   answer.dpop_nonce = answer_headers_.dpop_nonce;
   answer.age = static_cast<int64_t>(parse_number(answer_headers_.age, INT32_MAX).value_or(0));
   answer.date = std::max<int64_t>(0, ::curl_getdate(answer_headers_.date.c_str(), nullptr));
+  // or a date (RFC 9110 section 10.2.3), by the clock of whoever said it
+  int64_t until = ::curl_getdate(answer_headers_.retry_after.c_str(), nullptr);
+  if (!answer.retry_after && until > answer.date && answer.date > 0)
+    answer.retry_after = std::min(until - answer.date, kMostWait);
+  answer.etag = answer_headers_.etag;
+  answer.last_modified = answer_headers_.last_modified;
   return answer;
 }
 

@@ -37,10 +37,11 @@ struct HttpAnswer {
   // From Cache-Control, Age, Expires and Date (RFC 9111 section 4.2.1), seconds that the answer may be kept:
   // 0 for no-store and no-cache, nothing when the server does not say.
   std::optional<int64_t> lifetime;
-  std::optional<int64_t> retry_after;  // seconds, when given as a number
+  std::optional<int64_t> retry_after;  // seconds, at most a day
   int64_t date = 0;                    // Date, seconds since the epoch; 0: none
   int64_t age = 0;                     // Age: seconds that a cache on the way has had the answer
   std::string dpop_nonce;              // RFC 9449 section 8; empty: none
+  std::string etag, last_modified;     // visible ASCII and spaces; empty: none
 };
 
 // GET, waits for the answer. ca_file: PEM file of the only trusted authorities; empty: the system's.
@@ -55,7 +56,7 @@ struct HttpAnswer {
 [[nodiscard]] std::string form_encode(const std::vector<std::pair<std::string, std::string>>& fields);
 
 struct HttpHeaders {  // as they stand in the answer; empty: absent
-  std::string cache_control, age, expires, date, retry_after, dpop_nonce;
+  std::string cache_control, age, expires, date, retry_after, dpop_nonce, etag, last_modified;
 };
 [[nodiscard]] std::optional<int64_t> http_lifetime(const HttpHeaders& headers);
 
@@ -65,6 +66,10 @@ struct HttpRequest {
   std::optional<std::string> form;  // POST this body; it may hold codes and is wiped afterwards
   HttpLimits limits;
   std::vector<std::string> headers{};  // "Name: value", wiped afterwards too
+  // Of the answer that we have, as HttpAnswer has them: only a newer one is wanted, and 304 is an answer.
+  std::string etag{}, last_modified{};
+  std::string accept = "application/json";
+  std::string ca_setting = "\"ca_file\" of the issuer";  // what names ca_file, for messages
 };
 
 class HttpTransfer;

@@ -24,6 +24,11 @@ Result<PeerRecord> PeersDb::find_peer(std::string_view name_or_address) const {
   return reader_.get<PeerRecord>("p:" + std::string(*name));
 }
 
+int64_t PeersDb::expires() const {
+  constexpr uint64_t kMost = uint64_t{1} << 53;
+  return static_cast<int64_t>(parse_number(reader_.find("expires").value_or(""), kMost).value_or(0));
+}
+
 Result<LoginRecord> PeersDb::find_issuer(std::string_view name) const {
   return reader_.get<LoginRecord>("i:" + std::string(name));
 }

@@ -3,6 +3,7 @@
 // keys, and how to log in at the issuers. Written by qf-up, read by qf-detect, qf-proxy and qf-tokend.
 //
 //   key                  value
+//   expires              when the document does, seconds since the epoch in digits; absent: never
 //   meta                 PeersMeta
 //   n:NAME_OR_ADDRESS    the peer's name; short name, NAME.DOMAIN and each canonical address, in lower case
 //   p:PEER               PeerRecord
@@ -89,6 +90,8 @@ class PeersDb {
   // kNotFound: no document was applied yet (hint for the user: qf-up apply).
   [[nodiscard]] static Result<PeersDb> open(const std::string& path);
   [[nodiscard]] Result<PeersMeta> meta() const { return reader_.get<PeersMeta>("meta"); }
+  // 0: never
+  [[nodiscard]] int64_t expires() const;
   // By any of its names or addresses; case does not matter. kNotFound when it is no peer.
   [[nodiscard]] Result<PeerRecord> find_peer(std::string_view name_or_address) const;
   [[nodiscard]] Result<LoginRecord> find_issuer(std::string_view name) const;

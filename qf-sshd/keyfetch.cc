@@ -15,6 +15,7 @@
 #include "libqf/json.h"
 #include "libqf/log.h"
 #include "qf-sshd/jail.h"
+#include "qf-sshd/keyfetch_document.h"
 #include "qf-sshd/keyfetch_logins.h"
 #include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
@@ -46,7 +47,8 @@ class Fetcher {
       : listener_(std::move(listener)),
         fetch_time_(fetch_time),
         logins_(http_, {[this](const DeviceLoginPrompt& prompt) { sent(listener_.send(prompt)); },
-                        [this](const DeviceLoginEnd& end) { sent(listener_.send(end)); }}) {}
+                        [this](const DeviceLoginEnd& end) { sent(listener_.send(end)); }}),
+        document_(http_, listener_, [this](const Status& status) { sent(status); }) {}
 
   int run();
 
@@ -65,6 +67,7 @@ class Fetcher {
   std::chrono::milliseconds fetch_time_;
   HttpClient http_;
   KeyfetchLogins logins_;
+  KeyfetchDocument document_;
   bool done_ = false;
   int exit_code_ = kExitOk;
 };
@@ -89,7 +92,7 @@ int Fetcher::run() {
 
 void Fetcher::take_request() {
   auto message = listener_.receive();
-  if (message && logins_.take(*message)) return;
+  if (message && (logins_.take(*message) || document_.take(*message))) return;
   auto request = message ? open_message<FetchRequest>(*message) : Result<FetchRequest>(message.error());
   if (!request) {
     done_ = true;

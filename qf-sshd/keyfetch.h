@@ -4,7 +4,8 @@
 //   uid: qufabric-fetch (our own when not root); no_new_privs, seccomp (no exec, no new process, no signals
 //        to others, no writing of files), Landlock against writing and executing where the kernel has it
 //   fds: the socket to the listener, stderr, and its connections
-// Answers are checked by the listener; here they are only carried. Many fetches run at once, each with
+// qf-up starts one too, for the fabric document. Answers are checked by whoever asked; here they are only
+// carried. Many fetches run at once, each with
 // kFetchTime in all, so that a hanging provider delays nobody else.
 // Must never: see what peers send, or their users, but for the tokens that it gets itself; start a program.
 #pragma once
@@ -21,7 +22,8 @@ namespace qf {
 inline constexpr std::chrono::milliseconds kFetchTime{10'000};  // discovery and key set together
 
 // Runs in a process of its own, forked while there was one thread; takes FetchRequest and
-// DeviceLoginStart, gives FetchReply, DeviceLoginPrompt and DeviceLoginEnd.
+// DeviceLoginStart, gives FetchReply, DeviceLoginPrompt and DeviceLoginEnd; and DocumentRequest,
+// DocumentReply.
 // Returns the exit code when the listener has closed its end.
 int keyfetch_role(const Settings& settings, MessageSocket listener);
 

@@ -176,6 +176,34 @@ struct FetchRequest {
   static void fields(auto& self, auto& visit) { visit(self.name, self.issuer, self.jwks_uri, self.ca_file); }
 };
 
+// qf-up -> keyfetch: the fabric document at a URL, and its signature at the same with ".sig" after it.
+struct DocumentRequest {
+  static constexpr MessageType kType = MessageType::kDocumentRequest;
+  static constexpr size_t kMostBytes = 16384, kFds = 0;
+  std::string url;
+  std::optional<std::string> ca_file;
+  std::string etag, last_modified;  // of the one that qf-up has; empty: it wants it anyway
+  static void fields(auto& self, auto& visit) {
+    visit(self.url, self.ca_file, self.etag, self.last_modified);
+  }
+};
+
+inline constexpr size_t kMostRemoteDocument = size_t{64} << 20;  // bytes
+inline constexpr size_t kMostSignature = 64 * 1024;
+// Descriptors: sealed memfds with the document and with the signature, as the server gave them; both empty
+// when `error` is set or the document is the one that qf-up has.
+struct DocumentReply {
+  static constexpr MessageType kType = MessageType::kDocumentReply;
+  static constexpr size_t kMostBytes = 8192, kFds = 2;
+  std::string error, hint;  // error empty: fetched
+  bool changed = false;
+  std::string etag, last_modified;
+  uint32_t retry_after = 0;  // seconds, from the HTTP answer; 0: not said
+  static void fields(auto& self, auto& visit) {
+    visit(self.error, self.hint, self.changed, self.etag, self.last_modified, self.retry_after);
+  }
+};
+
 // Descriptor: a sealed memfd with the answer's body; empty when `error` is set.
 struct FetchReply {
   static constexpr MessageType kType = MessageType::kFetchReply;

@@ -60,6 +60,8 @@ enum class MessageType : uint32_t {
   // listener -> keyfetch, keyfetch -> listener
   kFetchRequest = 192,
   kFetchReply,
+  kDocumentRequest,
+  kDocumentReply,
   // monitor -> helper
   kHelperConnect = 256,
   kHelperListen,

@@ -9,12 +9,9 @@
 #include <string>
 
 #include "libqf/folders.h"
+#include "libqf/system_users.h"
 
 namespace qf {
-
-// System users of the roles, when the server runs as root.
-inline constexpr const char* kNetUser = "qufabric";
-inline constexpr const char* kFetchUser = "qufabric-fetch";
 
 // As sshd's MaxStartups: from `start` connections that are not logged in on, `rate` percent of new ones are
 // dropped by chance, more the more there are, and all from `full` on.

@@ -17,6 +17,8 @@ namespace qf {
 namespace {
 
 constexpr size_t kMostChoicesBytes = 65536;
+constexpr uint64_t kMostInterval = 86'400;  // seconds
+constexpr size_t kMostUrl = 2048;
 
 // The key in choices.json: the flag, with underscores.
 std::string key_of(const char* flag) {
@@ -25,7 +27,29 @@ std::string key_of(const char* flag) {
   return key;
 }
 
+// What stands there is read by everybody, and ".sig" goes after it.
+Status check_document_url(const std::string& url) {
+  constexpr std::string_view kScheme = "https://";
+  std::string_view rest = std::string_view(url).substr(std::min(url.size(), kScheme.size()));
+  if (lower(url.substr(0, kScheme.size())) != kScheme || rest.empty() || rest.starts_with('/'))
+    return input_error("--document needs an https URL, not " + qf::quoted(url));
+  if (!is_visible_ascii(url) || url.size() > kMostUrl)
+    return input_error("--document needs a URL of visible ASCII, at most 2048 bytes");
+  if (url.find_first_of("?#") != std::string::npos)
+    return input_error("--document needs a URL without ? and #, since .sig is put after it");
+  if (rest.substr(0, rest.find('/')).find('@') != std::string_view::npos)
+    return input_error("--document must not name a user");
+  size_t path = rest.find('/');
+  if (path == std::string_view::npos || rest.ends_with('/'))
+    return input_error("--document needs the URL of a file");
+  return Done{};
+}
+
 }  // namespace
+
+int64_t document_interval(const Choices& choices) {
+  return static_cast<int64_t>(parse_number(choices.document_interval, kMostInterval).value_or(60));
+}
 
 const std::vector<BoolChoice>& bool_choices() {
   static const std::vector<BoolChoice> kAll = {
@@ -83,6 +107,14 @@ const std::vector<ValueChoice>& value_choices() {
        "serve only those addresses of this peer that are on this interface"},
       {"redirect-port-22", &Choices::redirect_port_22, "IFACE|CIDR",
        "put connections of peers to port 22, from this interface or network, on the SSH server", false},
+      {"document", &Choices::document, "URL",
+       "take the fabric document from this https URL, and its signature from URL.sig", false},
+      {"document-signers", &Choices::document_signers, "FILE",
+       "who may sign that document (ssh-keygen's allowed signers)", false},
+      {"document-ca-file", &Choices::document_ca_file, "FILE",
+       "the only certificate authorities that its server is trusted by, PEM", false},
+      {"document-interval", &Choices::document_interval, "SECONDS", "time between two looks at that URL; 60",
+       false},
   };
   return kAll;
 }
@@ -92,6 +124,15 @@ Status check_value(const ValueChoice& choice, const std::string& value) {
   if (choice.member == &Choices::redirect_port_22) {
     auto good = parse_redirect(value);
     return good ? Status(Done{}) : good.error();
+  }
+  if (choice.member == &Choices::document) return check_document_url(value);
+  if (choice.member == &Choices::document_signers || choice.member == &Choices::document_ca_file) {
+    if (value.starts_with('/')) return Done{};
+    return input_error(std::string("--") + choice.flag + " needs an absolute path");
+  }
+  if (choice.member == &Choices::document_interval) {
+    if (parse_number(value, kMostInterval).value_or(0) > 0) return Done{};
+    return input_error("--document-interval needs a number of seconds from 1 to 86400");
   }
   if (choice.member == &Choices::interface) {
     if (valid_interface_name(value)) return Done{};

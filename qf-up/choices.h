@@ -19,6 +19,9 @@ struct Choices {
   std::string ssh_config_file;   // --ssh-config-file; empty: the default place
   std::string interface;         // the one that this peer's addresses must be on; empty: any
   std::string redirect_port_22;  // see qf-up/redirect_rules.h; empty: off
+  // where the fabric document comes from, an https URL; empty: CONFIG/fabric.json. Who may sign it, and whom
+  // TLS trusts (empty: whom the system does), are files; the interval is in seconds.
+  std::string document, document_signers, document_ca_file, document_interval;
   bool allow_server_ssh = false;
   bool enable_ssh_sftp = false;
   bool enable_ssh_root = false;
@@ -59,6 +62,9 @@ struct ValueChoice {
   bool for_server = true;  // handed on to qf-sshd as it is
 };
 [[nodiscard]] const std::vector<ValueChoice>& value_choices();
+// Seconds between two looks at the source of the document.
+[[nodiscard]] int64_t document_interval(const Choices& choices);
+
 // Good for a value that the choice can have; kInput says what it must be.
 [[nodiscard]] Status check_value(const ValueChoice& choice, const std::string& value);
 

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
+#include <random>
 
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
@@ -21,6 +23,7 @@
 #include "qf-up/machine.h"
 #include "qf-up/network.h"
 #include "qf-up/redirect.h"
+#include "qf-up/source.h"
 #include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
 
@@ -80,32 +83,83 @@ Status settle_self(const Document& document, Choices& choices) {
   return Done{};
 }
 
-int apply_loaded(const std::optional<Document>& document, const Invocation& invocation, Choices& choices) {
-  if (!document) return kExitConfig;
-  if (auto settled = settle_self(*document, choices); !settled)
-    return fail(settled.error(), "name one of its peers with --self, or correct the document");
+// The error with this hint, unless it knows one of its own.
+Error hinted(const Error& error, const char* hint) {
+  return error.hint.empty() ? with_hint(error, hint) : error;
+}
+
+// The document that was applied before, whole in both databases.
+std::optional<PeersMeta> document_in_force(const Folders& folders) {
+  auto peers = PeersDb::open(folders.peers_mdb());
+  auto policy = PolicyDb::open(folders.policy_mdb());
+  if (!peers || !policy) return std::nullopt;
+  auto meta = peers->meta();
+  auto policy_meta = policy->meta();
+  if (!meta || !policy_meta || meta->serial != policy_meta->serial) return std::nullopt;
+  return *meta;
+}
+
+// Whether it may follow the one in force at all; the caller holds the lock. A document that comes by itself
+// must be of the same fabric; somebody who names a file means that file.
+Status check_successor(const Document& document, const Invocation& invocation, const Choices& choices) {
+  if (invocation.force) return Done{};
+  if (auto good = check_serial(invocation.folders, document); !good)
+    return with_hint(good.error(), "raise the serial in the document, or run: qf-up apply --force");
+  auto now = document_in_force(invocation.folders);
+  bool by_itself = has_source(choices) && invocation.file.empty();
+  if (by_itself && now && now->domain != document.domain)
+    return with_hint(
+        refused("the document is of the fabric " + document.domain + ", and " + now->domain + " is in force"),
+        "is --document the right one? if it is, run: qf-up apply --force");
+  return check_expiry(document, std::time(nullptr));
+}
+
+Status put_into_force(const Document& document, const Invocation& invocation, Choices& choices) {
+  if (auto settled = settle_self(document, choices); !settled)
+    return hinted(settled.error(), "name one of its peers with --self, or correct the document");
   auto lock = lock_state(invocation.folders);
-  if (!lock) return fail(lock.error(), "is this the right --state-dir, and may you write there?");
-  if (!invocation.force) {
-    if (auto good = check_serial(invocation.folders, *document); !good)
-      return fail(good.error(), "raise the serial in the document, or run: qf-up apply --force");
-  }
-  if (auto possible = check_network(*document, invocation, choices); !possible)
-    return fail(possible.error(), "nothing was changed");
-  auto applied = apply_document(*document, invocation.folders, choices);
+  if (!lock) return hinted(lock.error(), "is this the right --state-dir, and may you write there?");
+  if (auto good = check_successor(document, invocation, choices); !good) return good;
+  if (auto possible = check_network(document, invocation, choices); !possible)
+    return hinted(possible.error(), "nothing was changed");
+  auto applied = apply_document(document, invocation.folders, choices);
   if (!applied) {
     // LMDB says EIO when a write comes out short
     int code = applied.error().sys;
     bool full = code == ENOSPC || code == EDQUOT || code == EIO;
-    return fail(applied.error(), full ? "nothing was changed; is the disk full?" : "nothing was changed");
+    return hinted(applied.error(), full ? "nothing was changed; is the disk full?" : "nothing was changed");
   }
-  say_applied(*document, *applied);
-  say_consequences(*document, choices);
-  return kExitOk;
+  say_applied(document, *applied);
+  say_consequences(document, choices);
+  return Done{};
+}
+
+int apply_loaded(const std::optional<Document>& document, const Invocation& invocation, Choices& choices) {
+  if (!document) return kExitConfig;
+  auto done = put_into_force(*document, invocation, choices);
+  return done ? kExitOk : fail(done.error());
+}
+
+std::string hash_in_force(const Folders& folders) {
+  auto now = document_in_force(folders);
+  return now ? now->document_hash : "";
+}
+
+// A turn for a person: the document comes into force whatever is in force now, with these choices.
+Status apply_from_source(const Invocation& invocation, Choices& choices) {
+  if (auto made = make_folder(invocation.folders.state, 0755); !made) return made.error();
+  bool fresh = false;
+  return source_turn(
+      invocation.folders, choices, hash_in_force(invocation.folders), true,
+      [&](const Document& document) { return put_into_force(document, invocation, choices); }, fresh);
 }
 
 // Exit code; `choices` gets what is in force afterwards.
 int apply_with(const Invocation& invocation, Choices& choices) {
+  if (has_source(choices) && invocation.file.empty()) {
+    auto done = apply_from_source(invocation, choices);
+    return done ? kExitOk : fail(done.error());
+  }
   return apply_loaded(load_document(document_path(invocation)), invocation, choices);
 }
 
@@ -121,15 +175,23 @@ Status check_self(const Invocation& invocation, const Choices& choices) {
       "nothing was changed; give --self too, it is remembered");
 }
 
-// The document that was applied before, whole in both databases.
-std::optional<PeersMeta> document_in_force(const Folders& folders) {
-  auto peers = PeersDb::open(folders.peers_mdb());
-  auto policy = PolicyDb::open(folders.policy_mdb());
-  if (!peers || !policy) return std::nullopt;
-  auto meta = peers->meta();
-  auto policy_meta = policy->meta();
-  if (!meta || !policy_meta || meta->serial != policy_meta->serial) return std::nullopt;
-  return *meta;
+// At the start, without waiting for a server when the document in force is at hand: then the first turn comes
+// in a moment. `asked`: whether it was asked. Exit code; kExitConfig when there is no document.
+int start_from_source(const Invocation& invocation, Choices& choices, bool& asked) {
+  const Folders& folders = invocation.folders;
+  auto now = document_in_force(folders);
+  auto kept = kept_document(folders, choices);
+  bool current = kept && now && kept->hash == now->document_hash && check_expiry(*kept, std::time(nullptr));
+  if (current && !invocation.force) return apply_loaded(std::move(*kept), invocation, choices);
+  asked = true;
+  auto done = apply_from_source(invocation, choices);
+  if (done) return kExitOk;
+  int code = fail(done.error());
+  // the databases are gone or damaged, and the server too
+  if (!now && kept) return apply_loaded(std::move(*kept), invocation, choices);
+  if (!now) return code;
+  say("going on with serial " + std::to_string(now->serial) + ", which is in force");
+  return kExitOk;
 }
 
 // At the start: an error in the document changes nothing, so the one in force stays in force, after a reboot
@@ -138,13 +200,15 @@ int apply_at_start(const Invocation& invocation, Choices& choices) {
   auto document = load_document(document_path(invocation));
   auto now = document_in_force(invocation.folders);
   // an older document than the one in force must not keep a machine from being reached after a reboot either
-  auto newer = document && now && !invocation.force ? check_serial(invocation.folders, *document) : Done{};
+  auto newer = document && now ? check_successor(*document, invocation, choices) : Done{};
   if (document && newer) return apply_loaded(document, invocation, choices);
   if (!now) return kExitConfig;
   if (!newer) say(document_path(invocation) + ": " + newer.error().text());
   say("going on with serial " + std::to_string(now->serial) + ", which is in force",
-      std::string(newer ? "correct the document" : "raise the serial in the document") +
-          ", then run: qf-up apply");
+      newer ? "correct the document, then run: qf-up apply"
+            : (newer.error().hint.starts_with("raise the serial")
+                   ? "raise the serial in the document, then run: qf-up apply"
+                   : newer.error().hint));
   return kExitOk;
 }
 
@@ -251,17 +315,114 @@ Result<Choices> choose(const Invocation& invocation) {
   return choices;
 }
 
+namespace {
+
+void say_good(const std::string& name, const Document& document) {
+  std::printf("%s: good; serial %llu, %s, %s, %s\n", name.c_str(),
+              static_cast<unsigned long long>(document.serial),
+              count_of(document.issuers.size(), "issuer", "issuers").c_str(),
+              count_of(document.peers.size(), "peer", "peers").c_str(),
+              count_of(document.policies.size(), "policy", "policies").c_str());
+  if (auto valid = check_expiry(document, std::time(nullptr)); !valid)
+    say(name + ": " + valid.error().text(), valid.error().hint);
+}
+
+int check_remote(const Folders& folders, const Choices& choices) {
+  SourceRecord record;
+  auto news = ask_source(folders, choices, record, "", true);
+  if (news) return say_good(choices.document, news->document), kExitOk;
+  int code = fail(news.error());
+  ErrorKind kind = news.error().kind;
+  bool judged = kind == ErrorKind::kRefused || kind == ErrorKind::kInput;
+  return judged ? kExitNegative : code;
+}
+
+// The server's part of its choices, for people.
+void say_not_yet(const Choices& before, const Choices& now, pid_t running) {
+  if (server_flags(before) != server_flags(now))
+    say("the running qf-sshd takes its changed options when it starts again; sessions live on",
+        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
+            ") and start it again");
+}
+
+// Chance between 0 and 1, for times that the peers of a fabric must not have in common.
+double chance() {
+  std::random_device device;
+  return std::uniform_real_distribution<double>(0.0, 1.0)(device);
+}
+
+// When the source is asked, and by which process: one of its own each time, so that nothing of a document,
+// of a server or of a failure stays in the supervisor.
+class SourceClock {
+ public:
+  // `asked`: it was asked just now.
+  SourceClock(const Invocation& invocation, const Choices& given, bool asked)
+      : invocation_(invocation), given_(given), asked_(asked), at_start_(remembered()) {}
+  void asked(bool was) { asked_ = was; }
+
+  // Until the next turn; nothing when there is no source.
+  std::optional<std::chrono::milliseconds> delay() {
+    auto now = choices();
+    if (!now || !has_source(*now)) return std::nullopt;
+    int64_t interval = document_interval(*now);
+    if (!std::exchange(asked_, true)) {
+      constexpr int64_t kMostFirst = 5;  // seconds
+      auto most = static_cast<double>(std::min(interval, kMostFirst) * 1000);
+      return std::chrono::milliseconds(static_cast<int64_t>(most * chance()));
+    }
+    return source_delay(load_source_record(invocation_.folders, now->document), interval, chance());
+  }
+
+  [[nodiscard]] std::vector<std::string> command() const {
+    auto words = folder_arguments(invocation_.folders);
+    words.insert(words.begin(), {program_folder() + "/qf-up", "refresh"});
+    // what was given at the start and is not remembered yet, since no document came into force with it
+    if (remembered() != at_start_) return words;
+    if (invocation_.self) words.insert(words.end(), {"--self", *invocation_.self});
+    if (invocation_.ssh_config_file)
+      words.insert(words.end(), {"--ssh-config-file", *invocation_.ssh_config_file});
+    if (invocation_.ssh_jwt_cache_ttl)
+      words.insert(words.end(), {"--ssh-jwt-cache-ttl", std::to_string(*invocation_.ssh_jwt_cache_ttl)});
+    for (const auto& [choice, on] : invocation_.switches)
+      words.push_back(std::string("--") + choice->flag + (on ? "=true" : "=false"));
+    for (const auto& [choice, value] : invocation_.limits) {
+      words.push_back(std::string("--") + choice->flag);
+      words.push_back(value);
+    }
+    return words;
+  }
+
+ private:
+  [[nodiscard]] std::string remembered() const {
+    auto now = load_choices(invocation_.folders);
+    return now ? choices_text(*now) : "";
+  }
+  [[nodiscard]] std::optional<Choices> choices() const {
+    if (remembered() == at_start_) return given_;
+    auto now = load_choices(invocation_.folders);
+    return now ? std::optional<Choices>(*now) : std::nullopt;
+  }
+
+  const Invocation& invocation_;
+  const Choices& given_;
+  bool asked_;
+  std::string at_start_;
+};
+
+}  // namespace
+
 int command_check(const Invocation& invocation) {
+  if (invocation.file.empty()) {
+    auto choices = load_choices(invocation.folders);
+    if (!choices) return fail(choices.error());
+    if (has_source(*choices)) return check_remote(invocation.folders, *choices);
+  }
   std::string path = document_path(invocation);
   auto document = load_document(path);
   // a name that was mistyped is no judgement of a document
   bool there = ::access(path.c_str(), R_OK) == 0 && !std::filesystem::is_directory(path);
   if (!document) return there ? kExitNegative : kExitConfig;
-  std::printf("%s: good; serial %llu, %s, %s, %s\n", path.c_str(),
-              static_cast<unsigned long long>(document->serial),
-              count_of(document->issuers.size(), "issuer", "issuers").c_str(),
-              count_of(document->peers.size(), "peer", "peers").c_str(),
-              count_of(document->policies.size(), "policy", "policies").c_str());
+  say_good(path, *document);
   return kExitOk;
 }
 
@@ -270,17 +431,57 @@ int command_apply(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
   if (auto good = check_self(invocation, *choices); !good) return fail(good.error());
+  if (auto good = check_source(*choices); !good) return fail(good.error());
   int code = apply_with(invocation, *choices);
-  if (code == kExitOk) say_other_document(invocation);
+  if (code == kExitOk && !has_source(*choices)) {
+    say_other_document(invocation);
+    forget_source(invocation.folders);
+  }
   auto running = running_instance(invocation.folders);
   bool runs = running && *running;
   if (code == kExitOk)
     code = redirect_after(invocation.folders, *choices, runs && before && before->allow_server_ssh);
-  if (code == kExitOk && runs && before && server_flags(*before) != server_flags(*choices))
-    say("the running qf-sshd takes its changed options when it starts again; sessions live on",
-        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(**running) +
-            ") and start it again");
+  if (code != kExitOk || !runs || !before) return code;
+  say_not_yet(*before, *choices, **running);
+  // it looks at its source by itself, and has to know of another one
+  bool other =
+      before->document != choices->document || before->document_interval != choices->document_interval;
+  if (other) static_cast<void>(reload_instance(invocation.folders));
   return code;
+}
+
+int command_refresh(const Invocation& invocation) {
+  auto before = load_choices(invocation.folders);
+  auto choices = choose(invocation);
+  if (!choices) return fail(choices.error());
+  if (!has_source(*choices)) return fail(input_error("there is no --document to ask"), "run: qf-up apply");
+  if (auto good = check_source(*choices); !good) return fail(good.error());
+  std::string have = hash_in_force(invocation.folders);
+  bool same_choices = before && choices_text(*before) == choices_text(*choices);
+  bool applied = false, fresh = false;
+  auto apply = [&](const Document& document) -> Status {
+    // nothing to do; but what is in force may have come to its end
+    if (document.hash == have && same_choices) return check_expiry(document, std::time(nullptr));
+    applied = true;
+    return put_into_force(document, invocation, *choices);
+  };
+  auto done = source_turn(invocation.folders, *choices, have, false, apply, fresh);
+  if (!done) {
+    // it is said once; `status` has it as long as it lasts
+    if (!fresh) return kExitNegative;
+    Error error = done.error();
+    auto now = document_in_force(invocation.folders);
+    error.what = choices->document + ": " + error.what;
+    if (now)
+      say("the fabric document stays as it is, serial " + std::to_string(now->serial) + " is in force");
+    static_cast<void>(fail(error));
+    return kExitNegative;
+  }
+  if (fresh) say(choices->document + " is good again");
+  if (!applied) return kExitOk;
+  auto running = running_instance(invocation.folders);
+  return redirect_after(invocation.folders, *choices,
+                        running && *running && before && before->allow_server_ssh);
 }
 
 int command_up(const Invocation& invocation) {
@@ -300,7 +501,14 @@ int command_up(const Invocation& invocation) {
     if (auto now = document_in_force(invocation.folders)) choices->self = now->self;
   }
   if (auto good = check_self(invocation, *choices); !good) return fail(good.error());
-  if (int code = apply_at_start(invocation, *choices); code != kExitOk) return code;
+  if (auto good = check_source(*choices); !good) return fail(good.error());
+  bool asked = false;
+  SourceClock source(invocation, *choices, false);
+  int started = has_source(*choices) ? start_from_source(invocation, *choices, asked)
+                                     : apply_at_start(invocation, *choices);
+  if (started != kExitOk) return started;
+  source.asked(asked);
+  if (!has_source(*choices)) forget_source(invocation.folders);
   // what the document of a large fabric took: the supervisor lives on for months
   ::malloc_trim(0);
   auto server = prepare_server(invocation.folders, *choices);
@@ -320,6 +528,8 @@ int command_up(const Invocation& invocation) {
     auto now = load_choices(again.folders);
     // what is in force stays when this goes wrong; the reason has been said
     if (!now) return static_cast<void>(fail(now.error()));
+    // a source is asked by a process of its own, at once
+    if (has_source(*now)) return;
     static_cast<void>(apply_with(again, *now));
     static_cast<void>(redirect_after(again.folders, *now, !server->empty()));
     ::malloc_trim(0);
@@ -332,7 +542,8 @@ int command_up(const Invocation& invocation) {
   static_cast<void>(to_hand_on());
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
-  int code = supervise({*server, reload, to_hand_on, notifier});
+  Refresh refresh{[&] { return source.command(); }, [&] { return source.delay(); }};
+  int code = supervise({*server, reload, to_hand_on, notifier, refresh});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }

@@ -32,6 +32,7 @@ struct Invocation {
 
 [[nodiscard]] int command_check(const Invocation& invocation);
 [[nodiscard]] int command_apply(const Invocation& invocation);
+[[nodiscard]] int command_refresh(const Invocation& invocation);
 [[nodiscard]] int command_up(const Invocation& invocation);
 [[nodiscard]] int command_down(const Invocation& invocation);
 [[nodiscard]] int command_status(const Invocation& invocation);

@@ -85,6 +85,10 @@ Status put_logins(const Document& document, const RecordSink& sink) {
   });
 }
 
+Status put_expiry(const Document& document, const RecordSink& sink) {
+  return document.expires == 0 ? Status(Done{}) : sink("expires", std::to_string(document.expires));
+}
+
 PeersMeta peers_meta(const Document& document, const LocalFacts& local) {
   PeersMeta meta;
   meta.serial = document.serial;
@@ -246,7 +250,7 @@ RecordSource peers_records(const Document& document, const LocalFacts& local) {
   auto meta = [&document, local](const RecordSink& sink) {
     return sink("meta", encode(peers_meta(document, local)));
   };
-  return in_order({of(put_logins), meta, of(put_reachable), of(put_peers)});
+  return in_order({of(put_expiry), of(put_logins), meta, of(put_reachable), of(put_peers)});
 }
 
 RecordSource policy_records(const Document& document) {

@@ -10,6 +10,7 @@
 
 #include "libqf/interface.h"
 #include "libqf/json.h"
+#include "libqf/system_users.h"
 #include "libqf/text.h"
 #include "qf-up/doctor_checks.h"
 #include "qf-up/instance.h"
@@ -94,10 +95,10 @@ void check_own_key(const Patient& patient, Findings& findings) {
 
 void check_users(Findings& findings) {
   std::vector<std::string> missing;
-  for (const char* name : {kServerUser, kFetchUser}) {
+  for (const char* name : {kNetUser, kFetchUser}) {
     if (::getpwnam(name) == nullptr) missing.emplace_back(name);
   }
-  if (missing.empty()) return findings.ok("users", "", std::string(kServerUser) + ", " + kFetchUser);
+  if (missing.empty()) return findings.ok("users", "", std::string(kNetUser) + ", " + kFetchUser);
   findings.wrong("users", "", "there is no OS user " + join(missing, ", "),
                  "run: sudo systemctl restart qufabric, which makes them");
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/document.h"
 
+#include <ctime>
+
 #include "libqf/crypto.h"
 #include "libqf/json.h"
 #include "libqf/text.h"
@@ -13,6 +15,7 @@ namespace qf {
 
 namespace {
 
+constexpr const char* kMoment = "%Y-%m-%dT%H:%M:%SZ";
 constexpr int64_t kMostSerial = int64_t{1} << 53;  // what a JSON number carries exactly
 
 void read_user_group(DocumentReader& reader, const std::string& name, const cJSON* members,
@@ -73,7 +76,12 @@ void read_head(ObjectReader& object, Document& document) {
     if (auto fault = domain_fault(*domain)) object.fault("domain", quoted(*domain) + ": " + *fault);
     document.domain = lower(*domain);
   }
-  object.not_yet("expires");
+  if (auto expires = object.text("expires", Need::kOptional)) {
+    auto moment = parse_moment(*expires);
+    if (!moment)
+      object.fault("expires", quoted(*expires) + " is no moment in UTC such as \"2027-01-31T00:00:00Z\"");
+    document.expires = moment.value_or(0);
+  }
 }
 
 void read_root(DocumentReader& reader, const DocumentRoot& root) {
@@ -169,6 +177,25 @@ std::string near_user_group(const DocumentReader& reader, const std::string& nam
   std::vector<std::string> names;
   for (const auto& [group, members] : reader.document.user_groups) names.push_back(group);
   return near_name(name, names);
+}
+
+std::optional<int64_t> parse_moment(const std::string& text) {
+  struct tm parts = {};
+  const char* end = ::strptime(text.c_str(), kMoment, &parts);
+  if (end == nullptr || *end != '\0' || text.find('\0') != std::string::npos) return std::nullopt;
+  int64_t moment = ::timegm(&parts);
+  // written back it is the same: no day 31 of February, no blank that strptime passes over
+  if (moment <= 0 || moment_text(moment) != text) return std::nullopt;
+  return moment;
+}
+
+std::string moment_text(int64_t moment) {
+  struct tm parts = {};
+  time_t seconds = moment;
+  char text[32];
+  if (::gmtime_r(&seconds, &parts) == nullptr || std::strftime(text, sizeof text, kMoment, &parts) == 0)
+    return "?";
+  return text;
 }
 
 Result<Document, std::vector<Fault>> read_document(std::string_view text) {

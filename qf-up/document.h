@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,8 +58,9 @@ struct TestEntry {
 
 struct Document {
   uint64_t serial = 0;
-  std::string domain;  // lower case
-  std::string hash;    // SHA-256 of the text, hex
+  std::string domain;   // lower case
+  std::string hash;     // SHA-256 of the text, hex
+  int64_t expires = 0;  // seconds since the epoch; 0: never
   std::vector<IssuerEntry> issuers;
   std::map<std::string, std::vector<Identifier>> user_groups;
   std::vector<PeerEntry> peers;
@@ -66,6 +68,10 @@ struct Document {
   std::vector<PolicyEntry> policies;
   std::vector<TestEntry> tests;
 };
+
+// "2027-01-31T00:00:00Z" (RFC 3339, UTC, whole seconds, from 1970 on) as seconds since the epoch, and back.
+[[nodiscard]] std::optional<int64_t> parse_moment(const std::string& text);
+[[nodiscard]] std::string moment_text(int64_t moment);
 
 // At most Faults::kMostFaults faults. The time is linear in the text.
 [[nodiscard]] Result<Document, std::vector<Fault>> read_document(std::string_view text);

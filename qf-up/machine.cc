@@ -12,6 +12,7 @@
 
 #include "libqf/child.h"
 #include "libqf/fd.h"
+#include "libqf/system_users.h"
 #include "libqf/text.h"
 #include "qf-up/names.h"
 
@@ -79,10 +80,6 @@ Status ensure_user(const std::string& name, const std::string& comment) {
   return Done{};
 }
 
-std::string keygen_program() {
-  return find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
-}
-
 // The public line of a private key file.
 Result<std::string> public_line(const std::string& path) {
   if (auto good = check_host_key(path); !good) return good.error();
@@ -95,6 +92,10 @@ Result<std::string> public_line(const std::string& path) {
 }
 
 }  // namespace
+
+std::string keygen_program() {
+  return find_tool({"/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"});
+}
 
 Result<std::string> ensure_host_key(const Folders& folders) {
   std::string path = folders.host_key();
@@ -135,7 +136,7 @@ Status write_public_half(const Folders& folders) {
 }
 
 Status ensure_system_users() {
-  auto made = ensure_user(kServerUser, "QuFabric SSH server");
+  auto made = ensure_user(kNetUser, "QuFabric SSH server");
   if (!made) return made;
   return ensure_user(kFetchUser, "QuFabric SSH key fetcher");
 }

@@ -25,8 +25,9 @@ namespace qf {
 // The .pub file beside the host key as it must be: a kill may have left it behind. For people alone.
 [[nodiscard]] Status write_public_half(const Folders& folders);
 
-inline constexpr const char* kServerUser = "qufabric";
-inline constexpr const char* kFetchUser = "qufabric-fetch";
+// Absolute path of ssh-keygen(1).
+[[nodiscard]] std::string keygen_program();
+
 // Makes the users `qufabric` and `qufabric-fetch` (no shell, no home) where missing; root only.
 [[nodiscard]] Status ensure_system_users();
 

@@ -56,6 +56,10 @@ const std::map<std::string, Command>& commands() {
        {qf::command_apply, Takes::kFile | Takes::kChoices | Takes::kConfigFile | Takes::kForce,
         "apply [options] [FILE]", "Puts a fabric document into force, all of it or nothing.",
         "0 it is in force, 71 the system failed, 78 it is refused and nothing was changed"}},
+      {"refresh",
+       {qf::command_refresh, Takes::kChoices | Takes::kConfigFile, "refresh [options]",
+        "Asks for a newer document where --document says, as the running qf-up does by itself.",
+        "0 what is there is in force, 1 it cannot be had or is refused, and nothing was changed"}},
       {"down",
        {qf::command_down, Takes::kConfigFile, "down [options]",
         "Stops the running qf-up and removes the ssh_config file. Live sessions go on.",
@@ -144,6 +148,7 @@ void print_help() {
       "usage: qf-up [up] [options]          apply the fabric document and run in the foreground\n"
       "       qf-up check [FILE]            say what is wrong with a fabric document\n"
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
+      "       qf-up refresh                 ask for a newer document where --document says\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
       "       qf-up doctor [--json] [PEER...]\n"

@@ -198,11 +198,6 @@ bool ObjectReader::is_empty(const char* key) const {
   return (cJSON_IsArray(value) || cJSON_IsObject(value)) && value->child == nullptr;
 }
 
-void ObjectReader::not_yet(const char* key) {
-  known_.push_back(key);
-  if (object_ != nullptr && has(key)) fault(key, kNotYet);
-}
-
 bool ObjectReader::finish() {
   bool misspelt = false;
   std::vector<std::string> absent;

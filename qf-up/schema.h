@@ -118,8 +118,6 @@ class ObjectReader {
   [[nodiscard]] bool is_empty(const char* key) const;
   // Known, but of no interest here: finish() says nothing about it.
   void ignore(const char* key) { known_.push_back(key); }
-  // A key of the format that this version does not implement: a fault when it is there.
-  void not_yet(const char* key);
   // True when a key that is not known seems to be meant for a known one that is not there.
   bool finish();
 
@@ -151,7 +149,5 @@ class ObjectReader {
   const LeftAsText* texts_;  // may be null
   std::vector<const char*> known_;
 };
-
-inline constexpr const char* kNotYet = "not supported by this version yet";
 
 }  // namespace qf

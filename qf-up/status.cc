@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <ctime>
 
 #include "libqf/json.h"
 #include "libqf/log.h"
@@ -13,6 +14,7 @@
 #include "qf-up/instance.h"
 #include "qf-up/live_status.h"
 #include "qf-up/redirect.h"
+#include "qf-up/source.h"
 
 namespace qf {
 
@@ -35,7 +37,10 @@ struct State {
   Running running;
   std::optional<PeersMeta> meta;
   Choices choices;
-  std::string config;  // the ssh_config file
+  std::string config;   // the ssh_config file
+  int64_t expires = 0;  // of the document in force; 0: never
+  SourceRecord source;
+  int64_t now = 0;
   // none: switched off
   std::optional<Status> redirect;
   // -d; none: not asked for
@@ -59,8 +64,58 @@ JsonPtr redirect_json(const State& state) {
   return JsonPtr(missing ? ::cJSON_CreateFalse() : ::cJSON_CreateNull());
 }
 
+std::string ago(int64_t now, int64_t then) {
+  constexpr int64_t kMinute = 60, kHour = 3600, kDay = 86'400;
+  int64_t age = std::max<int64_t>(0, now - then);
+  if (age < 2 * kMinute) return std::to_string(age) + " s ago";
+  if (age < 2 * kHour) return std::to_string(age / kMinute) + " min ago";
+  if (age < 2 * kDay) return std::to_string(age / kHour) + " h ago";
+  return std::to_string(age / kDay) + " days ago";
+}
+
+// Where the document comes from and how that goes; an alarm for what must not stay so.
+void print_source(const State& state) {
+  const SourceRecord& source = state.source;
+  if (!has_source(state.choices)) {
+    std::printf("document: fabric.json\n");
+  } else {
+    std::printf("document: %s, signed by %s\n", state.choices.document.c_str(),
+                source.signer.empty() ? "nobody yet" : printable(source.signer).c_str());
+    std::printf(
+        "last good answer: %s\n",
+        source.last_success == 0
+            ? "none yet"
+            : (ago(state.now, source.last_success) + ", serial " + std::to_string(source.serial)).c_str());
+    if (!source.error.empty()) {
+      std::printf("ALARM: since %s (%s): %s\n", moment_text(source.error_since).c_str(),
+                  ago(state.now, source.error_since).c_str(), printable(source.error).c_str());
+      if (!source.hint.empty()) std::printf("hint: %s\n", printable(source.hint).c_str());
+    }
+  }
+  if (state.expires == 0) return;
+  std::printf("%s: %s\n", state.now < state.expires ? "document expires" : "ALARM: document has expired",
+              moment_text(state.expires).c_str());
+}
+
+void add_source(JsonWriter& writer, const State& state) {
+  if (state.expires != 0) {
+    writer.set("expires", state.expires).set("expired", state.now >= state.expires);
+  }
+  if (!has_source(state.choices)) return;
+  const SourceRecord& source = state.source;
+  JsonWriter entry;
+  entry.set("url", state.choices.document).set("serial", source.serial).set("signer", source.signer);
+  entry.set("last_attempt", source.last_attempt).set("last_success", source.last_success);
+  if (source.last_success != 0) entry.set("age", std::max<int64_t>(0, state.now - source.last_success));
+  if (!source.error.empty()) {
+    entry.set("error", source.error).set("hint", source.hint).set("error_since", source.error_since);
+    entry.set("failures", source.failures);
+  }
+  writer.set("source", entry.take());
+}
+
 void print_status(const State& state) {
-  const auto& [running, meta, choices, config, redirect, live] = state;
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live] = state;
   std::printf("running: %s\n", running_text(running).c_str());
   if (meta) {
     std::printf("serial: %llu\ndomain: %s\npeers: %llu\n", static_cast<unsigned long long>(meta->serial),
@@ -68,6 +123,7 @@ void print_status(const State& state) {
   } else {
     std::printf("serial: none applied\n");
   }
+  print_source(state);
   std::printf("self: %s\n", meta && !meta->self.empty() ? meta->self.c_str() : "none");
   std::printf("ssh server: %s (sftp %s, root %s, user identity %s)\n",
               on_off(choices.allow_server_ssh).c_str(), on_off(choices.enable_ssh_sftp).c_str(),
@@ -97,7 +153,7 @@ void add_live(JsonWriter& writer, const Result<JsonPtr>& live) {
 }
 
 void print_status_json(const State& state) {
-  const auto& [running, meta, choices, config, redirect, live] = state;
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live] = state;
   JsonWriter writer;
   if (running) {
     writer.set("running", running->has_value());
@@ -116,6 +172,7 @@ void print_status_json(const State& state) {
   writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
   writer.set("ssh-config-file", config).set("redirect-in-place", redirect_json(state));
   if (redirect && !*redirect) writer.set("redirect-fault", redirect->error().text());
+  add_source(writer, state);
   if (live) add_live(writer, *live);
   std::printf("%s\n", writer.text().c_str());
 }
@@ -125,10 +182,18 @@ void print_status_json(const State& state) {
 int command_status(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  State state{running_instance(invocation.folders),          std::nullopt, *choices,
-              ssh_config_path(invocation.folders, *choices), std::nullopt, std::nullopt};
+  State state{running_instance(invocation.folders),
+              std::nullopt,
+              *choices,
+              ssh_config_path(invocation.folders, *choices),
+              0,
+              load_source_record(invocation.folders, choices->document),
+              std::time(nullptr),
+              std::nullopt,
+              std::nullopt};
   if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
     if (auto found = db->meta()) state.meta = *found;
+    state.expires = db->expires();
   }
   if (redirect_wanted(*choices)) {
     auto plan = plan_in_force(invocation.folders, *choices);

@@ -48,7 +48,9 @@ class Supervisor {
       listen_for_readiness();
       start_at_ = Clock::now();
     }
+    plan_refresh();
     while (!exit_code_) {
+      if (refresh_at_ && !refresher_ && Clock::now() >= *refresh_at_) refresh();
       if (start_at_ && Clock::now() >= *start_at_) start();
       if (!exit_code_) wait();
     }
@@ -89,11 +91,43 @@ class Supervisor {
     again("cannot start qf-sshd: " + child.error().text());
   }
 
+  void plan_refresh() {
+    refresh_at_.reset();
+    if (!supervised_.refresh.delay) return;
+    if (auto delay = supervised_.refresh.delay()) refresh_at_ = Clock::now() + *delay;
+  }
+
+  void refresh() {
+    refresh_at_.reset();
+    SpawnOptions options;
+    options.death_signal = SIGKILL;
+    auto child = Child::spawn(supervised_.refresh.command(), options);
+    if (child) {
+      refresher_ = std::move(*child);
+    } else {
+      say("cannot look for a newer document: " + child.error().text());
+      plan_refresh();
+    }
+  }
+
+  void refresher_ended() {
+    if (!refresher_->wait(Clock::now())) return;
+    refresher_.reset();
+    // SIGHUP while it ran: at once
+    if (!refresh_at_) plan_refresh();
+  }
+
+  [[nodiscard]] Deadline next_wake() const {
+    Deadline wake = start_at_.value_or(Deadline::max());
+    return refresh_at_ && !refresher_ ? std::min(wake, *refresh_at_) : wake;
+  }
+
   void wait() {
-    struct pollfd polled[3] = {{signals_.get(), POLLIN, 0},
+    struct pollfd polled[4] = {{signals_.get(), POLLIN, 0},
                                {server_ ? server_->fd() : -1, POLLIN, 0},
-                               {receiver_ ? receiver_->fd() : -1, POLLIN, 0}};
-    int n = ::poll(polled, 3, poll_timeout(start_at_.value_or(Deadline::max())));
+                               {receiver_ ? receiver_->fd() : -1, POLLIN, 0},
+                               {refresher_ ? refresher_->fd() : -1, POLLIN, 0}};
+    int n = ::poll(polled, 4, poll_timeout(next_wake()));
     if (n < 0 && errno != EINTR) {
       say(system_error("poll").text());
       exit_code_ = kExitSystem;
@@ -101,6 +135,7 @@ class Supervisor {
     if (n <= 0) return;
     if (polled[2].revents != 0) hear_server();
     if (polled[0].revents != 0) take_signal();
+    if (polled[3].revents != 0) refresher_ended();
     if (polled[1].revents != 0) server_ended();
   }
 
@@ -114,6 +149,8 @@ class Supervisor {
   void reload() {
     supervised_.notifier.reloading();
     if (supervised_.reload) supervised_.reload();
+    plan_refresh();
+    if (refresh_at_) refresh_at_ = Clock::now();
     if (server_) {
       server_->send_signal(SIGHUP);
     } else if (!start_at_) {
@@ -146,6 +183,7 @@ class Supervisor {
   }
 
   void stop() {
+    refresher_.reset();  // whatever it does is whole or not at all
     if (!server_) return;
     server_->send_signal(SIGTERM);
     if (!server_->wait(Clock::now() + kGrace)) say("qf-sshd does not end; killing it");
@@ -156,6 +194,8 @@ class Supervisor {
   Fd signals_;
   Backoff backoff_;
   std::optional<Child> server_;
+  std::optional<Child> refresher_;
+  std::optional<Deadline> refresh_at_;      // when to look for a newer document
   std::optional<NotifyReceiver> receiver_;  // none: nobody wants to know
   Clock::time_point started_;
   std::optional<Deadline> start_at_;  // when to start the server next

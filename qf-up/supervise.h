@@ -26,12 +26,19 @@ class Backoff {
   int quick_ends_ = 0;
 };
 
+// Looking for a newer document from time to time, by a program of its own.
+struct Refresh {
+  std::function<std::vector<std::string>()> command;
+  std::function<std::optional<std::chrono::milliseconds>()> delay;  // to the next one; nothing: never
+};
+
 struct Supervised {
   std::vector<std::string> server;  // command of qf-sshd; empty: no server runs here
   std::function<void()> reload;     // on SIGHUP; then the server gets one too
   // the sockets to hand on, asked at each start of the server; borrowed
   std::function<std::vector<HandedFd>()> sockets;
   Notifier notifier;  // ready when the server says so; at once when none runs
+  Refresh refresh{};
 };
 
 // Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of

@@ -213,6 +213,22 @@ Sample<DeviceLoginEnd> sample(DeviceLoginEnd) {
           "0000000168"
           "0000000174"};
 }
+Sample<DocumentRequest> sample(DocumentRequest) {
+  return {{"u", "f", "e", "l"},
+          "0000000175"
+          "010000000166"
+          "0000000165"
+          "000000016c"};
+}
+Sample<DocumentReply> sample(DocumentReply) {
+  return {{"e", "h", true, "t", "l", 60},
+          "0000000165"
+          "0000000168"
+          "01"
+          "0000000174"
+          "000000016c"
+          "0000003c"};
+}
 Sample<FetchReply> sample(FetchReply) {
   return {{"c", "e", 60},
           "0000000163"
@@ -273,11 +289,12 @@ Sample<ConnectionReport> sample(ConnectionReport) {
 using AllMessages =
     ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
                      SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
-                     FetchRequest, FetchReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply,
-                     ListenCancel, HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease,
-                     HelperConnected, HelperListening, ProtocolError, StatusRequest, StatusReply, Register,
-                     ConnectionQuery, ConnectionReport, ConnectEnd, ForwardRefused, ForwardEnd,
-                     DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt, DeviceLoginEnd, PolicyChanged>;
+                     FetchRequest, FetchReply, DocumentRequest, DocumentReply, ConnectRequest, ConnectReply,
+                     ListenRequest, ListenReply, ListenCancel, HelperConnect, HelperListen, HelperAgent,
+                     HelperDisplay, HelperRelease, HelperConnected, HelperListening, ProtocolError,
+                     StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
+                     ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt,
+                     DeviceLoginEnd, PolicyChanged>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -426,6 +443,8 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kLoggedIn, "....."},
     {MessageType::kFetchRequest, "....."},
     {MessageType::kFetchReply, "....."},
+    {MessageType::kDocumentRequest, "....."},
+    {MessageType::kDocumentReply, "....."},
     {MessageType::kConnectRequest, "..y.."},
     {MessageType::kListenRequest, "..y.."},
     {MessageType::kListenCancel, "..y.."},
@@ -481,6 +500,8 @@ TEST(Messages, TypesAreDistinct) {
                                  LoggedIn::kType,
                                  FetchRequest::kType,
                                  FetchReply::kType,
+                                 DocumentRequest::kType,
+                                 DocumentReply::kType,
                                  StatusRequest::kType,
                                  StatusReply::kType,
                                  Register::kType,
@@ -494,7 +515,7 @@ TEST(Messages, TypesAreDistinct) {
                                  DeviceLoginCancel::kType,
                                  DeviceLoginPrompt::kType,
                                  DeviceLoginEnd::kType};
-  EXPECT_EQ(types.size(), 29U);
+  EXPECT_EQ(types.size(), 31U);
 }
 
 }  // namespace

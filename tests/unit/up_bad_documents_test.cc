@@ -338,13 +338,6 @@ TEST_F(UpBadDocuments, EveryNameThatDiffersByLetterCaseOnly) {
   EXPECT_EQ(count, 4 + 3 + 1 + 1U) << "groups, issuers, peers, policies";
 }
 
-TEST_F(UpBadDocuments, WhatComesLaterIsRefusedWhereverItStands) {
-  auto site = std::find_if(sites_.begin(), sites_.end(), [](const Site& s) { return s.path == "$.serial"; });
-  ASSERT_NE(site, sites_.end());
-  auto text = changed(*site, [](cJSON* parent, int) { ::cJSON_AddNullToObject(parent, "expires"); });
-  refuses(text, "$.expires", "not supported by this version yet", "expires");
-}
-
 TEST_F(UpBadDocuments, EveryBeginningIsNoDocument) {
   std::string text = json_text(tree_.get());
   for (size_t length = 0; length < text.size(); length += 3)

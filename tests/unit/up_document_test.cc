@@ -171,7 +171,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"\"x-note\": \"top\"", "\"a b\": \"top\"", "$[\"a b\"]: unknown key"},
         BadCase{"\"x-note\": \"top\"", "\"tests\": {}", "$.tests: expected a list, found an object"},
         BadCase{"\"x-note\": \"top\"", "\"expires\": \"2030-01-01\"",
-                "$.expires: not supported by this version yet"},
+                "$.expires: \"2030-01-01\" is no moment in UTC such as \"2027-01-31T00:00:00Z\""},
         BadCase{"\"x-note\": \"top\"", "\"serial\": 42", "$.serial: duplicate key \"serial\""},
         BadCase{"\"ssh\": true", "\"ssh\": true, \"ssh\": true", "$.peers[0].ssh: duplicate key \"ssh\""},
         BadCase{"\"ssh\": true", "\"ssh\": \"yes\"",

@@ -7,7 +7,7 @@
 namespace qf::test {
 
 inline constexpr const char* kEveryKey = R"({
-  "format": 1, "serial": 7, "domain": "fabric.example",
+  "format": 1, "serial": 7, "domain": "fabric.example", "expires": "2999-01-31T00:00:00Z",
   "issuers": [
     { "name": "corp", "issuer": "https://idp.example/", "audiences": ["cli", "other"],
       "jwks_uri": "https://idp.example/jwks", "ca_file": "/etc/ca.pem", "max_token_age": 700, "clock_skew": 30,

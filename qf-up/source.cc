@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-up/source.h"
+
+#include <ctime>
+
+#include "libqf/log.h"
+#include "qf-up/fabric_tests.h"
+#include "qf-up/fetch_document.h"
+#include "qf-up/signature.h"
+
+namespace qf {
+
+namespace {
+
+constexpr size_t kMostReason = 2000;  // of an error and of a hint that are noted
+
+std::string and_more(size_t count) {
+  return count > 1 ? " (and " + std::to_string(count - 1) + " more)" : "";
+}
+
+bool disk_is_full(const Error& error) {
+  // LMDB says EIO when a write comes out short
+  return error.sys == ENOSPC || error.sys == EDQUOT || error.sys == EIO;
+}
+
+void note_fault(SourceRecord& record, const Error& error) {
+  std::string text = printable(error.text()).substr(0, kMostReason);
+  if (record.error != text) record.error_since = record.last_attempt;
+  record.error = text;
+  record.hint = printable(error.hint).substr(0, kMostReason);
+  ++record.failures;
+}
+
+void note_success(SourceRecord& record) {
+  record.error.clear();
+  record.hint.clear();
+  record.error_since = 0;
+  record.failures = 0;
+}
+
+Status keep(const Folders& folders, const SourceNews& news, SourceRecord& record) {
+  auto kept = load_kept(folders);
+  bool same = kept && kept->text == news.signed_text.text && kept->signature == news.signed_text.signature;
+  if (!same) {
+    if (auto saved = save_kept(folders, news.signed_text); !saved)
+      return with_hint(saved.error(), "the document is in force; is the disk full?");
+  }
+  record.hash = news.document.hash;
+  record.serial = static_cast<int64_t>(news.document.serial);
+  record.expires = news.document.expires;
+  return Done{};
+}
+
+Status take_turn(const Folders& folders, const Choices& choices, SourceRecord& record,
+                 const std::string& have, bool anyway, const ApplyDocument& apply) {
+  auto news = ask_source(folders, choices, record, have, anyway);
+  if (!news) return news.error();
+  if (auto applied = apply(news->document); !applied) return applied;
+  record.last_success = record.last_attempt;
+  return keep(folders, *news, record);
+}
+
+}  // namespace
+
+Status check_source(const Choices& choices) {
+  if (has_source(choices) && choices.document_signers.empty())
+    return with_hint(input_error("--document needs --document-signers FILE: who may sign the document?"),
+                     "nothing was changed; write that file as ssh-keygen(1) says under ALLOWED SIGNERS");
+  return Done{};
+}
+
+Result<Document> judge_text(const std::string& text, const std::string& name) {
+  auto document = read_document(text);
+  std::string wrong = "correct it, raise its serial, and sign it again";
+  if (!document) {
+    const auto& faults = document.error();
+    return with_hint(input_error(printable(faults.front().text_in(name)) + and_more(faults.size())), wrong);
+  }
+  auto failed = failed_tests(*document);
+  if (!failed.empty())
+    return with_hint(input_error(name + ": " + printable(failed.front().text()) + and_more(failed.size())),
+                     wrong);
+  return std::move(*document);
+}
+
+Status check_expiry(const Document& document, int64_t now) {
+  if (document.expires == 0 || now < document.expires) return Done{};
+  return with_hint(
+      refused("serial " + std::to_string(document.serial) + " has expired, at " +
+              moment_text(document.expires)),
+      "publish one with a later \"expires\" and a higher serial; is the clock of this machine right?");
+}
+
+Result<Document> kept_document(const Folders& folders, const Choices& choices) {
+  auto kept = load_kept(folders);
+  if (!kept) return kept.error();
+  auto signers = read_signers(choices.document_signers);
+  if (!signers) return signers.error();
+  auto signer = verify_signature(kept->text, kept->signature, *signers, choices.document_signers);
+  if (!signer) return signer.error();
+  return judge_text(kept->text, choices.document);
+}
+
+Result<SourceNews> ask_source(const Folders& folders, const Choices& choices, SourceRecord& record,
+                              const std::string& have, bool anyway) {
+  auto signers = read_signers(choices.document_signers);
+  if (!signers) return signers.error();
+  // who has left the signers' file since has not signed for us
+  auto trusted = [&](const KeptDocument& kept) {
+    return verify_signature(kept.text, kept.signature, *signers, choices.document_signers);
+  };
+  auto kept = load_kept(folders);
+  bool usable = !anyway && kept && record.hash == have && !have.empty() && trusted(*kept);
+  if (!usable) record.etag.clear(), record.last_modified.clear();
+  auto answer = fetch_document(choices, record.etag, record.last_modified);
+  if (!answer) return answer.error();
+  record.retry_after = answer->retry_after;
+  if (!answer->error.empty()) return Error{ErrorKind::kSystem, 0, answer->error, answer->hint};
+  SourceNews news;
+  if (answer->changed) {
+    news.signed_text = {std::move(answer->text), std::move(answer->signature)};
+    record.etag = answer->etag;
+    record.last_modified = answer->last_modified;
+    auto signer = trusted(news.signed_text);
+    if (!signer) return signer.error();
+    record.signer = *signer;
+  } else if (usable) {
+    news.signed_text = std::move(*kept);
+  } else {
+    return peer_error("the server says that the document is as before, and was not asked that");
+  }
+  auto document = judge_text(news.signed_text.text, choices.document);
+  if (!document) return document.error();
+  news.document = std::move(*document);
+  return news;
+}
+
+Status source_turn(const Folders& folders, const Choices& choices, const std::string& have, bool anyway,
+                   const ApplyDocument& apply, bool& fresh) {
+  SourceRecord record = load_source_record(folders, choices.document);
+  const SourceRecord last = record;
+  record.last_attempt = std::time(nullptr);
+  record.retry_after = 0;
+  Status done = take_turn(folders, choices, record, have, anyway, apply);
+  if (done) {
+    note_success(record);
+  } else {
+    // the kept document is still the one of before
+    record.etag = last.etag;
+    record.last_modified = last.last_modified;
+    Error error = done.error();
+    if (disk_is_full(error) && error.hint.empty()) error.hint = "nothing was changed; is the disk full?";
+    done = error;
+    note_fault(record, error);
+  }
+  fresh = record.error != last.error;
+  if (auto saved = save_source_record(folders, record); !saved && done)
+    return with_hint(saved.error(), "the document is in force; is the disk full?");
+  return done;
+}
+
+}  // namespace qf
