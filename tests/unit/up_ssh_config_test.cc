@@ -98,7 +98,7 @@ TEST(UpSshConfig, PatternsAbove5000Peers) {
   std::string text = config(large_document(5001));
   EXPECT_LT(text.size(), 4000U);
   EXPECT_NE(text.find("*.fabric.example"), std::string::npos);
-  EXPECT_NE(text.find("\"*,!*.*,!*:*\""), std::string::npos);
+  EXPECT_NE(text.find("\"*,!*.*,!*:*,!*'*\""), std::string::npos);
   EXPECT_NE(
       text.find(
           "KnownHostsCommand /usr/bin/qf-detect --config-dir /etc/q --state-dir /var/q --host-keys %H\n"),
