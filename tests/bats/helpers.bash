@@ -420,6 +420,20 @@ audit_says() { jq -es "any(.[]; $1)" "$AUDIT" >/dev/null; }
 
 # ---- the provider
 
+# tls_certificate: QF/tls.pem and its key QF/tls.key, self-signed, for 127.0.0.1.
+tls_certificate() {
+  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "$QF/tls.key" -out "$QF/tls.pem" -subj /CN=127.0.0.1 \
+    -addext subjectAltName=IP:127.0.0.1 2>/dev/null
+}
+
+# hostile_provider_start: servers/provider.py, with TLS by QF/tls.pem. QF/url is where, QF/visits who came.
+hostile_provider_start() {
+  tls_certificate
+  background "$QF/provider.log" "$PYTHON" "$TOP/tests/bats/servers/provider.py" "$QF"
+  until_true 30 test -s "$QF/url"
+  touch "$QF/visits"
+}
+
 # provider_start: the OpenID provider on a free port; sets ISSUER_URL. Before fabric_write. Its files are in QF/idp.
 provider_start() {
   if [ -n "${SHARED:-}" ]; then

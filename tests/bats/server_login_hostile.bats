@@ -7,11 +7,7 @@ load helpers
 
 setup_file() {
   fabric_begin
-  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "$QF/tls.key" -out "$QF/tls.pem" -subj /CN=127.0.0.1 \
-    -addext subjectAltName=IP:127.0.0.1 2>/dev/null
-  background "$QF/provider.log" "$PYTHON" "$TOP/tests/bats/servers/provider.py" "$QF"
-  until_true 30 test -s "$QF/url"
-  touch "$QF/visits"
+  hostile_provider_start
   FAULTS='hang drip cut reset redirect headers endless html empty nested'
   CASES=$("$PYTHON" -c 'import re, sys; print(*re.findall(r"^    \"([a-z0-9-]+)\": \(\{", open(sys.argv[1]).read(), re.M))' \
     "$TOP/tests/bats/servers/provider.py")

@@ -41,8 +41,7 @@ signature() { jq -rj '.token | split(".")[2]'; }
 }
 
 @test "the same over TLS" {
-  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "$QF/tls.key" -out "$QF/tls.pem" -subj /CN=127.0.0.1 \
-    -addext subjectAltName=IP:127.0.0.1
+  tls_certificate
   ISSUER_URL=$(TLS_CERT=$QF/tls.pem TLS_KEY=$QF/tls.key "$IDP/start" "$QF/tls-idp")
   note_process "$(cat "$QF/tls-idp/pid")"
   fabric_write '.issuers |= reverse' ".issuers[0].ca_file = \"$QF/tls.pem\""

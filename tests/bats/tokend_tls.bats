@@ -26,8 +26,7 @@ secure_provider() {
 }
 
 @test "https: trusted by the system's authorities or by the issuer's ca_file, else named" {
-  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout "$QF/tls.key" -out "$QF/tls.pem" -subj /CN=127.0.0.1 \
-    -addext subjectAltName=IP:127.0.0.1
+  tls_certificate
   ISSUER_URL=$(TLS_CERT=$QF/tls.pem TLS_KEY=$QF/tls.key "$IDP/start" "$QF/tls-idp")
   note_process "$(cat "$QF/tls-idp/pid")"
   fabric_write '.issuers |= reverse'
