@@ -134,7 +134,7 @@ Sample<ProtocolError> sample(ProtocolError) {
   return {{"no"}, "000000026e6f"};
 }
 Sample<HelperConnect> sample(HelperConnect) {
-  return {{5, "h", 80}, "00000005000000016800000050"};
+  return {{5, "h", 80, {"a"}}, "00000005000000016800000050000000010000000161"};
 }
 Sample<HelperListen> sample(HelperListen) {
   return {{5, "h", true, 80}, "0000000500000001680100000050"};

@@ -42,7 +42,7 @@ TEST(Http, Forms) {
 
 TEST(Http, Lifetimes) {
   auto of = [](const char* control, const char* age, const char* expires, const char* date) {
-    return http_lifetime({control, age, expires, date, "", ""});
+    return http_lifetime({control, age, expires, date, "", "", "", ""});
   };
   EXPECT_EQ(of("", "", "", ""), std::nullopt);
   EXPECT_EQ(of("public, max-age=300", "", "", ""), 300);
