@@ -292,6 +292,11 @@ bench: all $(BUILD)/.deps-bench $(DECISIONS)
 demo: all
 	BUILD=$(abspath $(BUILD)) conf/demo
 
+# What they do is in install.mk.
+install: all
+deb: all $(BUILD)/.deps-package
+uninstall:
+dist:
 include install.mk
 
 clean:

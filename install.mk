@@ -51,7 +51,7 @@ INSTALLED += $(foreach c,$(filter-out qufabric,$(COMPLETED)),link:qufabric:$(BAS
 OWN_FOLDERS := $(PREFIX)/libexec/qufabric $(DOC_FOLDER)/examples $(DOC_FOLDER) $(BASH_FOLDER) $(FISH_FOLDER) $(ZSH_FOLDER) /etc/qufabric
 
 # Programs as they are; texts with their prefix (pages are written for /usr/local).
-install: all
+install:
 	@umask 022; for file in $(INSTALLED); do \
 	  mode=$${file%%:*}; place=$${file##*:}; from=$${file#*:}; from=$${from%:*}; to='$(DESTDIR)'$$place; \
 	  mkdir -p "$${to%/*}" && case $$mode in \
@@ -78,7 +78,7 @@ DEB ?= $(BUILD)/deb
 DEB_SOURCE := $(DEB)/source
 # seconds since 1970: of the commit, or of VERSION where there is no git; what is packed is no newer
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y VERSION)
-deb: all $(BUILD)/.deps-package
+deb:
 	@rm -rf $(DEB) && mkdir -p $(DEB_SOURCE) && cp -r conf/debian $(DEB_SOURCE)/
 	@printf '%s\n\n' 'qufabric-ssh ($(DEB_VERSION)) unstable; urgency=medium' '  * QuFabric SSH $(VERSION).' \
 	  " -- $$(sed -n 's/^Maintainer: //p' conf/debian/control)  $$(LC_ALL=C date -R -u -d @$(SOURCE_DATE_EPOCH))" \
