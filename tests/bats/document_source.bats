@@ -3,18 +3,16 @@
 # The fabric document from an https URL: a real TLS server, real signatures of ssh-keygen. Whatever the server does, what is
 # in force stays, status says why, and the log says it once.
 
-bats_require_minimum_version 1.5.0
+load helpers
 
 setup() {
-  bin=$(cd "${BUILD:-$BATS_TEST_DIRNAME/../../build}/bin" && pwd)
-  here=$BATS_TEST_DIRNAME
-  work=$(mktemp -d "${TMPDIR:-/tmp}/qf-d.XXXXXX")
-  chmod 755 "$work"
-  cd "$work"
+  QF=$(mktemp -d "${TMPDIR:-/tmp}/qf-d.XXXXXX")
+  chmod 755 "$QF"
+  cd "$QF"
   mkdir config www
+  mkfifo tick
   export QF_CONFIG_DIR=$PWD/config QF_STATE_DIR=$PWD/state QF_RUNTIME_DIR=$PWD/run
-  openssl req -x509 -newkey ed25519 -nodes -days 2 -keyout tls.key -out tls.pem -subj /CN=127.0.0.1 \
-    -addext subjectAltName=IP:127.0.0.1 2>/dev/null
+  tls_certificate
   for name in ops other; do ssh-keygen -q -t ed25519 -N '' -C '' -f $name; done
   signers ops
   server=
@@ -25,17 +23,9 @@ setup() {
 teardown() {
   for pid in $up $server; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || :; done
   [ -n "${BATS_TEST_COMPLETED:-}" ] || tail -n 30 log requests 2>/dev/null || :
-  cd / && rm -rf "$work"
+  cd / && rm -rf "$QF"
 }
 
-# until_true COMMAND…: polls, a minute at most
-until_true() {
-  local end=$((SECONDS + 60))
-  until "$@"; do
-    [ $SECONDS -lt $end ] || { echo "still not: $*"; return 1; }
-    sleep 0.05
-  done
-}
 # signers NAME…: who may sign
 signers() {
   local name
@@ -44,23 +34,23 @@ signers() {
 }
 serve() {
   rm -f port
-  "$(command -v python3)" "$here/servers/document.py" "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
+  "$PYTHON" "$TOP/tests/bats/servers/document.py" "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
   server=$!
-  until_true test -s port
+  until_true 60 test -s port
   url=https://127.0.0.1:$(cat port)/fabric.json
 }
 # publish SERIAL [JQ-FILTER] [KEY] [NAMESPACE]: a document, signed
 publish() {
-  jq ".serial = $1 | ${2:-.}" "$here/../../conf/fabric.example.json" >new.json
+  jq ".serial = $1 | ${2:-.}" "$TOP/conf/fabric.example.json" >new.json
   rm -f new.json.sig
   ssh-keygen -q -Y sign -n "${4:-qufabric-document}" -f "${3:-ops}" new.json 2>/dev/null
   mv new.json.sig www/fabric.json.sig
   mv new.json www/fabric.json
 }
-first() { "$bin/qf-up" apply --document "$url" --document-signers "$PWD/signers" --document-ca-file "$PWD/tls.pem" "$@"; }
-apply() { "$bin/qf-up" apply "$@"; }
-refresh() { "$bin/qf-up" refresh "$@"; }
-status() { "$bin/qf-up" status --json | jq -r "$1"; }
+first() { "$BIN/qf-up" apply --document "$url" --document-signers "$PWD/signers" --document-ca-file "$PWD/tls.pem" "$@"; }
+apply() { "$BIN/qf-up" apply "$@"; }
+refresh() { "$BIN/qf-up" refresh "$@"; }
+status() { "$BIN/qf-up" status --json | jq -r "$1"; }
 serial() { status .serial; }
 serial_is() { [ "$(serial)" = "$1" ]; }
 # refused WORDS…: a refresh changes nothing and says so once; status has it
@@ -75,10 +65,10 @@ refused() {
   [ -z "$output" ]
   serial_is "$before"
   [[ $(status .source.error) == *"$1"* ]]
-  [[ $("$bin/qf-up" status) == *"ALARM: since "*"$1"* ]]
+  [[ $("$BIN/qf-up" status) == *"ALARM: since "*"$1"* ]]
 }
 start() {
-  "$bin/qf-up" up "$@" >>log 2>&1 3>&- 4>&- &
+  "$BIN/qf-up" up "$@" >>log 2>&1 3>&- 4>&- &
   up=$!
 }
 stop() { kill "$up" && wait "$up"; up=; }
@@ -90,12 +80,12 @@ stop() { kill "$up" && wait "$up"; up=; }
   [ "$(status .source.signer)" = ops@test ]
   [ "$(status .source.error)" = null ]
   [ "$(status .source.age)" -lt 60 ]
-  [[ $("$bin/qf-up" status) == *"document: $url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
+  [[ $("$BIN/qf-up" status) == *"document: $url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
   [ "$(stat -c %a state/document.kept)" = 600 ]
   publish 2
   run -0 refresh
   [[ $output == *"serial 2 is in force"* ]]
-  run -0 "$bin/qf-up" check
+  run -0 "$BIN/qf-up" check
   [[ $output == *"$url: good; serial 2,"* ]]
   # back to the file
   jq '.serial = 3' www/fabric.json >config/fabric.json
@@ -251,17 +241,17 @@ stop() { kill "$up" && wait "$up"; up=; }
   first
   [ "$(status .expired)" = false ]
   has_expired() { [ "$(status .expired)" = true ]; }
-  until_true has_expired
+  until_true 60 has_expired
   refused "serial 1 has expired"
-  [[ $("$bin/qf-up" status) == *"ALARM: document has expired"* ]]
+  [[ $("$BIN/qf-up" status) == *"ALARM: document has expired"* ]]
   publish 2
   run -0 refresh
   [ "$(status .expires)" = null ]
 }
 
 @test "expires in a file: not applied when it has passed" {
-  jq '.expires = "2020-01-01T00:00:00Z"' "$here/../../conf/fabric.example.json" >config/fabric.json
-  run -0 "$bin/qf-up" check
+  jq '.expires = "2020-01-01T00:00:00Z"' "$TOP/conf/fabric.example.json" >config/fabric.json
+  run -0 "$BIN/qf-up" check
   [[ $output == *"has expired, at 2020-01-01T00:00:00Z"* ]]
   run -78 apply
   [[ $output == *"has expired, at 2020-01-01T00:00:00Z"* ]]
@@ -280,35 +270,35 @@ stop() { kill "$up" && wait "$up"; up=; }
     "$1" refresh && exit 9
     rm small/fill
     "$1" status --json | jq -e ".serial == 1"
-  ' _ "$bin/qf-up" >full.log 2>&1 <<<"$(publish 2)"
+  ' _ "$BIN/qf-up" >full.log 2>&1 <<<"$(publish 2)"
   cat full.log
   grep -q "No space left" full.log
 }
 
 @test "the running qf-up takes a new document, outlives a dead server, and starts without it" {
   start --document "$url" --document-signers "$PWD/signers" --document-ca-file "$PWD/tls.pem" --document-interval 1
-  until_true serial_is 1
+  until_true 60 serial_is 1
   publish 2
-  until_true serial_is 2
+  until_true 60 serial_is 2
   kill "$server" && ! wait "$server"
   alarm() { [ "$(status '.source.failures // 0')" -ge "$1" ]; }
-  until_true alarm 3
+  until_true 60 alarm 3
   [ "$(grep -c 'cannot reach' log)" = 1 ]
   stop
   # at the start nobody waits for the server
   start
-  until_true grep -q "up; no SSH server" log
+  until_true 60 grep -q "up; no SSH server" log
   serial_is 2
   [ "$(status .running)" = true ]
   # and when it is back, the next look finds it
   port=$(cat port)
-  sed "s/(\"127.0.0.1\", 0)/(\"127.0.0.1\", $port)/" "$here/servers/document.py" >again.py
-  python3 again.py "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
+  sed "s/(\"127.0.0.1\", 0)/(\"127.0.0.1\", $port)/" "$TOP/tests/bats/servers/document.py" >again.py
+  "$PYTHON" again.py "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
   server=$!
   publish 3
   kill -HUP "$up"
   third() { serial_is 3 || { kill -HUP "$up"; false; }; }
-  until_true third
+  until_true 60 third
   grep -q "is good again" log
   stop
 }
@@ -317,7 +307,7 @@ stop() { kill "$up" && wait "$up"; up=; }
   kill "$server" && ! wait "$server"
   server=
   run -71 first
-  run ! "$bin/qf-up" up --document "$url" --document-signers "$PWD/signers"
+  run ! "$BIN/qf-up" up --document "$url" --document-signers "$PWD/signers"
   [ ! -e state/peers.mdb ]
   serve
   first
@@ -326,7 +316,7 @@ stop() { kill "$up" && wait "$up"; up=; }
   rm -rf state/current state/applied.* state/*.mdb
   cp state/choices.json . 2>/dev/null || :
   start --document "$url" --document-signers "$PWD/signers" --document-ca-file "$PWD/tls.pem"
-  until_true serial_is 1
+  until_true 60 serial_is 1
   stop
 }
 
@@ -335,14 +325,14 @@ stop() { kill "$up" && wait "$up"; up=; }
   first
   publish 2
   cp -a state saved
-  strace -f -qq -o trace -e trace=rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,mkdir "$bin/qf-up" refresh
+  strace -f -qq -o trace -e trace=rename,renameat,renameat2,symlink,symlinkat,unlink,unlinkat,mkdir "$BIN/qf-up" refresh
   calls=$(grep -cE '^[0-9]+ +(rename|symlink|unlink|mkdir)' trace)
   [ "$calls" -ge 5 ]
   for call in rename symlink unlink mkdir; do
     for n in 1 2 3 4; do
       rm -rf state
       cp -a saved state
-      strace -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n "$bin/qf-up" refresh >/dev/null 2>&1 || :
+      strace -qq -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n "$BIN/qf-up" refresh >/dev/null 2>&1 || :
       now=$(serial)
       [ "$now" = 1 ] || [ "$now" = 2 ]
       run -0 refresh
