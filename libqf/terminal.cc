@@ -18,7 +18,7 @@ namespace {
 
 constexpr dev_t kNullMajor = 1, kNullMinor = 3;  // /dev/null, see mem(4)
 
-bool left_alone_ = false;  // see Terminal::leave_alone()
+bool (*leave_alone_)() = nullptr;  // see Terminal::leave_alone_when()
 
 bool leads_nowhere(int fd) {
   struct stat st = {};
@@ -30,7 +30,7 @@ bool leads_nowhere(int fd) {
 
 Terminal Terminal::find() {
   Terminal terminal;
-  if (left_alone_) return terminal;
+  if (left_alone()) return terminal;
   if (::isatty(STDERR_FILENO) == 1) {
     terminal.fd_ = STDERR_FILENO;
   } else if (auto tty = open_file("/dev/tty", O_WRONLY | O_NOCTTY)) {
@@ -40,11 +40,12 @@ Terminal Terminal::find() {
   return terminal;
 }
 
-void Terminal::leave_alone() {
-  left_alone_ = true;
+void Terminal::leave_alone_when(bool (*holds)()) {
+  leave_alone_ = holds;
 }
 bool Terminal::left_alone() {
-  return left_alone_;
+  static const bool left_alone = leave_alone_ != nullptr && leave_alone_();
+  return left_alone;
 }
 
 void Terminal::show(std::string_view text) const {

@@ -20,8 +20,8 @@ struct Trouble {
 class Terminal {
  public:
   [[nodiscard]] static Terminal find();
-  // From now on find() finds none, whatever there is.
-  static void leave_alone();
+  // When this holds, which is asked at the first find() and not before, find() finds none, whatever there is.
+  static void leave_alone_when(bool (*holds)());
   [[nodiscard]] static bool left_alone();
   [[nodiscard]] bool present() const { return fd_ >= 0; }
   // Control characters are removed; newlines stay.

@@ -93,7 +93,6 @@ MatchAnswer match_host(const Folders& folders, std::string_view host, std::strin
     return no("port " + std::string(port) + " is neither 22 nor 22022");
   const char* wish = ::secure_getenv("QF_SSH");
   if (wish != nullptr && std::string_view(wish) == "off") return no("QF_SSH=off is set");
-  if (ssh_jumps_without_end()) return no("ssh jumps to it through itself (ProxyJump), without end");
   auto db = PeersDb::open(folders.peers_mdb());
   if (!db) return no(db.error().text());
   auto peer = db->find_peer(host);
@@ -101,6 +100,7 @@ MatchAnswer match_host(const Folders& folders, std::string_view host, std::strin
   if (!peer->ssh) return no("peer " + peer->name + " has \"ssh\": false");
   if (peer->ssh_host_keys.empty()) return no("peer " + peer->name + " has no pinned host key");
   if (excluded(host)) return no("~/.qufabric/exclude lists it");
+  if (ssh_jumps_without_end()) return no("ssh jumps to it through itself (ProxyJump), without end");
   Daemon daemon(folders, *peer, host);
   if (auto known = daemon.ask()) return judge(*known, "remembered by qf-tokend", "");
   ProbeResult result = probe(peer->addresses, kFabricPort, Clock::now() + kProbeDeadline);

@@ -24,6 +24,6 @@ int main(int argc, char** argv) {
   qf::open_log("qf-proxy");
   ::signal(SIGPIPE, SIG_IGN);
   auto options = qf::read_proxy_options(argc, argv, "qf-proxy", kUsage);
-  if (qf::ssh_is_in_batch_mode()) qf::Terminal::leave_alone();
+  qf::Terminal::leave_alone_when(&qf::ssh_is_in_batch_mode);
   return qf::run_proxy(options.folders, options.host, options.port);
 }

@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
   auto options = qf::read_proxy_options(argc, argv, "qf-tunnel", kUsage);
   if (options.fd <= STDERR_FILENO || ::fcntl(options.fd, F_SETFD, FD_CLOEXEC) != 0)
     qf::die(qf::kExitUsage, "--fd must name an open descriptor", "qf-tunnel is run by qf-proxy");
-  if (qf::ssh_is_in_batch_mode()) qf::Terminal::leave_alone();
+  qf::Terminal::leave_alone_when(&qf::ssh_is_in_batch_mode);
   const rlimit memory = {kMostMemory, kMostMemory};
   if (::setrlimit(RLIMIT_DATA, &memory) != 0) qf::die(qf::kExitSystem, "memory cannot be limited");
   if (::ssh_init() != SSH_OK) qf::die(qf::kExitSystem, "libssh cannot be initialized");
