@@ -139,6 +139,17 @@ Error not_pinned(const Settings& settings, const std::string& fingerprint) {
   return error;
 }
 
+// Of this server in the policy that is in force.
+Result<PeerPolicyRecord> own_record(const Settings& settings) {
+  auto policy = PolicyDb::open(settings.folders.policy_mdb());
+  if (!policy) return policy.error();
+  return policy->peer(settings.self);
+}
+
+Result<HostKey> own_host_key(const Settings& settings, const Result<PeerPolicyRecord>& self) {
+  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
+}
+
 // All of them, or the server does not start: half a server would not be noticed.
 Status Listener::open_sockets() {
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
@@ -290,10 +301,8 @@ void Listener::reload() {
 // Connections that stand keep the key that they began with.
 void Listener::reload_host_key() {
   key_refused_ = false;
-  auto policy = PolicyDb::open(settings_.folders.policy_mdb());
-  auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
-  auto key =
-      choose_host_key(settings_.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
+  auto self = own_record(settings_);
+  auto key = own_host_key(settings_, self);
   Status usable = Done{};
   if (!key || !self) {
     usable = key ? self.error() : key.error();
@@ -545,20 +554,10 @@ AuditLog open_audit_log(const Settings& settings) {
 
 }  // namespace
 
-namespace {
-
-Result<HostKey> first_host_key(const Settings& settings) {
-  auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  auto self = policy ? policy->peer(settings.self) : Result<PeerPolicyRecord>(policy.error());
-  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
-}
-
-}  // namespace
-
 int listener_role(const Settings& settings, Handed handed) {
   auto filter = make_net_filter();
   if (!filter) die(kExitSystem, filter.error().text());
-  auto key = first_host_key(settings);
+  auto key = own_host_key(settings, own_record(settings));
   if (!key) die(kExitConfig, key.error().text(), host_key_hint(key.error(), settings.folders.host_key()));
   auto bind = make_bind(settings, std::move(key->key));
   if (!bind) die(kExitConfig, bind.error().text());

@@ -7,7 +7,6 @@
 
 #include "libqf/child.h"
 #include "libqf/folders.h"
-#include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
 #include "qf-sshd/message_socket.h"
 #include "qf-sshd/settings.h"
@@ -58,14 +57,8 @@ Result<DocumentAnswer> fetch_document(const Choices& choices, const std::string&
   if (!message) return message.error();
   auto reply = open_message<DocumentReply>(*message);
   if (!reply) return reply.error();
-  DocumentAnswer answer;
-  answer.changed = reply->changed;
-  answer.etag = reply->etag;
-  answer.last_modified = reply->last_modified;
-  answer.retry_after = reply->retry_after;
-  answer.error = reply->error;
-  answer.hint = reply->hint;
-  if (!answer.error.empty() || !answer.changed) return answer;
+  DocumentAnswer answer{std::move(*reply), "", ""};
+  if (!answer.reply.error.empty() || !answer.reply.changed) return answer;
   auto text = read_memory_file(message->fds[0].get(), kMostRemoteDocument);
   auto signature = read_memory_file(message->fds[1].get(), kMostSignature);
   if (!text) return text.error();

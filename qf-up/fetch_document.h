@@ -6,16 +6,14 @@
 #include <string>
 
 #include "libqf/result.h"
+#include "qf-sshd/listener_messages.h"
 #include "qf-up/choices.h"
 
 namespace qf {
 
 struct DocumentAnswer {
-  bool changed = false;  // else the server has the document that we have
-  std::string text, signature;
-  std::string etag, last_modified;
-  int64_t retry_after = 0;  // seconds; also of an answer with an error
-  std::string error, hint;  // error empty: it is there
+  DocumentReply reply;
+  std::string text, signature;  // of one that has changed
 };
 
 // At most 64 MiB, 30 s. An Error is one of this machine. The validators are those of the answer before.

@@ -114,13 +114,14 @@ Result<SourceNews> ask_source(const Folders& folders, const Choices& choices, So
   if (!usable) record.etag.clear(), record.last_modified.clear();
   auto answer = fetch_document(choices, record.etag, record.last_modified);
   if (!answer) return answer.error();
-  record.retry_after = answer->retry_after;
-  if (!answer->error.empty()) return Error{ErrorKind::kSystem, 0, answer->error, answer->hint};
+  const DocumentReply& reply = answer->reply;
+  record.retry_after = reply.retry_after;
+  if (!reply.error.empty()) return Error{ErrorKind::kSystem, 0, reply.error, reply.hint};
   SourceNews news;
-  if (answer->changed) {
+  if (reply.changed) {
     news.signed_text = {std::move(answer->text), std::move(answer->signature)};
-    record.etag = answer->etag;
-    record.last_modified = answer->last_modified;
+    record.etag = reply.etag;
+    record.last_modified = reply.last_modified;
     auto signer = trusted(news.signed_text);
     if (!signer) return signer.error();
     record.signer = *signer;
