@@ -54,11 +54,18 @@ shows() {
   local end=$((SECONDS + 60))
   until screen | grep -qE -e "$1"; do [ $SECONDS -lt $end ] && sleep 0.05 || { screen && return 1; }; done
 }
-# press_tab LINE: types it and a tab into an empty screen
+# press_tab LINE: types it and a tab into an empty screen. What is typed while zsh still works at the completion before
+# may be lost with the ^C, so both keys are pressed until they have done their work.
 press_tab() {
+  local end=$((SECONDS + 60))
   terminal send-keys C-c
   terminal send-keys C-l
-  until [ "$(screen | grep -c .)" = 1 ]; do sleep 0.05; done
+  until screen | grep -q '^ready> *$' && [ "$(screen | grep -c .)" = 1 ]; do
+    [ $SECONDS -lt $end ] || { screen && return 1; }
+    sleep 0.2
+    terminal send-keys C-c
+    terminal send-keys C-l
+  done
   terminal send-keys -l "$1"
   terminal send-keys Tab
 }
