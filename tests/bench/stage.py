@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+THROW_AWAY_USER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../conf/throw-away-user")
 SSHD_SHIPPED = "/usr/share/openssh/sshd_config"
 KEX = "curve25519-sha256"
 CIPHER = "aes128-gcm@openssh.com"
@@ -87,7 +88,8 @@ class Stage:
     def make_user(self):
         os.chmod(self.folder, 0o755)
         self.home = f"{self.folder}/home"
-        subprocess.run(["useradd", "-m", "-d", self.home, "-s", "/bin/sh", "-p", "*", self.user], check=True)
+        # no password, and not locked: sshd would refuse that
+        subprocess.run([THROW_AWAY_USER, self.user, "--home-dir", self.home, "--password", "*"], check=True)
         entry = pwd.getpwnam(self.user)
         self.uid, self.gid = entry.pw_uid, entry.pw_gid
         self.env = {"HOME": self.home, "USER": self.user, "LOGNAME": self.user, "SHELL": "/bin/sh",
@@ -267,5 +269,5 @@ class Stage:
             except OSError:
                 pass
         if uid:
-            subprocess.run(["userdel", self.user], stderr=subprocess.DEVNULL, check=False)
+            subprocess.run([THROW_AWAY_USER, "--remove", self.user], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
