@@ -2,6 +2,7 @@
 // What qf-up can be told to do. Each command returns the exit code and has said what a person needs to know.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ struct Invocation {
   bool force = false;
   bool json = false;
   bool detail = false;
+  bool peers = false;
+  std::vector<std::string> words;  // peers to look at; none: all
+  std::optional<std::chrono::milliseconds> watch;
   // What was given now; the rest comes from choices.json.
   std::optional<std::string> self;
   std::optional<std::string> ssh_config_file;

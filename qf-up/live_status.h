@@ -16,7 +16,12 @@ namespace qf {
 
 // For people: a line for each session, and for each connection without one. Control characters are removed.
 // Ends with a newline.
-[[nodiscard]] std::string live_table(const cJSON* status);
+[[nodiscard]] std::string live_table(const cJSON* status, bool colours = false);
+
+struct LiveCount {
+  int64_t connections = 0, logged_in = 0, sessions = 0;
+};
+[[nodiscard]] LiveCount count_live(const cJSON* status);
 
 // "0 B", "999 B", "1.2 kB", "34 MB"
 [[nodiscard]] std::string short_bytes(int64_t bytes);

@@ -80,7 +80,7 @@ stop() { kill "$up" && wait "$up"; up=; }
   [ "$(status .source.signer)" = ops@test ]
   [ "$(status .source.error)" = null ]
   [ "$(status .source.age)" -lt 60 ]
-  [[ $("$BIN/qf-up" status) == *"document: $url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
+  [[ $("$BIN/qf-up" status) == *"document:  "*"$url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
   [ "$(stat -c %a state/document.kept)" = 600 ]
   publish 2
   run -0 refresh
