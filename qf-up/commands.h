@@ -40,6 +40,7 @@ struct Invocation {
 [[nodiscard]] int command_up(const Invocation& invocation);
 [[nodiscard]] int command_down(const Invocation& invocation);
 [[nodiscard]] int command_status(const Invocation& invocation);
+[[nodiscard]] int command_metrics(const Invocation& invocation);
 [[nodiscard]] int command_host_key(const Invocation& invocation);
 // Becomes qf-tokend; returns only when that fails.
 [[nodiscard]] int command_machine_jwks(const Invocation& invocation);

@@ -104,14 +104,18 @@ void add_rows(std::vector<Row>& rows, const cJSON* connection) {
 
 }  // namespace
 
-Result<JsonPtr> ask_server(const Folders& folders) {
+Result<std::string> ask_server_text(const Folders& folders, const std::string& socket) {
   auto runtime = server_runtime(folders, false);
   if (!runtime && runtime.error().sys == ENOENT) return not_found("no qf-sshd was ever started here");
   if (!runtime) return runtime.error();
-  auto fd = connect_unix(*runtime + kSocket, ::geteuid());
+  auto fd = connect_unix(*runtime + socket, ::geteuid());
   if (!fd && fd.error().kind == ErrorKind::kNotFound) return not_found("no qf-sshd runs here");
   if (!fd) return fd.error();
-  auto text = read_all(fd->get(), Clock::now() + kPatience);
+  return read_all(fd->get(), Clock::now() + kPatience);
+}
+
+Result<JsonPtr> ask_server(const Folders& folders) {
+  auto text = ask_server_text(folders, kSocket);
   if (!text) return text.error();
   auto json = parse_json(trim(*text));
   if (!json) return peer_error("qf-sshd does not talk sense: " + json.error().text());

@@ -10,6 +10,9 @@
 
 namespace qf {
 
+// All that the server says to who connects to this socket of its ("/metrics.sock"). Errors as below.
+[[nodiscard]] Result<std::string> ask_server_text(const Folders& folders, const std::string& socket);
+
 // The server's answer: an object with "listening" and "connections" (qf-up(8)). kNotFound: none runs; kPeer:
 // it is not what it should be. Takes at most 10 s.
 [[nodiscard]] Result<JsonPtr> ask_server(const Folders& folders);

@@ -70,6 +70,9 @@ const std::map<std::string, Command>& commands() {
         "status [-d] [--peers [PEER...]] [--watch [SECONDS]] [--json]",
         "Says what runs, what is in force and who is logged in; with --peers what answers at the peers.",
         "0 one runs, 1 none does, or it is not for you to see"}},
+      {"metrics",
+       {qf::command_metrics, Takes::kNothing, "metrics",
+        "Prints the numbers of qf-up and qf-sshd for Prometheus.", "0 printed, 71 the system failed"}},
       {"host-key",
        {qf::command_host_key, Takes::kNothing, "host-key",
         "Prints this machine's host key as it goes into \"ssh_host_keys\" of its peer; made when missing.",
@@ -158,6 +161,7 @@ void print_help() {
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
       "       qf-up status [-d] [--peers [PEER...]] [--watch [SECONDS]] [--json]\n"
       "                                     say what runs and what is in force; -d: who is connected\n"
+      "       qf-up metrics                 print the numbers of qf-up and qf-sshd for Prometheus\n"
       "       qf-up doctor [--json] [PEER...]\n"
       "                                     say what is wrong here, and what to do about it\n"
       "       qf-up test [FILE]             run the tests of a fabric document, one line each\n"

@@ -20,22 +20,24 @@ while True:
     c.close()' "$OTHER"
   server_start && warm
 }
-teardown() {
-  tmux -S "$QF/tmux" kill-server 2>/dev/null || :
-}
+teardown() { close_screen; }
 teardown_file() { fabric_end; }
 
 status() { "$BIN/qf-up" status $FOLDERS "$@"; }
 
 # on_screen COLUMNS ROWS COMMAND: in a terminal of root's, TERM as tmux has it; the shell stays when it ends
+# a server that is about to end takes no other session, so each has one of its own
 on_screen() {
-  env -u NO_COLOR tmux -S "$QF/tmux" -f /dev/null new-session -d -x "$1" -y "$2" -s main "sh -c 'stty -a >\"$QF/before\"; $3; echo \"ended \$?\"; stty -a >\"$QF/after\"; exec cat'"
+  SCREEN=$((${SCREEN:-0} + 1))
+  env -u NO_COLOR tmux -S "$QF/tmux$BATS_TEST_NUMBER.$SCREEN" -f /dev/null new-session -d -x "$1" -y "$2" -s main "sh -c 'stty -a >\"$QF/before\"; $3; echo \"ended \$?\"; stty -a >\"$QF/after\"; exec cat'"
 }
-screen() { tmux -S "$QF/tmux" capture-pane -p "$@" -t main; }
+on_tmux() { tmux -S "$QF/tmux$BATS_TEST_NUMBER.$SCREEN" "$@"; }
+close_screen() { [ -z "${SCREEN:-}" ] || on_tmux kill-server 2>/dev/null || :; }
+screen() { on_tmux capture-pane -p "$@" -t main; }
 screen_has() { screen | grep -qe "$1"; }
 screen_has_not() { ! screen_has "$1"; }
-key() { tmux -S "$QF/tmux" send-keys -t main "$1"; }
-mode() { tmux -S "$QF/tmux" display-message -p -t main "#{$1}"; }
+key() { on_tmux send-keys -t main "$1"; }
+mode() { on_tmux display-message -p -t main "#{$1}"; }
 on_alternate() { [ "$(mode alternate_on)" = 1 ]; }
 
 @test "columns: each text of the first part begins in the same one" {
@@ -97,7 +99,7 @@ closed() { [ "$(status --json --peers server | jq -r '.peer_answers[0].answer')"
   [[ $output =~ "5002 peers: "(.*) ]]
   # each is in the table, or among those that were left out
   left=$(grep -oE '[0-9]+ not asked in time' <<<"${BASH_REMATCH[1]}" | cut -d' ' -f1 || :)
-  [ $(($(grep -cE '^(far-|server|client)' <<<"$output") + ${left:-0})) = 5002 ]
+  [ $(($(grep -cE '^(far-|server \(|client )' <<<"$output") + ${left:-0})) = 5002 ]
   fabric_apply
 }
 
@@ -105,11 +107,11 @@ closed() { [ "$(status --json --peers server | jq -r '.peer_answers[0].answer')"
   on_screen 120 40 "$BIN/qf-up status $FOLDERS"
   until_true 30 screen_has 'ended 0'
   [[ $(screen -e) == *$'\e[32myes'* ]]
-  tmux -S "$QF/tmux" kill-server
+  close_screen
   on_screen 120 40 "NO_COLOR=1 $BIN/qf-up status $FOLDERS"
   until_true 30 screen_has 'ended 0'
   [[ $(screen -e) != *$'\e['* ]]
-  tmux -S "$QF/tmux" kill-server
+  close_screen
   on_screen 120 40 "TERM=dumb $BIN/qf-up status $FOLDERS"
   until_true 30 screen_has 'ended 0'
   [[ $(screen -e) != *$'\e['* ]]
@@ -140,11 +142,11 @@ expired() { [ "$(status --json | jq .expired)" = true ]; }
   until_true 60 screen_has '^no connections'
   # it was drawn in place: nothing is there twice, and no line is wrapped
   [ "$(screen | grep -c '^running:')" = 1 ]
-  tmux -S "$QF/tmux" resize-window -t main -x 30 -y 8
+  on_tmux resize-window -t main -x 30 -y 8
   until_true 30 screen_has '^\.\.\. and [0-9]* more lines'
   [ "$(screen | grep -c .)" -le 8 ]
   screen | awk 'length > 30 { exit 1 }'
-  tmux -S "$QF/tmux" resize-window -t main -x 120 -y 40
+  on_tmux resize-window -t main -x 120 -y 40
   until_true 30 screen_has '^no connections'
   key q
   until_true 30 screen_has 'ended 0'
@@ -166,7 +168,7 @@ terminal_as_before() {
   until_true 30 screen_has 'ended'
   terminal_as_before
   for signal in TERM HUP; do
-    tmux -S "$QF/tmux" kill-server
+    close_screen
     rm -f "$QF/after"
     on_screen 80 30 "$BIN/qf-up status --watch --peers $FOLDERS"
     until_true 30 screen_has '^running:'
