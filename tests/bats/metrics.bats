@@ -36,6 +36,11 @@ said() { [ "$(grep -c -e "$1" "$QF/qf-up.log")" = "$2" ]; }
   [ "$(stat -c '%a %U' "$QF/prom/"*.prom | sort -u)" = "644 root" ]
   "$PYTHON" "$TOP/tests/bats/read_metrics.py" "$QF/prom/"*.prom
   [ "$(find "$QF/prom" -mindepth 1 | wc -l)" = 2 ]
+  # promtool, where it is installed, says the same and more
+  if command -v promtool >/dev/null; then
+    cat "$QF/prom/"*.prom | promtool check metrics
+    promtool check rules "$TOP/conf/examples/prometheus-alerts.yml"
+  fi
   of_file_is $UP_FILE qufabric_up 1
   until_true 40 of_file_is $UP_FILE qufabric_sshd_up 1
   of_file_is $UP_FILE 'qufabric_document_serial' "$(cat "$QF/serial")"
