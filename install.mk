@@ -41,7 +41,7 @@ INSTALLED := \
   $(call put,644,$(CONFIG)/tmpfiles.d,$(wildcard conf/tmpfiles.d/*.conf)) \
   $(call put,644,/etc/logrotate.d,$(wildcard conf/logrotate.d/*)) \
   $(call put,644,$(DOC_FOLDER),README.md LICENSE conf/fabric.example.json) \
-  $(call put,644,$(DOC_FOLDER)/examples,$(wildcard conf/examples/*.json))
+  $(call put,644,$(DOC_FOLDER)/examples,$(wildcard conf/examples/*.json conf/examples/*.yml))
 # libpam looks there whatever the prefix
 INSTALLED += $(if $(PAM_LIB),$(call put,644,/etc/pam.d,$(wildcard conf/pam/*)))
 # bash and fish look for a file under the name of each command

@@ -11,8 +11,8 @@ endef
 LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login \
     libqf-words
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
-    interface listen log parent probe secret server_limits systemd terminal text unix_socket wire)))
-$(eval $(call bundle,libqf-json,libqf/json libqf/tokend_client))
+    interface listen log metrics parent probe secret server_limits systemd terminal text unix_socket wire)))
+$(eval $(call bundle,libqf-json,libqf/json libqf/token_state libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, audit_line binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))
 $(eval $(call bundle,libqf-policy,$(addprefix libqf/, authorize explain identity)))
@@ -56,11 +56,11 @@ qf-token_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(QR_LIB)
 $(eval $(call bundle,sshd-messages,qf-sshd/memory_file qf-sshd/message_socket))
 $(eval $(call bundle,sshd-roles,$(addprefix qf-sshd/, account jail)))
 $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_status host_key key_service listener \
-    listener_device_logins listener_link listening_sockets policy_watch status_server verify_token warm_up)))
+    listener_device_logins listener_link listening_sockets policy_watch server_metrics status_server verify_token warm_up)))
 $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_device_login \
     monitor_key_sets refusals standing syslog_copy)))
 $(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions orphans roster \
-    session_clock signal_sender)))
+    session_clock signal_sender tally)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_quirks client_variables monitor_client net net_forward net_login \
     net_pump net_read_ahead net_session net_stream net_window x11_cookie)))
 $(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file greeting login_records pam process_limits process_title \
@@ -81,17 +81,18 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
     document_policies document_root document_tests fabric_tests host_patterns json_place names question schema \
     ssh_config)))
 $(eval $(call bundle,up-include,qf-up/ssh_include))
-$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance live_status machine \
-    status supervise)))
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance machine \
+    supervise)))
 $(eval $(call bundle,up-doctor,$(addprefix qf-up/, doctor doctor_client doctor_issuers doctor_peers doctor_server)))
 $(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rules))
 $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-source,$(addprefix qf-up/, fetch_document signature source source_record)))
+$(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe status status_peers status_tokens text_table watch)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
-qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-source up-doctor qufabric-clients sshd-messages
+qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-source up-doctor up-status qufabric-clients sshd-messages
 qf-up_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB) $(CURL_LIB) $(CRYPTO_LIB) $(ZIP_LIB)
 $(eval $(call bundle,qufabric-clients,qf-up/qufabric_config))
 qufabric_MAIN := qf-up/qufabric_main

@@ -24,6 +24,12 @@ Result<PeerRecord> PeersDb::find_peer(std::string_view name_or_address) const {
   return reader_.get<PeerRecord>("p:" + std::string(*name));
 }
 
+void PeersDb::each_peer(const std::function<void(PeerRecord)>& visit) const {
+  reader_.scan("p:", [&](std::string_view, std::string_view value) {
+    if (auto record = decode<PeerRecord>(value)) visit(std::move(*record));
+  });
+}
+
 int64_t PeersDb::expires() const {
   constexpr uint64_t kMost = uint64_t{1} << 53;
   return static_cast<int64_t>(parse_number(reader_.find("expires").value_or(""), kMost).value_or(0));

@@ -10,6 +10,7 @@
 //   i:ISSUER             LoginRecord
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -94,6 +95,8 @@ class PeersDb {
   [[nodiscard]] int64_t expires() const;
   // By any of its names or addresses; case does not matter. kNotFound when it is no peer.
   [[nodiscard]] Result<PeerRecord> find_peer(std::string_view name_or_address) const;
+  // All of them, in the order of their names (bytes).
+  void each_peer(const std::function<void(PeerRecord)>& visit) const;
   [[nodiscard]] Result<LoginRecord> find_issuer(std::string_view name) const;
 
  private:

@@ -52,6 +52,7 @@ ProbeResult probe(const std::vector<std::string>& addresses, uint16_t port, Dead
   auto fd = dial(addresses, port, deadline);
   if (!fd) {
     out.reason = fd.error().text();
+    out.sys = fd.error().sys;
     return out;
   }
   if (auto address = peer_address(fd->get())) out.address = address->address();

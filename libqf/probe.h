@@ -32,6 +32,7 @@ struct ProbeResult {
   std::string source;   // ours, on that connection
   Identification identification;
   std::string reason;  // why there is no identification
+  int sys = 0;         // errno, when no connection came about and the system said why
 };
 
 [[nodiscard]] ProbeResult probe(const std::vector<std::string>& addresses, uint16_t port, Deadline deadline);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace qf {
 
@@ -31,14 +32,27 @@ std::string source_network(std::string_view address, const NetBlocks& blocks) {
   return std::string(out) + "/" + std::to_string(length);
 }
 
-std::string judge_load(const Settings& settings, const Load& load, unsigned chance) {
-  if (load.all >= settings.most_connections) return "too many connections";
-  if (load.of_source >= settings.most_source_connections) return "too many connections of one source";
-  if (load.startups_of_source >= settings.most_source_startups)
-    return "too many connections of one source that are not logged in";
-  if (drop_startup(settings.startups, load.startups, chance))
-    return "too many connections that are not logged in";
-  return "";
+const char* load_fault_text(LoadFault fault) {
+  switch (fault) {
+    case LoadFault::kNone:
+      return "";
+    case LoadFault::kConnections:
+      return "too many connections";
+    case LoadFault::kSource:
+      return "too many connections of one source";
+    case LoadFault::kSourceStartups:
+      return "too many connections of one source that are not logged in";
+    case LoadFault::kStartups:
+      return "too many connections that are not logged in";
+  }
+  std::abort();
+}
+
+LoadFault judge_load(const Settings& settings, const Load& load, unsigned chance) {
+  if (load.all >= settings.most_connections) return LoadFault::kConnections;
+  if (load.of_source >= settings.most_source_connections) return LoadFault::kSource;
+  if (load.startups_of_source >= settings.most_source_startups) return LoadFault::kSourceStartups;
+  return drop_startup(settings.startups, load.startups, chance) ? LoadFault::kStartups : LoadFault::kNone;
 }
 
 }  // namespace qf

@@ -25,7 +25,9 @@ struct Load {
 // The network that an address (canonical) counts with: "2001:db8:0:1::/64", "192.0.2.7/32".
 [[nodiscard]] std::string source_network(std::string_view address, const NetBlocks& blocks);
 
-// Why there is no room for another connection; empty: there is.
-[[nodiscard]] std::string judge_load(const Settings& settings, const Load& load, unsigned chance);
+// Why there is no room for another connection.
+enum class LoadFault { kNone, kConnections, kSource, kSourceStartups, kStartups };
+[[nodiscard]] const char* load_fault_text(LoadFault fault);  // empty for kNone
+[[nodiscard]] LoadFault judge_load(const Settings& settings, const Load& load, unsigned chance);
 
 }  // namespace qf

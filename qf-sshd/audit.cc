@@ -136,7 +136,40 @@ bool AuditLog::login(const AuditConnection& connection, const AuditLogin& login)
   }
   copy_to_syslog(line ? *line : body);
   log_login(connection, refused ? unwritten : login);
+  count_login(login, !refused);
   return !refused;
+}
+
+// The outer connection of a tunnel counts when it is refused; otherwise the login inside it does.
+void AuditLog::count_login(const AuditLogin& login, bool written) const {
+  bool allowed = login.allowed && written;
+  if (allowed && login.os_user.empty()) return;
+  size_t method = login.method == "certificate" ? 0
+                  : login.method == "password"  ? 1
+                  : login.method == "device"    ? 2
+                  : login.method == "tunnel"    ? 3
+                                                : 4;
+  count(count_after(allowed ? Count::kLoginCertificate : Count::kNoLoginCertificate, method));
+  if (allowed) return;
+  switch (login.allowed ? LoginCause::kAudit : login.cause) {
+    case LoginCause::kToken:
+      return count(Count::kBecauseToken);
+    case LoginCause::kPolicy:
+      return count(Count::kBecausePolicy);
+    case LoginCause::kAccount:
+      return count(Count::kBecauseAccount);
+    case LoginCause::kCredential:
+      return count(Count::kBecauseCredential);
+    case LoginCause::kAttempts:
+      return count(Count::kBecauseAttempts);
+    case LoginCause::kDocument:
+      return count(Count::kBecauseDocument);
+    case LoginCause::kAudit:
+      return count(Count::kBecauseAudit);
+    case LoginCause::kProtocol:
+      return count(Count::kBecauseProtocol);
+  }
+  std::abort();
 }
 
 void AuditLog::session_start(const AuditConnection& connection, const AuditSession& session) {
@@ -147,6 +180,7 @@ void AuditLog::session_start(const AuditConnection& connection, const AuditSessi
   fields.set("terminal", session.terminal);
   fields.set("pid", static_cast<int64_t>(session.pid));
   append("session-start", connection, fields);
+  count(session.kind == "shell" ? Count::kShell : session.kind == "exec" ? Count::kExec : Count::kSftp);
 }
 
 void AuditLog::session_refused(const AuditConnection& connection, const AuditUser& user,
@@ -157,6 +191,7 @@ void AuditLog::session_refused(const AuditConnection& connection, const AuditUse
   set_user(fields, user);
   set_text(fields, "reason", why);
   append("session-refused", connection, fields);
+  count(Count::kNoSession);
   log_warning("session refused: " + quoted(user.os_user, kMostFieldBytes) + " from " + from(connection) +
               also("", why));
 }
@@ -190,6 +225,9 @@ void AuditLog::forward(const AuditConnection& connection, const AuditUser& user,
   // without the hint, which is for the user
   set_text(fields, "reason", error.substr(0, error.find('\n')));
   append("forward", connection, fields);
+  if (what == "listen-end") return;
+  size_t kind = what == "connect" ? 0 : what == "listen" ? 1 : what == "agent" ? 2 : 3;
+  count(count_after(error.empty() ? Count::kConnect : Count::kNoConnect, kind));
 }
 
 void AuditLog::revoked(const AuditConnection& connection, const AuditUser& user, const std::string& what,
@@ -200,6 +238,7 @@ void AuditLog::revoked(const AuditConnection& connection, const AuditUser& user,
   set_text(fields, "target", target);
   set_text(fields, "reason", reason);
   append("revoked", connection, fields);
+  count(Count::kRevoked);
   log_warning(what + " revoked: " + from(connection) + also("", user.identity) + also("", user.os_user) +
               also("", target) + also("", reason));
 }
@@ -208,6 +247,7 @@ void AuditLog::violation(const AuditConnection& connection, const std::string& w
   JsonWriter fields;
   set_text(fields, "reason", what);
   append("violation", connection, fields);
+  count(Count::kViolation);
   log_error("connection ended: " + from(connection) + also("", what));
 }
 

@@ -19,6 +19,7 @@
 #include "libqf/authorize.h"
 #include "libqf/json.h"
 #include "qf-sshd/audit_chain.h"
+#include "qf-sshd/counts.h"
 
 namespace qf {
 
@@ -35,6 +36,18 @@ struct AuditUser {
   std::string os_user;
 };
 
+// Why somebody was not let in, in a word; of a login that is not allowed.
+enum class LoginCause {
+  kToken,       // no valid credential
+  kPolicy,      // the policy says no
+  kAccount,     // this machine cannot or will not run sessions of that user
+  kCredential,  // there was none
+  kAttempts,    // too many
+  kDocument,    // there is no policy that can be read
+  kAudit,       // it could not be written down
+  kProtocol,    // out of turn, or a reserved name
+};
+
 struct AuditLogin {
   std::optional<Identity> identity;  // none: not known, or --disable-ssh-auth
   std::string method;                // "certificate", "password", "none", …
@@ -44,6 +57,7 @@ struct AuditLogin {
   std::string reason;   // more about it, not all of it for the user
   std::string policy;   // that decided
   bool tunnel = false;  // inside a tunnel, or its outer connection
+  LoginCause cause = LoginCause::kToken;
 };
 
 struct AuditSession {
@@ -81,6 +95,8 @@ struct AuditOptions {
 
 class AuditLog {
  public:
+  // Called for what counts (counts.h) of each event, written or not.
+  void observe(std::function<void(Count)> observer) { observer_ = std::move(observer); }
   // Nothing is opened before the first reopen() or event.
   AuditLog(std::string path, AuditOptions options);
   // Creates the file when missing.
@@ -111,6 +127,11 @@ class AuditLog {
   [[nodiscard]] Status reopen() { return chain_.reopen(); }
 
  private:
+  void count(Count what) const {
+    if (observer_) observer_(what);
+  }
+  void count_login(const AuditLogin& login, bool written) const;
+  std::function<void(Count)> observer_;
   void append(const char* event, const AuditConnection& connection, const JsonWriter& fields);
   [[nodiscard]] std::string format_body(const char* event, const AuditConnection& connection,
                                         const JsonWriter& fields) const;

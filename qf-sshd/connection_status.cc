@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "libqf/text.h"
 #include "qf-sshd/listener_messages.h"
@@ -51,6 +52,31 @@ void ConnectionStatus::session_closed(const SessionClose& close) {
   session_gone(close.channel);
 }
 
+void ConnectionStatus::forwards_ended(const ForwardTraffic& traffic) {
+  forwards_ = 0;
+  forwarded_in_ = traffic.bytes_in;
+  forwarded_out_ = traffic.bytes_out;
+}
+
+std::pair<uint64_t, uint64_t> ConnectionStatus::traffic() const {
+  uint64_t bytes_in = closed_in_ + forwarded_in_, bytes_out = closed_out_ + forwarded_out_;
+  for (const auto& [channel, session] : sessions_) {
+    bytes_in += session.bytes_in;
+    bytes_out += session.bytes_out;
+  }
+  return {bytes_in, bytes_out};
+}
+
+LiveSessions ConnectionStatus::live() const {
+  LiveSessions live;
+  for (const auto& [channel, session] : sessions_) {
+    ++(session.kind == SessionKind::kShell  ? live.shell
+       : session.kind == SessionKind::kExec ? live.exec
+                                            : live.sftp);
+  }
+  return live;
+}
+
 bool ConnectionStatus::asked(uint32_t number, bool net_can_tell, Deadline now) {
   open_ = number;
   answer_by_ = net_can_tell ? now + kNetPatience : now;
@@ -92,12 +118,9 @@ ConnectionReport ConnectionStatus::report() const {
   out.method = method.substr(0, kMostStatusText);
   out.tunnel = tunnel;
   out.counted = counted_;
-  out.bytes_in = closed_in_ + forwarded_in_;
-  out.bytes_out = closed_out_ + forwarded_out_;
+  std::tie(out.bytes_in, out.bytes_out) = traffic();
   out.forwards = forwards_;
   for (const auto& [channel, session] : sessions_) {
-    out.bytes_in += session.bytes_in;
-    out.bytes_out += session.bytes_out;
     if (out.sessions.size() < kMostSessionsTold) {
       out.sessions.push_back(session);
     } else {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "libqf/fd.h"
 #include "qf-sshd/listener_messages.h"
@@ -30,6 +31,8 @@ class ConnectionStatus {
   void session_started(uint32_t channel, const SessionRequest& request, pid_t pid);
   // Its bytes still count for the connection.
   void session_closed(const SessionClose& close);
+  // Of all forwards, at the end of the connection.
+  void forwards_ended(const ForwardTraffic& traffic);
   // No longer listed: the process has ended and its channel is gone.
   void session_gone(uint32_t channel) { sessions_.erase(channel); }
 
@@ -39,6 +42,9 @@ class ConnectionStatus {
   [[nodiscard]] bool counted(const StatusReply& reply);
   // The answer that is due, once: all is known, or the deadline has passed.
   [[nodiscard]] std::optional<ConnectionReport> take_due(Deadline now);
+  // Bytes of the connection as far as they are known: from the client, to the client.
+  [[nodiscard]] std::pair<uint64_t, uint64_t> traffic() const;
+  [[nodiscard]] LiveSessions live() const;
   [[nodiscard]] Deadline deadline() const { return open_ ? answer_by_ : Deadline::max(); }
 
  private:

@@ -214,6 +214,17 @@ std::optional<IssuerRecord> KeySetStore::want(const std::string& issuer, int64_t
   return entry.issuer;
 }
 
+std::vector<KeySetStore::Age> KeySetStore::ages(int64_t now) const {
+  std::vector<Age> ages;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.issuer.jwks) continue;
+    Age age{name, std::nullopt, usable(entry, now) != nullptr, entry.failures};
+    if (entry.fetched != 0) age.seconds = std::max<int64_t>(0, now - entry.fetched);
+    ages.push_back(std::move(age));
+  }
+  return ages;
+}
+
 int64_t KeySetStore::next_due(int64_t now) const {
   int64_t next = now + kNever;
   for (const auto& [name, entry] : entries_) next = std::min(next, due_at(entry, now));

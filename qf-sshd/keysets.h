@@ -52,6 +52,14 @@ class KeySetStore {
   [[nodiscard]] std::optional<IssuerRecord> want(const std::string& issuer, int64_t now);
   // A fetch is under way: who wants its result may wait for it (store() or fetch_failed() will come).
   [[nodiscard]] bool pending(const std::string& issuer, int64_t now) const;
+  // How old each fetched set is, for whoever watches.
+  struct Age {
+    std::string issuer;
+    std::optional<int64_t> seconds;  // none: never fetched
+    bool usable = false;
+    int failures = 0;  // of fetches in a row, 16 at most
+  };
+  [[nodiscard]] std::vector<Age> ages(int64_t now) const;
   // Seconds until due() has something again.
   [[nodiscard]] int64_t next_due(int64_t now) const;
 

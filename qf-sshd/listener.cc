@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "libqf/address.h"
 #include "libqf/authorize.h"
 #include "libqf/crypto.h"
 #include "libqf/interface.h"
 #include "libqf/log.h"
+#include "libqf/metrics.h"
 #include "libqf/secret.h"
 #include "qf-sshd/host_key.h"
 #include "qf-sshd/key_service.h"
@@ -32,6 +34,7 @@
 #include "qf-sshd/policy_watch.h"
 #include "qf-sshd/refusals.h"
 #include "qf-sshd/roster.h"
+#include "qf-sshd/server_metrics.h"
 #include "qf-sshd/status_server.h"
 #include "qf-sshd/warm_up.h"
 
@@ -65,7 +68,10 @@ class Listener {
         // monitors of an earlier listener come on top of those that this one accepts
         roster_(settings_.net_blocks, size_t{2} * settings_.most_connections),
         refusals_(settings_.most_refusals_logged),
-        policy_watch_(settings_.folders.policy_mdb()) {}
+        policy_watch_(settings_.folders.policy_mdb()),
+        metrics_file_(settings_.metrics_folder, kServerMetricsFile) {
+    audit_.observe([this](Count count) { counts_.add(count); });
+  }
 
   [[nodiscard]] Status start();
   void turn();
@@ -92,6 +98,8 @@ class Listener {
   [[nodiscard]] Decision judge(const SocketAddress& client, AuditConnection& connection);
   void start_monitor(Fd connection, const SocketAddress& client, AuditConnection audit);
   void write_refusals(Deadline now);
+  [[nodiscard]] std::string metrics();
+  void follow_metrics(Deadline now);
   [[nodiscard]] bool read_monitor(Connection& connection);
   [[nodiscard]] Deadline wake() const;
   void read_signal();
@@ -114,6 +122,11 @@ class Listener {
   sigset_t old_mask_ = {};
   std::vector<std::string> own_addresses_;
   PolicyWatch policy_watch_;
+  Counts counts_;
+  MetricsFile metrics_file_;
+  std::time_t started_at_ = std::time(nullptr);
+  Deadline metrics_at_ = Deadline::max();
+  bool metrics_due_ = false;  // the monitors are being asked for it
   std::optional<AuditPolicy> in_force_;
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
@@ -184,6 +197,7 @@ void Listener::open_local_sockets() {
   }
   Status opened = lock ? roster_.open(folder + kMonitorsSocket) : Status(lock.error());
   if (opened) opened = status_.open(folder + kStatusSocket);
+  if (opened) opened = status_.open_metrics(folder + kMetricsSocket);
   if (!opened) return log_error("connections cannot be listed: " + opened.error().text());
   local_lock_ = std::move(*lock);
 }
@@ -204,6 +218,7 @@ Status Listener::start() {
   if (auto opened = open_sockets(); !opened) return opened;
   started_ = true;
   open_local_sockets();
+  if (!settings_.metrics_folder.empty()) metrics_at_ = Clock::now();
   notifier_.ready();
   return Done{};
 }
@@ -295,6 +310,7 @@ void Listener::reload() {
   if (auto opened = audit_.reopen(); !opened)
     log_error("cannot open the audit log again: " + opened.error().text());
   reload_host_key();
+  if (!settings_.metrics_folder.empty()) metrics_at_ = Clock::now();
   notifier_.ready();
 }
 
@@ -327,6 +343,22 @@ void Listener::reload_host_key() {
 
 // ---- connections ------------------------------------------------------------------------------------------
 
+Count count_of(LoadFault fault) {
+  switch (fault) {
+    case LoadFault::kNone:
+      return Count::kAccepted;
+    case LoadFault::kConnections:
+      return Count::kRefusedConnections;
+    case LoadFault::kSource:
+      return Count::kRefusedSource;
+    case LoadFault::kSourceStartups:
+      return Count::kRefusedSourceStartups;
+    case LoadFault::kStartups:
+      return Count::kRefusedStartups;
+  }
+  std::abort();
+}
+
 // Network and load; fills in what is known of the source.
 Decision Listener::judge(const SocketAddress& client, AuditConnection& connection) {
   Decision decision;
@@ -334,16 +366,22 @@ Decision Listener::judge(const SocketAddress& client, AuditConnection& connectio
   auto self = policy ? policy->peer(settings_.self) : Result<PeerPolicyRecord>(policy.error());
   auto from = policy ? policy->peer_at(client.address()) : Result<PeerPolicyRecord>(policy.error());
   std::string network = source_network(connection.address, settings_.net_blocks);
+  Count outcome = Count::kRefusedPolicy;
   if (!self || !from) {
     decision.detail = self ? from.error().text() : self.error().text();
+    // an address that is no peer's is the policy's matter, too
+    if (!self || from.error().kind != ErrorKind::kNotFound) outcome = Count::kRefusedDocument;
   } else {
     connection.peer = from->name;
     decision = judge_network(*policy, *from, *self);
   }
   if (decision.allowed) {
-    decision.detail = judge_load(settings_, roster_.load(network), random_percent());
-    decision.allowed = decision.detail.empty();
+    auto fault = judge_load(settings_, roster_.load(network), random_percent());
+    outcome = count_of(fault);
+    decision.detail = load_fault_text(fault);
+    decision.allowed = fault == LoadFault::kNone;
   }
+  counts_.add(outcome);
   if (decision.allowed || refusals_.note(network, connection, decision, Clock::now()))
     audit_.connection_judged(connection, decision);
   return decision;
@@ -393,6 +431,27 @@ void Listener::write_refusals(Deadline now) {
     audit_.connections_refused(summary.connection, summary.decision, summary.count, summary.seconds);
 }
 
+std::string Listener::metrics() {
+  std::time_t now = std::time(nullptr);
+  ServerFacts facts{counts_, roster_.connections(), {}, std::nullopt, started_at_, now};
+  if (settings_.auth) facts.key_sets = keys_.store().ages(now);
+  if (in_force_) facts.serial = in_force_->serial;
+  return server_metrics(facts);
+}
+
+// The monitors are asked first, so that bytes of connections that stand count.
+void Listener::follow_metrics(Deadline now) {
+  if (now >= metrics_at_) {
+    metrics_at_ = now + std::chrono::seconds(kMetricsInterval);
+    metrics_due_ = true;
+    status_.ask(roster_);
+  }
+  status_.turn(now, roster_, listening_.addresses(), [this] { return metrics(); });
+  if (!metrics_due_ || status_.busy()) return;
+  metrics_due_ = false;
+  metrics_file_.write(metrics());
+}
+
 void Listener::tell_keys(uint64_t to, const KeysReply& reply, int fd) {
   Connection* connection = roster_.find(to);
   // a monitor that is gone is noticed when its socket closes
@@ -440,6 +499,11 @@ bool Listener::read_monitor(Connection& connection) {
     status_.report(connection, *report);
     return true;
   }
+  if (auto tally = open_message<Tally>(*message)) {
+    if (take_tally(*tally, connection, counts_)) return true;
+    log_error("a monitor sent numbers that there are not");
+    return false;
+  }
   if (read_device_login(connection, *message)) return true;
   auto wanted = open_message<KeysWanted>(*message);
   if (!wanted) {
@@ -483,7 +547,7 @@ void Listener::read_signal() {
 }
 
 Deadline Listener::wake() const {
-  return std::min({policy_check_, listen_again_, roster_.deadline(), status_.deadline()});
+  return std::min({policy_check_, listen_again_, roster_.deadline(), status_.deadline(), metrics_at_});
 }
 
 void Listener::turn() {
@@ -495,7 +559,7 @@ void Listener::turn() {
   roster_.tell_late();
   if (now >= listen_again_) follow_addresses(false);
   keys_.request_due();
-  status_.turn(now, roster_, listening_.addresses());
+  follow_metrics(now);
 
   std::vector<pollfd> polled = {
       {signals_.get(), POLLIN, 0}, {keys_.fd(), POLLIN, 0}, {policy_watch_.fd(), POLLIN, 0}};
@@ -535,6 +599,8 @@ void Listener::turn() {
 void Listener::stop() {
   notifier_.stopping();
   write_refusals(Deadline::max());
+  // what a server that is gone has counted is no number of now
+  if (!settings_.metrics_folder.empty()) metrics_file_.remove();
   log_info("stopped; sessions that stand go on");
 }
 

@@ -2,8 +2,8 @@
 // Role: listener. Accepts connections, judges where they come from, starts a monitor for each, holds the key
 // sets, and knows what lives (qf-up status -d).
 //   uid: root (or the server's own account when not root)
-//   fds: listening sockets, sockets to keyfetch and to every monitor, the audit log and its tail, two Unix
-//   sockets in the runtime folder (sshd-monitors.sock, sshd-status.sock) and the clients of these, inotify
+//   fds: listening sockets, sockets to keyfetch and to every monitor, the audit log and its tail, three Unix
+//   sockets in the runtime folder (sshd-monitors, sshd-status, metrics), their clients, inotify
 //   talks to: keyfetch, monitors (messages.h), systemd (readiness), qf-up status
 //   must never: parse SSH, or JWTs of peers; send a byte to a source that is not allowed; wait for a monitor
 //   or a client

@@ -164,6 +164,25 @@ struct ConnectionReport {
   }
 };
 
+// What has happened on a connection since its monitor said so last (counts.h), and its sessions now.
+struct CountDelta {
+  uint32_t count = 0;  // a Count
+  uint64_t amount = 0;
+  static void fields(auto& self, auto& visit) { visit(self.count, self.amount); }
+};
+struct LiveSessions {
+  uint32_t shell = 0, exec = 0, sftp = 0;
+  bool operator==(const LiveSessions&) const = default;
+  static void fields(auto& self, auto& visit) { visit(self.shell, self.exec, self.sftp); }
+};
+struct Tally {
+  static constexpr MessageType kType = MessageType::kTally;
+  static constexpr size_t kMostBytes = 2048, kFds = 0;
+  std::vector<CountDelta> counts;
+  LiveSessions live;
+  static void fields(auto& self, auto& visit) { visit(self.counts, self.live); }
+};
+
 // ---- listener <-> keyfetch -------------------------------------------------------------------------------
 
 struct FetchRequest {

@@ -207,6 +207,7 @@ LoginResult Login::give_up(const AuthRequest& request, const char* why) {
   entry.method = "none";
   entry.os_user = request.user;
   entry.refusal = why;
+  entry.cause = LoginCause::kAttempts;
   return refuse(entry, why);
 }
 
@@ -223,6 +224,7 @@ LoginResult Login::judge_nothing(const AuthRequest& request) {
   entry.method = "none";
   entry.os_user = request.user;
   entry.refusal = "no credential";
+  entry.cause = LoginCause::kCredential;
   return refuse(entry, std::exchange(told_, true) ? "" : kWanted);
 }
 
@@ -305,6 +307,7 @@ LoginResult Login::carry_out(DeviceLogin::Step step, const std::string& os_user)
   entry.method = "device";
   entry.os_user = os_user;
   entry.refusal = "out of turn";
+  entry.cause = LoginCause::kProtocol;
   return refuse(entry, "a login request out of turn");
 }
 
@@ -353,6 +356,7 @@ LoginResult Login::judge_outer(const Databases& databases, const Identity& ident
   entry.reason = decision.detail;
   if (!decision.allowed) {
     entry.refusal = refusal_text(decision, identity, "");
+    entry.cause = LoginCause::kPolicy;
     return refuse(entry, entry.refusal);
   }
   entry.allowed = true;
@@ -390,11 +394,13 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   if (!databases) {
     entry.reason = databases.error().text();
     entry.refusal = "no policy";
+    entry.cause = LoginCause::kDocument;
     return refuse(entry, "this peer has no valid fabric document\nhint: its admin should run qf-up apply");
   }
   if (user == kTunnelUser) {
     if (identity && !inherited_) return judge_outer(*databases, *identity, method);
     entry.refusal = "reserved name";
+    entry.cause = LoginCause::kProtocol;
     return refuse(entry, std::string("OS user \"") + kTunnelUser + "\" cannot be used");
   }
   auto account = find_account(user);
@@ -405,6 +411,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   entry.reason = decision.detail;
   if (!decision.allowed) {
     entry.refusal = refusal_text(decision, identity, user);
+    entry.cause = LoginCause::kPolicy;
     return refuse(entry, entry.refusal);
   }
   Status usable = judge_account(user, account);
@@ -419,6 +426,7 @@ LoginResult Login::judge_user(const std::string& user, const std::optional<Ident
   }
   if (!usable) {
     entry.refusal = usable.error().text().substr(0, kMostNoticeBytes);
+    entry.cause = LoginCause::kAccount;
     return refuse(entry, entry.refusal);
   }
   entry.allowed = true;

@@ -139,6 +139,8 @@ po::options_description describe(Flags& flags) {
       "allow logins also when the audit log cannot be written");
   add("disable-ssh-pam", po::bool_switch(&flags.no_pam), "do without PAM, also where it is set up");
   add_limits(options, s);
+  add("metrics-dir", po::value(&s.metrics_folder)->value_name("FOLDER"),
+      "write numbers for Prometheus into qufabric-sshd.prom there, every 15 seconds");
   add("syslog", po::bool_switch(&s.use_syslog), "log to syslog instead of standard error");
   add("verbose,v", po::bool_switch(&flags.verbose), "log more");
   add_verify_token_options(options, flags.verify);
@@ -151,6 +153,9 @@ void parse(int argc, char** argv, Flags& flags) {
   auto given =
       parse_options(argc, argv, {"qf-sshd", "qf-sshd: the SSH server of a peer of the fabric\n\n", options});
   check_verify_token_options(given, flags.verify);
+  const std::string& metrics = flags.settings.metrics_folder;
+  if (!metrics.empty() && !metrics.starts_with('/'))
+    wrong_usage("qf-sshd", "--metrics-dir needs an absolute path");
 }
 
 Account system_user(const char* name) {

@@ -33,6 +33,7 @@ enum class MessageType : uint32_t {
   kProtocolError,
   kConnectEnd,
   kForwardRefused,
+  kForwardTraffic,
   kStatusReply = 32,
   // monitor -> net
   kAuthReply = 64,
@@ -52,6 +53,7 @@ enum class MessageType : uint32_t {
   kConnectionQuery,
   kConnectionReport,
   kPolicyChanged,
+  kTally,
   // monitor -> listener -> keyfetch, and back
   kDeviceLoginStart = 160,
   kDeviceLoginCancel,
@@ -343,6 +345,14 @@ struct StatusReply {
   }
 };
 
+// What all forwards of a connection have carried, said when it ends.
+struct ForwardTraffic {
+  static constexpr MessageType kType = MessageType::kForwardTraffic;
+  static constexpr size_t kMostBytes = 16, kFds = 0;
+  uint64_t bytes_in = 0, bytes_out = 0;
+  static void fields(auto& self, auto& visit) { visit(self.bytes_in, self.bytes_out); }
+};
+
 // What net may say, by the state of its connection as the monitor sees it. Anything else ends the connection.
 enum class NetState : uint32_t {
   kStart = 1,        // nothing said yet
@@ -371,6 +381,7 @@ inline constexpr NetRule kNetRules[] = {
     {MessageType::kListenCancel, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kConnectEnd, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kForwardRefused, static_cast<uint32_t>(NetState::kSession)},
+    {MessageType::kForwardTraffic, static_cast<uint32_t>(NetState::kSession)},
     {MessageType::kProtocolError, kAnyState & ~static_cast<uint32_t>(NetState::kStart)},
     {MessageType::kStatusReply, static_cast<uint32_t>(NetState::kSession)},
 };

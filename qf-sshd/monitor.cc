@@ -28,6 +28,7 @@
 #include "qf-sshd/process_title.h"
 #include "qf-sshd/session_clock.h"
 #include "qf-sshd/standing.h"
+#include "qf-sshd/tally.h"
 
 namespace qf {
 
@@ -60,7 +61,9 @@ class Monitor {
         connection_(plan.connection),
         forwarding_(plan.settings, plan.audit, connection_),
         sessions_(plan, forwarding_, status_),
-        policy_watch_(plan.settings.folders.policy_mdb()) {}
+        policy_watch_(plan.settings.folders.policy_mdb()) {
+    plan_.audit.observe([this](Count count) { tally_.add(count); });
+  }
   [[noreturn]] void run(Fd connection);
 
  private:
@@ -85,6 +88,7 @@ class Monitor {
   void read_listener();
   void hear_listener(const Message& message);
   void answer_listener();
+  void tell_tally(bool at_once);
   void turn();
   [[noreturn]] void end();
 
@@ -92,6 +96,7 @@ class Monitor {
   ListenerLink listener_;
   MonitorKeySets key_sets_;
   ConnectionStatus status_;
+  TallySheet tally_{Clock::now()};
   const AuditConnection& connection_;
   Forwarding forwarding_;
   MonitorSessions sessions_;
@@ -200,6 +205,8 @@ Status Monitor::handle(NetLink& link, const Message& message) {
       return peer_error((last.reason == kClientSilent ? "" : "the client broke the protocol: ") +
                         printable(last.reason));
     });
+  if (is_a<ForwardTraffic>(message))
+    return opened<ForwardTraffic>(message, [&](const auto& traffic) { status_.forwards_ended(traffic); });
   if (is_a<StatusReply>(message))
     return opened<StatusReply>(message, [&](const auto& reply) -> Status {
       return status_.counted(reply) ? Status(Done{}) : peer_error("net answered what nobody has asked");
@@ -338,7 +345,18 @@ void Monitor::grace_is_over() {
 }
 
 void Monitor::answer_listener() {
-  if (auto report = status_.take_due(Clock::now())) listener_.send(*report);
+  auto report = status_.take_due(Clock::now());
+  if (!report) return;
+  // first, so that who asks counts all of it
+  tell_tally(true);
+  listener_.send(*report);
+}
+
+void Monitor::tell_tally(bool at_once) {
+  Deadline now = Clock::now();
+  tally_.look(status_, now);
+  auto tally = tally_.due(now, at_once);
+  if (tally && listener_ && listener_.send(*tally)) tally_.sent(now);
 }
 
 // ---- the loop ---------------------------------------------------------------------------------------------
@@ -346,8 +364,11 @@ void Monitor::answer_listener() {
 void Monitor::turn() {
   watch_policy();
   if (!listener_) end_device_login("the server of this peer was started anew in the meantime");
+  bool alone = !listener_;
   listener_.turn(Clock::now());
+  if (alone && listener_) tally_.forget_told();
   answer_listener();
+  tell_tally(false);
   std::vector<pollfd> polled;
   for (const auto& link : nets_) polled.push_back({link.ended ? -1 : link.socket.fd(), POLLIN, 0});
   size_t helper = polled.size();
@@ -362,7 +383,8 @@ void Monitor::turn() {
   sessions_.others(net_pids());
   sessions_.poll(polled);
   Deadline wake = std::min({grace_, end_by_, status_.deadline(), listener_.next_try(), sessions_.deadline(),
-                            policy_check_, judge_at_, forwarding_.deadline()});
+                            policy_check_, judge_at_, forwarding_.deadline(),
+                            listener_ ? tally_.deadline() : Deadline::max()});
   int ready = ::poll(polled.data(), polled.size(), poll_timeout(wake));
   if (ready < 0 && errno != EINTR) {
     log_error(system_error("monitor: poll").text());
@@ -534,6 +556,7 @@ void Monitor::end() {
   sessions_.end();
   forwarding_.stop();
   if (login_) login_->close();
+  tell_tally(true);
   std::_Exit(kExitOk);
 }
 

@@ -326,6 +326,9 @@ void Net::tell_closed() {
     if (session->known_to_monitor())
       monitor_.tell(SessionClose{id, session->bytes_in(), session->bytes_out()});
   }
+  // there are none before somebody is logged in
+  ForwardTraffic forwards{forward_.bytes_in(), forward_.bytes_out()};
+  if (forwards.bytes_in + forwards.bytes_out > 0) monitor_.tell(forwards);
 }
 
 // ---- words for the user -----------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ struct Connection {
   bool queried = false;                    // was there when this status round began
   bool asked = false;                      // in this status round, and has not answered
   std::optional<ConnectionReport> report;  // of this status round
+  LiveSessions live;                       // as its monitor has said last
 };
 
 class Roster {

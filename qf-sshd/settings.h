@@ -47,6 +47,7 @@ struct Settings {
   bool use_syslog = false;           // --syslog
   bool audit_syslog = false;         // as root, unless --disable-audit-syslog
   bool allow_without_audit = false;  // --allow-without-audit
+  std::string metrics_folder;        // --metrics-dir, absolute; empty: none
   unsigned login_grace = 120;        // seconds until a connection must be logged in
   unsigned most_connections = 1000;  // at once, all sources
   // at once, of one source address: so that no source can take them all

@@ -88,32 +88,42 @@ Status StatusServer::open(const std::string& path) {
   return Done{};
 }
 
+Status StatusServer::open_metrics(const std::string& path) {
+  auto door = listen_unix(path, 0600);
+  if (!door) return door.error();
+  metrics_door_ = std::move(*door);
+  return Done{};
+}
+
 void StatusServer::poll(std::vector<pollfd>& polled) const {
-  polled.push_back({clients_.size() < kMostClients ? door_.get() : -1, POLLIN, 0});
+  bool room = clients_.size() < kMostClients;
+  polled.push_back({room ? door_.get() : -1, POLLIN, 0});
+  polled.push_back({room ? metrics_door_.get() : -1, POLLIN, 0});
   for (const auto& client : clients_)
     polled.push_back({client.fd.get(), static_cast<short>(client.text == nullptr ? 0 : POLLOUT), 0});
 }
 
 void StatusServer::serve(const std::vector<pollfd>& polled, size_t first, Roster& roster) {
-  size_t index = first + 1;
+  size_t index = first + 2;
   for (auto client = clients_.begin(); client != clients_.end();) {
     short ready = polled[index++].revents;
     bool gone = (ready & (POLLHUP | POLLERR)) != 0 || ((ready & POLLOUT) != 0 && !write(*client));
     client = gone ? clients_.erase(client) : std::next(client);
   }
-  if (polled[first].revents == 0) return;
-  accept_clients();
+  if (polled[first].revents == 0 && polled[first + 1].revents == 0) return;
+  if (polled[first].revents != 0) accept_clients(door_, false);
+  if (polled[first + 1].revents != 0) accept_clients(metrics_door_, true);
   // one that comes while the monitors are being asked gets the same answer as the others
   if (!clients_.empty() && round_until_ == Deadline::max()) begin_round(roster);
 }
 
-void StatusServer::accept_clients() {
+void StatusServer::accept_clients(const Fd& door, bool metrics) {
   while (clients_.size() < kMostClients) {
-    Fd fd(::accept4(door_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    Fd fd(::accept4(door.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd) return;
     auto who = peer_credentials(fd.get());
     if (!who || (who->uid != 0 && who->uid != ::geteuid())) continue;
-    clients_.push_back({std::move(fd), nullptr, 0, Clock::now() + kClientTime});
+    clients_.push_back({std::move(fd), nullptr, 0, Clock::now() + kClientTime, metrics});
   }
 }
 
@@ -134,21 +144,28 @@ void StatusServer::report(Connection& connection, const ConnectionReport& report
   connection.report = report;
 }
 
-void StatusServer::turn(Deadline now, Roster& roster, const std::vector<std::string>& listening) {
+void StatusServer::turn(Deadline now, Roster& roster, const std::vector<std::string>& listening,
+                        const std::function<std::string()>& metrics) {
   std::erase_if(clients_, [&](const Client& client) { return now >= client.until; });
   if (round_until_ == Deadline::max()) return;
   auto& all = roster.connections();
   bool open = std::any_of(all.begin(), all.end(), [](const Connection& c) { return c.asked; });
   if (open && now < round_until_) return;
   round_until_ = Deadline::max();
-  auto text = std::make_shared<const std::string>(status_text(all, listening) + "\n");
+  using Text = std::shared_ptr<const std::string>;
+  Text status, numbers;
+  for (auto& client : clients_) {
+    if (client.text != nullptr) continue;
+    if (client.metrics && numbers == nullptr)
+      numbers = std::make_shared<const std::string>(metrics ? metrics() : "");
+    if (!client.metrics && status == nullptr)
+      status = std::make_shared<const std::string>(status_text(all, listening) + "\n");
+    client.text = client.metrics ? numbers : status;
+  }
   for (auto& connection : all) {
     connection.asked = false;
     connection.queried = false;
     connection.report.reset();
-  }
-  for (auto& client : clients_) {
-    if (client.text == nullptr) client.text = text;
   }
 }
 

@@ -16,6 +16,7 @@
 #include "libqf/peers_db.h"
 #include "libqf/secret.h"
 #include "libqf/text.h"
+#include "libqf/token_state.h"
 #include "libqf/tokend_client.h"
 
 namespace qf {
@@ -119,21 +120,6 @@ int report_login(const JsonPtr& answer) {
   return kExitOk;
 }
 
-std::string issuer_line(const cJSON* issuer) {
-  std::string name = json_string(issuer, "name").value_or("");
-  std::string state = json_string(issuer, "state").value_or("");
-  if (state == "logging_in") return name + ": a login is going on";
-  bool prompt = json_bool(issuer, "prompt").value_or(true);
-  if (state != "cached" && state != "refreshable") {
-    return name + (prompt ? ": no token" : ": no token yet; the next connection gets one without asking");
-  }
-  bool bound = json_bool(issuer, "bound").value_or(false);
-  return name + ": " + json_string(issuer, "subject").value_or("") + ", good for " +
-         describe_seconds(json_integer(issuer, "ttl_left").value_or(0)) +
-         (state == "refreshable" ? ", to be refreshed by the next connection" : "") +
-         (bound ? ", bound to this login's key" : ", a bearer token");
-}
-
 // Exit 0 when the next connection would not prompt.
 int print_status(const JsonPtr& answer, bool json) {
   std::string text = "qf-tokend: process " + std::to_string(json_integer(answer.get(), "pid").value_or(0));
@@ -141,7 +127,8 @@ int print_status(const JsonPtr& answer, bool json) {
   text += ttl == 0 ? ", tokens are not kept" : ", keeps tokens for " + describe_seconds(ttl);
   const cJSON* issuer = nullptr;
   cJSON_ArrayForEach(issuer, json_member(answer.get(), "issuers")) {
-    text += "\n" + printable(issuer_line(issuer));
+    text +=
+        "\n" + printable(json_string(issuer, "name").value_or("")) + ": " + printable(token_state(issuer));
   }
   int printed = print(json ? json_text(answer.get()) : text);
   if (printed != kExitOk) return printed;

@@ -107,6 +107,8 @@ const std::vector<ValueChoice>& value_choices() {
        "serve only those addresses of this peer that are on this interface"},
       {"redirect-port-22", &Choices::redirect_port_22, "IFACE|CIDR",
        "put connections of peers to port 22, from this interface or network, on the SSH server", false},
+      {"metrics-dir", &Choices::metrics_dir, "FOLDER",
+       "write numbers for Prometheus there (node-exporter's textfile folder)"},
       {"document", &Choices::document, "URL",
        "take the fabric document from this https URL, and its signature from URL.sig", false},
       {"document-signers", &Choices::document_signers, "FILE",
@@ -126,7 +128,8 @@ Status check_value(const ValueChoice& choice, const std::string& value) {
     return good ? Status(Done{}) : good.error();
   }
   if (choice.member == &Choices::document) return check_document_url(value);
-  if (choice.member == &Choices::document_signers || choice.member == &Choices::document_ca_file) {
+  if (choice.member == &Choices::metrics_dir || choice.member == &Choices::document_signers ||
+      choice.member == &Choices::document_ca_file) {
     if (value.starts_with('/')) return Done{};
     return input_error(std::string("--") + choice.flag + " needs an absolute path");
   }

@@ -22,6 +22,7 @@ struct Choices {
   // where the fabric document comes from, an https URL; empty: CONFIG/fabric.json. Who may sign it, and whom
   // TLS trusts (empty: whom the system does), are files; the interval is in seconds.
   std::string document, document_signers, document_ca_file, document_interval;
+  std::string metrics_dir;  // where files for Prometheus go, absolute; empty: nowhere
   bool allow_server_ssh = false;
   bool enable_ssh_sftp = false;
   bool enable_ssh_root = false;

@@ -21,6 +21,7 @@
 #include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
 #include "qf-up/machine.h"
+#include "qf-up/metrics.h"
 #include "qf-up/network.h"
 #include "qf-up/redirect.h"
 #include "qf-up/source.h"
@@ -446,6 +447,7 @@ int command_apply(const Invocation& invocation) {
   // it looks at its source by itself, and has to know of another one
   bool other =
       before->document != choices->document || before->document_interval != choices->document_interval;
+  other = other || before->metrics_dir != choices->metrics_dir;
   if (other) static_cast<void>(reload_instance(invocation.folders));
   return code;
 }
@@ -543,7 +545,11 @@ int command_up(const Invocation& invocation) {
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
   Refresh refresh{[&] { return source.command(); }, [&] { return source.delay(); }};
-  int code = supervise({*server, reload, to_hand_on, notifier, refresh});
+  UpMetrics metrics(invocation.folders);
+  Watchers watchers{[&](std::optional<bool> runs, uint64_t restarts) { return metrics.turn(runs, restarts); },
+                    [&](uint64_t restarts) { metrics.server_started(restarts); },
+                    [&] { metrics.server_ended(); }, [&] { metrics.end(); }};
+  int code = supervise({*server, reload, to_hand_on, notifier, refresh, watchers});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }
@@ -559,6 +565,7 @@ int command_down(const Invocation& invocation) {
   }
   auto lock = lock_state(invocation.folders);
   if (!lock) return fail(lock.error(), "is this the right --state-dir, and may you write there?");
+  remove_metrics(*choices);
   // what stands in the way of one of them must not keep the other
   Status redirect = redirect_noted(invocation.folders) ? remove_redirect(invocation.folders) : Done{};
   if (auto removed = remove_ssh_config(invocation.folders, *choices); !removed) return fail(removed.error());

@@ -2,6 +2,7 @@
 // What qf-up can be told to do. Each command returns the exit code and has said what a person needs to know.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ struct Invocation {
   bool force = false;
   bool json = false;
   bool detail = false;
+  bool peers = false;
+  std::vector<std::string> words;  // peers to look at; none: all
+  std::optional<std::chrono::milliseconds> watch;
   // What was given now; the rest comes from choices.json.
   std::optional<std::string> self;
   std::optional<std::string> ssh_config_file;
@@ -36,6 +40,7 @@ struct Invocation {
 [[nodiscard]] int command_up(const Invocation& invocation);
 [[nodiscard]] int command_down(const Invocation& invocation);
 [[nodiscard]] int command_status(const Invocation& invocation);
+[[nodiscard]] int command_metrics(const Invocation& invocation);
 [[nodiscard]] int command_host_key(const Invocation& invocation);
 // Becomes qf-tokend; returns only when that fails.
 [[nodiscard]] int command_machine_jwks(const Invocation& invocation);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/doctor.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -16,6 +14,7 @@
 #include "qf-up/doctor_checks.h"
 #include "qf-up/document.h"
 #include "qf-up/fabric_tests.h"
+#include "qf-up/text_table.h"
 
 namespace po = boost::program_options;
 
@@ -164,13 +163,6 @@ void examine(const Folders& folders, const std::vector<std::string>& names, Find
   check_versions(*patient, peers, tokend, findings);
 }
 
-bool colours_wanted() {
-  const char* terminal = ::getenv("TERM");
-  const char* none = ::getenv("NO_COLOR");
-  return ::isatty(STDOUT_FILENO) == 1 && (none == nullptr || *none == '\0') && terminal != nullptr &&
-         std::string_view(terminal) != "dumb";
-}
-
 std::string padded(const std::string& text, size_t width) {
   return text + std::string(width > text.size() ? width - text.size() : 0, ' ');
 }
@@ -202,12 +194,12 @@ std::string findings_text(const std::vector<Finding>& findings, bool colours) {
   }
   std::string text;
   for (const auto& finding : findings) {
-    const char* colour = finding.verdict == Verdict::kOk     ? "\x1b[32m"
-                         : finding.verdict == Verdict::kNote ? "\x1b[33m"
-                                                             : "\x1b[1;31m";
+    Colour colour = finding.verdict == Verdict::kOk     ? Colour::kGood
+                    : finding.verdict == Verdict::kNote ? Colour::kDoubtful
+                                                        : Colour::kBad;
     std::string verdict = padded(verdict_word(finding.verdict), kVerdictWidth);
-    text += (colours ? colour + verdict + "\x1b[0m" : verdict) + "  " + padded(finding.check, check_width) +
-            "  " + padded(printable(finding.subject), subject_width) + "  " + printable(finding.text) + "\n";
+    text += painted(verdict, colour, colours) + "  " + padded(finding.check, check_width) + "  " +
+            padded(printable(finding.subject), subject_width) + "  " + printable(finding.text) + "\n";
     if (!finding.hint.empty())
       text += std::string(kVerdictWidth + 2, ' ') + "hint: " + printable(finding.hint) + "\n";
   }

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <future>
 #include <set>
 
 #include "libqf/address.h"
@@ -14,6 +13,7 @@
 #include "libqf/text.h"
 #include "qf-up/doctor_checks.h"
 #include "qf-up/names.h"
+#include "qf-up/peer_probe.h"
 #include "qf-up/reach.h"
 
 namespace qf {
@@ -21,6 +21,7 @@ namespace qf {
 namespace {
 
 constexpr auto kProbeTime = std::chrono::seconds(3);
+constexpr auto kAllProbesTime = std::chrono::seconds(30);
 constexpr auto kScanTime = std::chrono::seconds(8);
 constexpr const char* kScanWait = "3";  // seconds, of ssh-keyscan for each
 constexpr size_t kMostScanBytes = 1 << 20;
@@ -218,14 +219,13 @@ std::string program_version(const std::string& name) {
 }  // namespace
 
 std::vector<PeerFound> look_at_peers(const std::vector<PeerRecord>& records) {
-  std::vector<std::future<ProbeResult>> probes;
-  for (const auto& record : records) {
-    probes.push_back(std::async(std::launch::async, [addresses = record.addresses] {
-      return probe(addresses, kFabricPort, Clock::now() + kProbeTime);
-    }));
-  }
+  auto probes = probe_peers(records, {kProbeTime, kAllProbesTime});
   std::vector<PeerFound> peers;
-  for (size_t i = 0; i < records.size(); ++i) peers.push_back({records[i], probes[i].get(), std::nullopt});
+  for (size_t i = 0; i < records.size(); ++i) {
+    ProbeResult unasked;
+    unasked.reason = "it was not asked: the others took all the time";
+    peers.push_back({records[i], probes[i].value_or(unasked), std::nullopt});
+  }
   scan_host_keys(peers);
   return peers;
 }

@@ -12,6 +12,7 @@
 #include "libqf/log.h"
 #include "libqf/text.h"
 #include "libqf/unix_socket.h"
+#include "qf-up/text_table.h"
 
 namespace qf {
 
@@ -36,7 +37,8 @@ Result<std::string> read_all(int fd, Deadline deadline) {
 }
 
 using Row = std::array<std::string, 9>;
-const Row kHead = {"IDENTITY", "OS USER", "FROM", "SINCE", "METHOD", "RUNS", "FORWARDS", "IN", "OUT"};
+constexpr std::array<const char*, 9> kHead = {"IDENTITY", "OS USER",  "FROM", "SINCE", "METHOD",
+                                              "RUNS",     "FORWARDS", "IN",   "OUT"};
 
 std::string text_of(const cJSON* object, const char* key, const char* otherwise = "-") {
   std::string text = printable(json_string(object, key).value_or(""));
@@ -100,22 +102,20 @@ void add_rows(std::vector<Row>& rows, const cJSON* connection) {
   }
 }
 
-// Characters, not bytes: an identity may hold any.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
-
 }  // namespace
 
-Result<JsonPtr> ask_server(const Folders& folders) {
+Result<std::string> ask_server_text(const Folders& folders, const std::string& socket) {
   auto runtime = server_runtime(folders, false);
   if (!runtime && runtime.error().sys == ENOENT) return not_found("no qf-sshd was ever started here");
   if (!runtime) return runtime.error();
-  auto fd = connect_unix(*runtime + kSocket, ::geteuid());
+  auto fd = connect_unix(*runtime + socket, ::geteuid());
   if (!fd && fd.error().kind == ErrorKind::kNotFound) return not_found("no qf-sshd runs here");
   if (!fd) return fd.error();
-  auto text = read_all(fd->get(), Clock::now() + kPatience);
+  return read_all(fd->get(), Clock::now() + kPatience);
+}
+
+Result<JsonPtr> ask_server(const Folders& folders) {
+  auto text = ask_server_text(folders, kSocket);
   if (!text) return text.error();
   auto json = parse_json(trim(*text));
   if (!json) return peer_error("qf-sshd does not talk sense: " + json.error().text());
@@ -138,22 +138,30 @@ std::string short_bytes(int64_t bytes) {
   return text;
 }
 
-std::string live_table(const cJSON* status) {
-  std::vector<Row> rows = {kHead};
+std::string live_table(const cJSON* status, bool colours) {
+  std::vector<Row> rows;
   const cJSON* connection = nullptr;
   cJSON_ArrayForEach(connection, json_member(status, "connections")) add_rows(rows, connection);
-  if (rows.size() == 1) return "no connections\n";
-  std::array<size_t, kHead.size()> widths = {};
+  if (rows.empty()) return "no connections\n";
+  std::vector<TableRow> table(1);
+  for (const char* name : kHead) table[0].push_back({name, Colour::kHead});
   for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
+    auto& cells = table.emplace_back();
+    for (const auto& text : row) cells.push_back({text});
   }
-  std::string out;
-  for (const auto& row : rows) {
-    for (size_t i = 0; i + 1 < row.size(); ++i)
-      out += row[i] + std::string(widths[i] - width_of(row[i]) + 2, ' ');
-    out += row.back() + "\n";
+  return table_text(table, colours);
+}
+
+LiveCount count_live(const cJSON* status) {
+  LiveCount count;
+  const cJSON* connection = nullptr;
+  cJSON_ArrayForEach(connection, json_member(status, "connections")) {
+    ++count.connections;
+    if (json_bool(connection, "logged_in").value_or(false)) ++count.logged_in;
+    count.sessions +=
+        ::cJSON_GetArraySize(json_member(connection, "sessions")) + number_of(connection, "more_sessions");
   }
-  return out;
+  return count;
 }
 
 }  // namespace qf

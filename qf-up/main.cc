@@ -13,6 +13,7 @@
 #include "libqf/text.h"
 #include "qf-up/audit.h"
 #include "qf-up/commands.h"
+#include "qf-up/watch.h"
 
 namespace {
 
@@ -65,8 +66,13 @@ const std::map<std::string, Command>& commands() {
         "Stops the running qf-up and removes the ssh_config file. Live sessions go on.",
         "0 none runs any more, 71 the system failed"}},
       {"status",
-       {qf::command_status, Takes::kConfigFile | Takes::kJson, "status [-d] [--json]",
-        "Says what runs and what is in force.", "0 one runs, 1 none does, or it is not for you to see"}},
+       {qf::command_status, Takes::kConfigFile | Takes::kJson,
+        "status [-d] [--peers [PEER...]] [--watch [SECONDS]] [--json]",
+        "Says what runs, what is in force and who is logged in; with --peers what answers at the peers.",
+        "0 one runs, 1 none does, or it is not for you to see"}},
+      {"metrics",
+       {qf::command_metrics, Takes::kNothing, "metrics",
+        "Prints the numbers of qf-up and qf-sshd for Prometheus.", "0 printed, 71 the system failed"}},
       {"host-key",
        {qf::command_host_key, Takes::kNothing, "host-key",
         "Prints this machine's host key as it goes into \"ssh_host_keys\" of its peer; made when missing.",
@@ -129,6 +135,9 @@ po::options_description visible_options(const Command* command) {
   if (knows(Takes::kJson)) {
     add("json", "print the status as JSON");
     add("detail,d", "with status: list the connections and sessions of the SSH server");
+    add("peers", "with status: list the peers, or those that are named, and what answers there");
+    add("watch", po::value<std::string>()->value_name("[SECONDS]"),
+        "with status: show it again and again, every 2 seconds; q ends it");
   }
   auto folder = [](const char* usual) {
     return po::value<std::string>()->default_value("", usual)->value_name("FOLDER");
@@ -150,7 +159,9 @@ void print_help() {
       "       qf-up apply [FILE] [options]  put a fabric document into force\n"
       "       qf-up refresh                 ask for a newer document where --document says\n"
       "       qf-up down                    stop the running qf-up and remove the ssh_config file\n"
-      "       qf-up status [-d] [--json]    say what runs and what is in force; -d: who is connected\n"
+      "       qf-up status [-d] [--peers [PEER...]] [--watch [SECONDS]] [--json]\n"
+      "                                     say what runs and what is in force; -d: who is connected\n"
+      "       qf-up metrics                 print the numbers of qf-up and qf-sshd for Prometheus\n"
       "       qf-up doctor [--json] [PEER...]\n"
       "                                     say what is wrong here, and what to do about it\n"
       "       qf-up test [FILE]             run the tests of a fabric document, one line each\n"
@@ -201,6 +212,11 @@ std::vector<std::string> arguments(int argc, char** argv) {
     for (const auto& choice : qf::bool_choices()) {
       if (word == std::string("--") + choice.flag) word += "=true";
     }
+    // its number may be left out, which the library knows of --watch=SECONDS alone
+    if (word == "--watch") {
+      bool given = i + 1 < argc && qf::parse_seconds(argv[i + 1]);
+      word += std::string("=") + (given ? argv[++i] : "2");
+    }
     bool back = false;
     for (const auto& choice : qf::value_choices())
       back = back || word == std::string("--") + choice.flag + "=";
@@ -243,6 +259,8 @@ void check_options(const po::variables_map& map, const std::string& name) {
   check("json", Takes::kJson);
   check("ssh-config-file", Takes::kConfigFile);
   check("detail", Takes::kJson);
+  check("peers", Takes::kJson);
+  check("watch", Takes::kJson);
   check("self", Takes::kChoices);
   check("ssh-jwt-cache-ttl", Takes::kChoices);
   for (const auto& choice : qf::bool_choices()) check(choice.flag, Takes::kChoices);
@@ -256,6 +274,10 @@ void take_words(const po::variables_map& map, qf::Invocation& invocation) {
   auto found = commands().find(invocation.command);
   if (found == commands().end()) no_command(invocation.command);
   size_t most = found->second.knows(Takes::kFile) ? 2 : 1;
+  if (map.contains("peers")) {
+    invocation.words.assign(words.begin() + 1, words.end());
+    words.resize(1);
+  }
   if (words.size() > most) wrong_usage("unexpected word \"" + words[most] + "\"");
   check_options(map, invocation.command);
   if (words.size() == 2) invocation.file = words[1];
@@ -270,6 +292,11 @@ qf::Invocation read_invocation(const po::variables_map& map) {
   invocation.force = map.contains("force");
   invocation.json = map.contains("json");
   invocation.detail = map.contains("detail");
+  invocation.peers = map.contains("peers");
+  if (map.contains("watch")) {
+    invocation.watch = qf::parse_seconds(map["watch"].as<std::string>());
+    if (!invocation.watch) wrong_usage("--watch needs seconds from 0.1 to 86400");
+  }
   if (map.contains("self")) invocation.self = map["self"].as<std::string>();
   if (map.contains("ssh-config-file")) {
     invocation.ssh_config_file = map["ssh-config-file"].as<std::string>();

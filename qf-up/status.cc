@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// qf-up status: what runs, what is in force, and with -d what lives on the SSH server.
+// qf-up status: what runs, what is in force, who is logged in, with -d what lives on the SSH server, with
+// --peers what answers at the peers, and with --watch all of it again and again.
 #include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <ctime>
 
 #include "libqf/json.h"
@@ -15,6 +16,10 @@
 #include "qf-up/live_status.h"
 #include "qf-up/redirect.h"
 #include "qf-up/source.h"
+#include "qf-up/status_peers.h"
+#include "qf-up/status_tokens.h"
+#include "qf-up/text_table.h"
+#include "qf-up/watch.h"
 
 namespace qf {
 
@@ -43,8 +48,9 @@ struct State {
   int64_t now = 0;
   // none: switched off
   std::optional<Status> redirect;
-  // -d; none: not asked for
+  // what the server says; none: it was not asked
   std::optional<Result<JsonPtr>> live;
+  Result<JsonPtr> tokend;  // of this user
 };
 
 std::string redirect_text(const State& state) {
@@ -73,28 +79,44 @@ std::string ago(int64_t now, int64_t then) {
   return std::to_string(age / kDay) + " days ago";
 }
 
+using Lines = std::vector<LabelledLine>;
+
+Colour redirect_colour(const State& state) {
+  return !state.redirect ? Colour::kNone : *state.redirect ? Colour::kGood : Colour::kDoubtful;
+}
+
+std::string interval_text(std::chrono::milliseconds interval) {
+  constexpr int64_t kMillisecond = 1000;
+  int64_t whole = interval.count() / kMillisecond, part = interval.count() % kMillisecond;
+  return std::to_string(whole) + (part == 0 ? "" : "." + std::to_string(part / 100)) + " s";
+}
+
 // Where the document comes from and how that goes; an alarm for what must not stay so.
-void print_source(const State& state) {
+void add_source_lines(Lines& lines, const State& state) {
   const SourceRecord& source = state.source;
   if (!has_source(state.choices)) {
-    std::printf("document: fabric.json\n");
+    lines.push_back({"document", "fabric.json"});
   } else {
-    std::printf("document: %s, signed by %s\n", state.choices.document.c_str(),
-                source.signer.empty() ? "nobody yet" : printable(source.signer).c_str());
-    std::printf(
-        "last good answer: %s\n",
-        source.last_success == 0
-            ? "none yet"
-            : (ago(state.now, source.last_success) + ", serial " + std::to_string(source.serial)).c_str());
+    lines.push_back({"document", state.choices.document + ", signed by " +
+                                     (source.signer.empty() ? "nobody yet" : source.signer)});
+    lines.push_back({"last good answer", source.last_success == 0
+                                             ? "none yet"
+                                             : ago(state.now, source.last_success) + ", serial " +
+                                                   std::to_string(source.serial)});
     if (!source.error.empty()) {
-      std::printf("ALARM: since %s (%s): %s\n", moment_text(source.error_since).c_str(),
-                  ago(state.now, source.error_since).c_str(), printable(source.error).c_str());
-      if (!source.hint.empty()) std::printf("hint: %s\n", printable(source.hint).c_str());
+      lines.push_back({"",
+                       "ALARM: since " + moment_text(source.error_since) + " (" +
+                           ago(state.now, source.error_since) + "): " + source.error,
+                       Colour::kBad});
+      if (!source.hint.empty()) lines.push_back({"", "hint: " + source.hint});
     }
   }
   if (state.expires == 0) return;
-  std::printf("%s: %s\n", state.now < state.expires ? "document expires" : "ALARM: document has expired",
-              moment_text(state.expires).c_str());
+  if (state.now < state.expires) {
+    lines.push_back({"document expires", moment_text(state.expires)});
+  } else {
+    lines.push_back({"", "ALARM: document has expired: " + moment_text(state.expires), Colour::kBad});
+  }
 }
 
 void add_source(JsonWriter& writer, const State& state) {
@@ -114,33 +136,49 @@ void add_source(JsonWriter& writer, const State& state) {
   writer.set("source", entry.take());
 }
 
-void print_status(const State& state) {
-  const auto& [running, meta, choices, config, expires, source, now, redirect, live] = state;
-  std::printf("running: %s\n", running_text(running).c_str());
+void add_session_line(Lines& lines, const State& state) {
+  if (!state.live) return;
+  const auto& live = *state.live;
+  if (!live) return lines.push_back({"connections", "unknown, " + live.error().text(), Colour::kDoubtful});
+  auto count = count_live((*live).get());
+  lines.push_back({"connections", std::to_string(count.connections) + ", " + std::to_string(count.logged_in) +
+                                      " logged in"});
+  lines.push_back({"sessions", std::to_string(count.sessions)});
+}
+
+std::string status_text(const State& state, bool detail, bool colours) {
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend] = state;
+  Lines lines;
+  lines.push_back({"running", running_text(running),
+                   !running   ? Colour::kNone
+                   : *running ? Colour::kGood
+                              : Colour::kDoubtful});
   if (meta) {
-    std::printf("serial: %llu\ndomain: %s\npeers: %llu\n", static_cast<unsigned long long>(meta->serial),
-                meta->domain.c_str(), static_cast<unsigned long long>(meta->peers));
+    lines.push_back({"serial", std::to_string(meta->serial)});
+    lines.push_back({"domain", meta->domain});
+    lines.push_back({"peers", std::to_string(meta->peers)});
   } else {
-    std::printf("serial: none applied\n");
+    lines.push_back({"serial", "none applied", Colour::kDoubtful});
   }
-  print_source(state);
-  std::printf("self: %s\n", meta && !meta->self.empty() ? meta->self.c_str() : "none");
-  std::printf("ssh server: %s (sftp %s, root %s, user identity %s)\n",
-              on_off(choices.allow_server_ssh).c_str(), on_off(choices.enable_ssh_sftp).c_str(),
-              on_off(choices.enable_ssh_root).c_str(), on_off(!choices.disable_ssh_auth).c_str());
+  add_source_lines(lines, state);
+  lines.push_back({"self", meta && !meta->self.empty() ? meta->self : "none"});
+  lines.push_back({"ssh server", on_off(choices.allow_server_ssh) + " (sftp " +
+                                     on_off(choices.enable_ssh_sftp) + ", root " +
+                                     on_off(choices.enable_ssh_root) + ", user identity " +
+                                     on_off(!choices.disable_ssh_auth) + ")"});
   auto options = server_flags(choices);
-  std::printf("server options: %s\n", options.empty() ? "none" : join(options, " ").c_str());
-  std::printf("redirect of port 22: %s\n", printable(redirect_text(state)).c_str());
-  std::printf("token cache: %u s\nssh_config: %s%s\n", choices.ssh_jwt_cache_ttl, config.c_str(),
-              ::access(config.c_str(), F_OK) == 0 ? "" : " (not there)");
-  if (!live) return;
-  if (!*live) {
-    std::printf("connections: unknown, %s\n", printable(live->error().text()).c_str());
-    return;
-  }
+  lines.push_back({"server options", options.empty() ? "none" : join(options, " ")});
+  lines.push_back({"redirect of port 22", redirect_text(state), redirect_colour(state)});
+  lines.push_back({"token cache", std::to_string(choices.ssh_jwt_cache_ttl) + " s"});
+  lines.push_back({"ssh_config", config + (::access(config.c_str(), F_OK) == 0 ? "" : " (not there)")});
+  auto tokens = token_lines(tokend);
+  lines.insert(lines.end(), tokens.begin(), tokens.end());
+  add_session_line(lines, state);
+  if (!detail || !live || !*live) return labelled_text(lines, colours);
   const cJSON* status = (**live).get();
   auto listening = json_strings(status, "listening").value_or(std::vector<std::string>{});
-  std::printf("listening: %s\n\n%s", printable(join(listening, " ")).c_str(), live_table(status).c_str());
+  lines.push_back({"listening", join(listening, " ")});
+  return labelled_text(lines, colours) + "\n" + live_table(status, colours);
 }
 
 // Members of the server's answer, or null for each when there is none.
@@ -152,8 +190,8 @@ void add_live(JsonWriter& writer, const Result<JsonPtr>& live) {
   if (!live) writer.set("connections_error", live.error().text());
 }
 
-void print_status_json(const State& state) {
-  const auto& [running, meta, choices, config, expires, source, now, redirect, live] = state;
+std::string status_json(const State& state, bool detail, JsonPtr peers) {
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend] = state;
   JsonWriter writer;
   if (running) {
     writer.set("running", running->has_value());
@@ -173,8 +211,73 @@ void print_status_json(const State& state) {
   writer.set("ssh-config-file", config).set("redirect-in-place", redirect_json(state));
   if (redirect && !*redirect) writer.set("redirect-fault", redirect->error().text());
   add_source(writer, state);
-  if (live) add_live(writer, *live);
-  std::printf("%s\n", writer.text().c_str());
+  writer.set("tokend", token_json(tokend));
+  if (detail && live) add_live(writer, *live);
+  if (peers) writer.set("peer_answers", std::move(peers));
+  return writer.text() + "\n";
+}
+
+State gather(const Invocation& invocation, const Choices& choices) {
+  State state{running_instance(invocation.folders),
+              std::nullopt,
+              choices,
+              ssh_config_path(invocation.folders, choices),
+              0,
+              load_source_record(invocation.folders, choices.document),
+              std::time(nullptr),
+              std::nullopt,
+              std::nullopt,
+              ask_tokend(invocation.folders)};
+  if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
+    if (auto found = db->meta()) state.meta = *found;
+    state.expires = db->expires();
+  }
+  if (redirect_wanted(choices)) {
+    auto plan = plan_in_force(invocation.folders, choices);
+    state.redirect = plan ? look_at_redirect(*plan) : Status(plan.error());
+  }
+  // a person wants to know how many there are wherever a server is meant to run, and may be asked
+  bool worth_it = choices.allow_server_ssh && !invocation.json && state.running;
+  if (invocation.detail || worth_it) state.live.emplace(ask_server(invocation.folders));
+  return state;
+}
+
+Result<std::vector<PeerAnswer>> gather_peers(const Invocation& invocation) {
+  auto db = PeersDb::open(invocation.folders.peers_mdb());
+  return db ? ask_peers(*db, invocation.words) : Result<std::vector<PeerAnswer>>(db.error());
+}
+
+// In a turn of --watch what cannot be found out is shown, and may be better in the next.
+std::string turn_text(const Invocation& invocation, const std::string& peers, bool colours) {
+  auto choices = choose(invocation);
+  if (!choices && invocation.json) return JsonWriter().set("error", choices.error().text()).text() + "\n";
+  if (!choices) return painted(printable(choices.error().text()), Colour::kBad, colours) + "\n";
+  State state = gather(invocation, *choices);
+  if (!invocation.json) return status_text(state, invocation.detail, colours);
+  auto answers = parse_json(peers);
+  return status_json(state, invocation.detail, answers ? std::move(*answers) : nullptr);
+}
+
+int watch_status(const Invocation& invocation) {
+  // each peer writes into its audit log who comes
+  constexpr auto kPeersEvery = std::chrono::milliseconds(30'000);
+  bool colours = colours_wanted();
+  std::string peers = "null";
+  WatchPlan plan;
+  plan.title = "qf-up status, every " + interval_text(*invocation.watch);
+  plan.lines = invocation.json;
+  plan.parts.push_back({*invocation.watch, [&] { return turn_text(invocation, peers, colours); }});
+  if (invocation.peers) {
+    auto make = [&]() -> std::string {
+      auto answers = gather_peers(invocation);
+      if (invocation.json) return answers ? json_text(peers_json(*answers).get()) : "null";
+      return "\n" + (answers ? peers_table(*answers, colours) : printable(answers.error().text()) + "\n");
+    };
+    WatchPart part{std::max(kPeersEvery, *invocation.watch), make};
+    if (invocation.json) part.take = [&](std::string text) { peers = std::move(text); };
+    plan.parts.push_back(std::move(part));
+  }
+  return watch(plan);
 }
 
 }  // namespace
@@ -182,25 +285,21 @@ void print_status_json(const State& state) {
 int command_status(const Invocation& invocation) {
   auto choices = choose(invocation);
   if (!choices) return fail(choices.error());
-  State state{running_instance(invocation.folders),
-              std::nullopt,
-              *choices,
-              ssh_config_path(invocation.folders, *choices),
-              0,
-              load_source_record(invocation.folders, choices->document),
-              std::time(nullptr),
-              std::nullopt,
-              std::nullopt};
-  if (auto db = PeersDb::open(invocation.folders.peers_mdb())) {
-    if (auto found = db->meta()) state.meta = *found;
-    state.expires = db->expires();
+  std::optional<std::vector<PeerAnswer>> peers;
+  if (invocation.watch) return watch_status(invocation);
+  State state = gather(invocation, *choices);
+  if (invocation.peers) {
+    auto answers = gather_peers(invocation);
+    if (!answers) return fail(answers.error());
+    peers = std::move(*answers);
   }
-  if (redirect_wanted(*choices)) {
-    auto plan = plan_in_force(invocation.folders, *choices);
-    state.redirect = plan ? look_at_redirect(*plan) : Status(plan.error());
-  }
-  if (invocation.detail) state.live.emplace(ask_server(invocation.folders));
-  (invocation.json ? print_status_json : print_status)(state);
+  bool colours = colours_wanted();
+  std::string text = invocation.json
+                         ? status_json(state, invocation.detail, peers ? peers_json(*peers) : nullptr)
+                         : status_text(state, invocation.detail, colours);
+  if (peers && !invocation.json) text += "\n" + peers_table(*peers, colours);
+  if (auto written = write_all(STDOUT_FILENO, text); !written)
+    return fail(with_hint(written.error(), "where standard output leads must take it"));
   // what others cannot see is no failure of theirs
   if (!state.running && state.running.error().sys == EACCES) {
     say("whether a qf-up runs is for the owner of " + invocation.folders.state + " to see",

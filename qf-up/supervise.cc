@@ -49,13 +49,16 @@ class Supervisor {
       start_at_ = Clock::now();
     }
     plan_refresh();
+    watch_soon();
     while (!exit_code_) {
       if (refresh_at_ && !refresher_ && Clock::now() >= *refresh_at_) refresh();
       if (start_at_ && Clock::now() >= *start_at_) start();
+      if (watch_at_ && Clock::now() >= *watch_at_) tell_watchers();
       if (!exit_code_) wait();
     }
     supervised_.notifier.stopping();
     stop();
+    if (supervised_.watchers.end) supervised_.watchers.end();
     return *exit_code_;
   }
 
@@ -86,9 +89,21 @@ class Supervisor {
     auto child = Child::spawn(supervised_.server, options);
     if (child) {
       server_ = std::move(*child);
+      if (supervised_.watchers.server_started) supervised_.watchers.server_started(starts_++);
       return;
     }
     again("cannot start qf-sshd: " + child.error().text());
+  }
+
+  void watch_soon() {
+    if (supervised_.watchers.turn) watch_at_ = Clock::now();
+  }
+  void tell_watchers() {
+    watch_at_.reset();
+    std::optional<bool> runs;
+    if (!supervised_.server.empty()) runs = server_.has_value();
+    auto delay = supervised_.watchers.turn(runs, starts_ > 0 ? starts_ - 1 : 0);
+    if (delay) watch_at_ = Clock::now() + *delay;
   }
 
   void plan_refresh() {
@@ -118,7 +133,7 @@ class Supervisor {
   }
 
   [[nodiscard]] Deadline next_wake() const {
-    Deadline wake = start_at_.value_or(Deadline::max());
+    Deadline wake = std::min(start_at_.value_or(Deadline::max()), watch_at_.value_or(Deadline::max()));
     return refresh_at_ && !refresher_ ? std::min(wake, *refresh_at_) : wake;
   }
 
@@ -149,6 +164,7 @@ class Supervisor {
   void reload() {
     supervised_.notifier.reloading();
     if (supervised_.reload) supervised_.reload();
+    watch_soon();
     plan_refresh();
     if (refresh_at_) refresh_at_ = Clock::now();
     if (server_) {
@@ -162,6 +178,8 @@ class Supervisor {
     auto status = server_->wait(Clock::now());
     if (!status) return;
     server_.reset();
+    if (supervised_.watchers.server_ended) supervised_.watchers.server_ended();
+    watch_soon();
     // a flag that it does not take is no better the next time either
     if (WIFEXITED(*status) && (WEXITSTATUS(*status) == kExitConfig || WEXITSTATUS(*status) == kExitUsage)) {
       say("qf-sshd refuses its configuration; its message is above", "correct it and run: qf-up");
@@ -199,7 +217,9 @@ class Supervisor {
   std::optional<NotifyReceiver> receiver_;  // none: nobody wants to know
   Clock::time_point started_;
   std::optional<Deadline> start_at_;  // when to start the server next
-  std::optional<int> exit_code_;      // set: the end
+  std::optional<Deadline> watch_at_;  // when to tell who watches
+  uint64_t starts_ = 0;
+  std::optional<int> exit_code_;  // set: the end
 };
 
 }  // namespace

@@ -32,6 +32,15 @@ struct Refresh {
   std::function<std::optional<std::chrono::milliseconds>()> delay;  // to the next one; nothing: never
 };
 
+// Told what happens, for whoever watches the machine from outside (qf-up/metrics.h); all or none are set.
+struct Watchers {
+  // nothing in server_runs: none is meant to. Until the next time; nothing: when there is a SIGHUP.
+  std::function<std::optional<std::chrono::milliseconds>(std::optional<bool> server_runs, uint64_t restarts)>
+      turn;
+  std::function<void(uint64_t restarts)> server_started;
+  std::function<void()> server_ended, end;
+};
+
 struct Supervised {
   std::vector<std::string> server;  // command of qf-sshd; empty: no server runs here
   std::function<void()> reload;     // on SIGHUP; then the server gets one too
@@ -39,6 +48,7 @@ struct Supervised {
   std::function<std::vector<HandedFd>()> sockets;
   Notifier notifier;  // ready when the server says so; at once when none runs
   Refresh refresh{};
+  Watchers watchers{};
 };
 
 // Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of

@@ -202,6 +202,17 @@ qf-sshd"
   has db1
 }
 
+@test "status offers its options, and peers after --peers alone" {
+  run -0 offers qf-up status --
+  has --detail --json --peers --watch
+  run -0 offers qf-up status d
+  [ -z "$output" ]
+  run -0 offers qf-up status --peers d
+  has db1 db2
+  run -0 offers qufabric status --peers db1 d
+  has db2
+}
+
 @test "interfaces, where one is wanted" {
   for option in --interface --redirect-port-22; do
     run -0 offers qf-up apply $option l

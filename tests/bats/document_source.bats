@@ -66,7 +66,9 @@ refused() {
   serial_is "$before"
   [[ $(status .source.error) == *"$1"* ]]
   [[ $("$BIN/qf-up" status) == *"ALARM: since "*"$1"* ]]
+  alarm_is 1
 }
+alarm_is() { "$BIN/qf-up" metrics | grep -qxF "qufabric_alarm{kind=\"document\"} $1"; }
 start() {
   "$BIN/qf-up" up "$@" >>log 2>&1 3>&- 4>&- &
   up=$!
@@ -80,7 +82,8 @@ stop() { kill "$up" && wait "$up"; up=; }
   [ "$(status .source.signer)" = ops@test ]
   [ "$(status .source.error)" = null ]
   [ "$(status .source.age)" -lt 60 ]
-  [[ $("$BIN/qf-up" status) == *"document: $url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
+  alarm_is 0
+  [[ $("$BIN/qf-up" status) == *"document:  "*"$url, signed by ops@test"*"last good answer: "*" ago, serial 1"* ]]
   [ "$(stat -c %a state/document.kept)" = 600 ]
   publish 2
   run -0 refresh

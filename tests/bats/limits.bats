@@ -180,7 +180,7 @@ PY
   run -0 "$BIN/qf-up" apply --self server $FOLDERS --max-startups=20:50:40 --max-channels 7
   [[ $output == *"takes its changed options when it starts again"*"hint: run: systemctl restart"* ]]
   run -0 "$BIN/qf-up" status $FOLDERS
-  [[ $output == *"server options: "*"--max-startups 20:50:40"*"--max-channels 7"* ]]
+  [[ $output == *"server options:  "*"--max-startups 20:50:40"*"--max-channels 7"* ]]
   [ "$("$BIN/qf-up" status --json $FOLDERS | jq -r '."max-channels"')" = 7 ]
   [ "$(jq -r .max_startups "$QF/state/choices.json")" = 20:50:40 ]
   "$BIN/qf-up" apply --self server $FOLDERS --max-startups= --max-channels=

@@ -33,7 +33,7 @@ shows() { status_json | jq -e "any(.connections[]; $1)" >/dev/null; }
   # the start of it is about now
   [ "$(status_json | jq '.connections[0].since[:19] + "Z" | fromdate | (now - .) | . >= 0 and . < 120')" = true ]
   run -0 "$BIN/qufabric" status -d $FOLDERS
-  [[ $output == *"listening: $ADDRESS"* ]]
+  [[ $output == *"listening:  "*"$ADDRESS"* ]]
   [[ $output =~ IDENTITY\ +"OS USER"\ +FROM\ +SINCE\ +METHOD\ +RUNS\ +FORWARDS\ +IN\ +OUT ]]
   [[ $output =~ machine:$CLIENT\ +$TARGET\ +"client 127.0.0.1:"[0-9]+\ +20[0-9TZ:-]+\ +certificate\ +sh\ +0\ +5.0\ kB ]]
 }
@@ -121,7 +121,7 @@ sys.stdin.read()' "$socket" <"$QF/hold7" >"$QF/deaf" 3>&- 4>&- &
 @test "without a server, status says so" {
   server_stop
   run -1 "$BIN/qf-up" status -d $FOLDERS
-  [[ $output == *"connections: unknown, no qf-sshd runs here"* ]]
+  [[ $output == *"connections:  "*"unknown, no qf-sshd runs here"* ]]
   run -1 "$BIN/qf-up" status -d --json $FOLDERS
   [ "$(jq .connections <<<"$output")" = null ]
 }

@@ -285,8 +285,8 @@ as_nobody() {
     chmod 600 /var/lib/qufabric/qf-up.lock && cp "'"$bin"'/qf-up" /etc/ssh/ && cd / &&
     setpriv --reuid 65534 --regid 65534 --clear-groups env -u QF_STATE_DIR /etc/ssh/qf-up status; echo "status $?"'
   echo "$output"
-  [[ $output == *"running: unknown"* ]]
-  [[ $output == *"ssh_config: /etc/ssh/ssh_config.d/99-qufabric.conf"* ]]
+  [[ $output == *"running:  "*"unknown (it is another user's)"* ]]
+  [[ $output == *"ssh_config:  "*" /etc/ssh/ssh_config.d/99-qufabric.conf"* ]]
   [[ $output != *"(not there)"* ]]
   [[ $output == *"hint: run: sudo qf-up status"* ]]
   [[ $output == *"status 1" ]]
@@ -338,8 +338,8 @@ EOF
     part=${output#*--- $folder}
     part=${part%%---*}
     [[ $part == *"/etc/ssh/ssh_config.d is not there or cannot be written, so plain ssh does not know the peers"*"hint: use qufabric ssh"* ]]
-    [[ $part == *"ssh_config: /var/lib/qufabric/99-qufabric.conf"*asked* ]]
+    [[ $part == *"ssh_config:  "*" /var/lib/qufabric/99-qufabric.conf"*asked* ]]
   done
-  [[ ${output#*--- open} == *"ssh reads /etc/ssh/ssh_config.d/99-qufabric.conf"*"ssh_config: /etc/ssh/ssh_config.d/99-qufabric.conf"*asked* ]]
+  [[ ${output#*--- open} == *"ssh reads /etc/ssh/ssh_config.d/99-qufabric.conf"*"ssh_config:  "*" /etc/ssh/ssh_config.d/99-qufabric.conf"*asked* ]]
   [[ $output == *"no fabric document is in force here"*"status 78" ]]
 }

@@ -61,8 +61,8 @@ ended() {
   [ "$(head -1 events)" = "start --config-dir $PWD/config --state-dir $PWD/state --runtime-dir $PWD/run --self db1 --enable-ssh-sftp" ]
   run bin/qufabric status
   [ "$status" -eq 0 ]
-  [[ $output == *"running: yes, pid $up"* ]]
-  [[ $output == *"self: db1"* ]]
+  [[ $output == *"running:  "*"yes, pid $up"* ]]
+  [[ $output == *"self:  "*" db1"* ]]
   run bin/qufabric down
   [ "$status" -eq 0 ]
   wait "$up"

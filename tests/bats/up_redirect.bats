@@ -150,11 +150,12 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
   until_true 60 is ours answers $A4_PEER $A4 22022
   sshd_at $A4_PEER $A4
   run -0 in_server "$BIN/qf-up" status $FABRIC
-  [[ $output == *"redirect of port 22: off"* ]]
+  [[ $output == *"redirect of port 22:  off"* ]]
   in_server "$BIN/qf-up" apply $FABRIC --redirect-port-22 fa
   ours_at $A4_PEER $A4
   run -0 in_server "$BIN/qf-up" status $FABRIC
-  [[ $output == *"redirect of port 22: from fa, in place"* ]]
+  [[ $output == *"redirect of port 22:  from fa, in place"* ]]
+  in_server "$BIN/qf-up" metrics $FABRIC | grep -qxF 'qufabric_redirect_in_place 1'
   # a network without the IPv4 address
   in_server "$BIN/qf-up" apply $FABRIC --redirect-port-22 fd00:71::/64
   sshd_at $A4_PEER $A4
@@ -219,7 +220,8 @@ sshd_at() { [ "$(answers "$1" "$2")" = sshd ]; }
     in_server nft "$change"
     [ "$(in_place)" = false ]
     run -0 in_server "$BIN/qf-up" status $FABRIC
-    [[ $output == *"redirect of port 22: from fa, not in place: "* ]]
+    [[ $output == *"redirect of port 22:  from fa, not in place: "* ]]
+    in_server "$BIN/qf-up" metrics $FABRIC | grep -qxF 'qufabric_alarm{kind="redirect"} 1'
     [ "$(wrongs)" = redirect ]
     [[ $(redirect_check) == "wrong"*"not in place: "*"run: sudo qf-up apply" ]]
     in_server "$BIN/qf-up" apply $FABRIC

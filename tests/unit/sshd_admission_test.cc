@@ -45,8 +45,9 @@ TEST(Admission, EachLimitHasItsWords) {
   settings.most_source_startups = 2;
   settings.startups = {3, 100, 3};
   settings.most_source_connections = 4;
-  auto judged = [&](Load load) { return judge_load(settings, load, 99); };
-  EXPECT_EQ(judge_load(settings, {.all = 4, .of_source = 3, .startups = 2, .startups_of_source = 1}, 0), "");
+  auto judged = [&](Load load) { return std::string(load_fault_text(judge_load(settings, load, 99))); };
+  EXPECT_EQ(judge_load(settings, {.all = 4, .of_source = 3, .startups = 2, .startups_of_source = 1}, 0),
+            LoadFault::kNone);
   EXPECT_EQ(judged({.all = 5}), "too many connections");
   EXPECT_EQ(judged({.all = 4, .of_source = 4}), "too many connections of one source");
   EXPECT_EQ(judged({.all = 4, .of_source = 2, .startups = 2, .startups_of_source = 2}),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The wire between the roles: golden bytes of every message, and everything that is not one.
+#include "qf-sshd/counts.h"
 #include "qf-sshd/helper_messages.h"
 #include "qf-sshd/listener_messages.h"
 #include "qf-sshd/messages.h"
@@ -286,6 +287,19 @@ Sample<ConnectionReport> sample(ConnectionReport) {
           "00000008"};
 }
 
+Sample<Tally> sample(Tally) {
+  return {{{{7, 258}, {8, 1}}, {1, 2, 3}},
+          "00000002"
+          "000000070000000000000102"
+          "000000080000000000000001"
+          "00000001"
+          "00000002"
+          "00000003"};
+}
+Sample<ForwardTraffic> sample(ForwardTraffic) {
+  return {{258, 1}, "00000000000001020000000000000001"};
+}
+
 using AllMessages =
     ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
                      SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
@@ -294,7 +308,7 @@ using AllMessages =
                      HelperDisplay, HelperRelease, HelperConnected, HelperListening, ProtocolError,
                      StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
                      ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt,
-                     DeviceLoginEnd, PolicyChanged>;
+                     DeviceLoginEnd, PolicyChanged, Tally, ForwardTraffic>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -414,6 +428,7 @@ TEST(Messages, TheLongestReportsFit) {
   report.identity = report.os_user = report.method = text;
   report.sessions.assign(kMostSessionsTold, session);
   EXPECT_LE(encode(report).size(), ConnectionReport::kMostBytes);
+  EXPECT_LE(encode(Tally{std::vector<CountDelta>(kCounts), {}}).size(), Tally::kMostBytes);
 }
 
 // ---- states -----------------------------------------------------------------------------------------------
@@ -461,6 +476,8 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kForwardEnd, "....."},
     {MessageType::kPolicyChanged, "....."},
     {MessageType::kForwardRefused, "..y.."},
+    {MessageType::kForwardTraffic, "..y.."},
+    {MessageType::kTally, "....."},
     {MessageType::kDeviceLoginStart, "....."},
     {MessageType::kDeviceLoginCancel, "....."},
     {MessageType::kDeviceLoginPrompt, "....."},
@@ -514,8 +531,10 @@ TEST(Messages, TypesAreDistinct) {
                                  DeviceLoginStart::kType,
                                  DeviceLoginCancel::kType,
                                  DeviceLoginPrompt::kType,
-                                 DeviceLoginEnd::kType};
-  EXPECT_EQ(types.size(), 31U);
+                                 DeviceLoginEnd::kType,
+                                 Tally::kType,
+                                 ForwardTraffic::kType};
+  EXPECT_EQ(types.size(), 33U);
 }
 
 }  // namespace
