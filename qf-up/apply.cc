@@ -6,6 +6,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
@@ -21,6 +23,10 @@ namespace qf {
 namespace {
 
 constexpr const char* kDefaultState = "/var/lib/qufabric";
+// Much longer than an apply takes, and less than systemd waits for a sign of life of the qf-up that waits
+// here.
+constexpr auto kLockTime = std::chrono::seconds(20);
+constexpr auto kLockRetry = std::chrono::milliseconds(50);
 constexpr mode_t kPublicMode = 0644;
 constexpr mode_t kPrivateMode = 0600;
 
@@ -136,8 +142,13 @@ Result<Fd> lock_state(const Folders& folders) {
   if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return std::move(*fd);
   if (errno != EWOULDBLOCK) return system_error("cannot lock " + folders.state);
   say("waiting for another qf-up that is applying a document");
-  while (::flock(fd->get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return system_error("cannot lock " + folders.state);
+  for (Deadline until = Clock::now() + kLockTime; ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0;) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return system_error("cannot lock " + folders.state);
+    if (Clock::now() >= until)
+      return with_hint(timeout_error("another qf-up still holds " + folders.state + "/apply.lock"),
+                       "nothing was changed; is one stopped or stuck? see: fuser -v " +
+                           for_shell(folders.state + "/apply.lock"));
+    std::this_thread::sleep_for(kLockRetry);
   }
   return std::move(*fd);
 }
