@@ -135,8 +135,25 @@ Status fill(NewSet& set, const Document& document, const Folders& folders, const
 
 }  // namespace
 
+Status own_state_folder(const Folders& folders) {
+  const std::string& state = folders.state;
+  if (auto made = make_folder(state, 0755); !made) return made;
+  struct stat st = {};
+  if (::stat(state.c_str(), &st) != 0) return system_error("cannot stat " + state);
+  if (!S_ISDIR(st.st_mode)) return with_hint(input_error(state + " is not a folder"), "move it away");
+  // whoever can rename in it decides what we write and read
+  bool theirs = st.st_uid != ::geteuid();
+  if (theirs && (::geteuid() == 0 || ::access(state.c_str(), W_OK) == 0))
+    return with_hint(refused(state + " belongs to uid " + std::to_string(st.st_uid) + ", and this is uid " +
+                             std::to_string(::geteuid())),
+                     "run it as that user; or name a folder of your own: --state-dir");
+  if (!theirs && (st.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+    return with_hint(refused(state + " can be changed by others"), "run: chmod o-w " + for_shell(state));
+  return Done{};
+}
+
 Result<Fd> lock_state(const Folders& folders) {
-  if (auto made = make_folder(folders.state, 0755); !made) return made.error();
+  if (auto own = own_state_folder(folders); !own) return own.error();
   auto fd = open_lock_file(folders.state + "/apply.lock");
   if (!fd) return fd.error();
   if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return std::move(*fd);
