@@ -64,8 +64,15 @@ Result<std::vector<std::string>> handed_descriptors() {
 
 Notifier Notifier::take() {
   std::string path = variable("NOTIFY_SOCKET");
-  ::unsetenv("NOTIFY_SOCKET");
-  return Notifier(notify_address(path) ? path : "");
+  Notifier notifier(notify_address(path) ? path : "");
+  // sd_watchdog_enabled(3)
+  std::string pid = variable("WATCHDOG_PID");
+  constexpr uint64_t kMostWatchdog = uint64_t{1'000'000} * 86'400 * 365;
+  auto watchdog = parse_number(variable("WATCHDOG_USEC"), kMostWatchdog);
+  if (watchdog && *watchdog > 0 && (pid.empty() || pid == std::to_string(::getpid())))
+    notifier.watchdog_ = std::chrono::microseconds(static_cast<int64_t>(*watchdog));
+  for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) ::unsetenv(name);
+  return notifier;
 }
 
 void Notifier::reloading() const {
@@ -98,6 +105,18 @@ void Notifier::send(const std::string& message, int fd) const {
     std::copy_n(reinterpret_cast<const unsigned char*>(&fd), sizeof fd, CMSG_DATA(rights));
   }
   static_cast<void>(::sendmsg(socket.get(), &header, MSG_NOSIGNAL | MSG_DONTWAIT));
+}
+
+LifeSigns::LifeSigns(Notifier notifier) : notifier_(std::move(notifier)) {
+  if (!notifier_ || !notifier_.watchdog()) return;
+  interval_ = *notifier_.watchdog() / 3;
+  next_ = Clock::now();
+}
+
+void LifeSigns::give(Deadline now) {
+  if (now < next_) return;
+  notifier_.alive();
+  next_ = now + interval_;
 }
 
 Result<NotifyReceiver> NotifyReceiver::open() {

@@ -4,7 +4,9 @@
 // nothing.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,12 +26,16 @@ inline constexpr int kFirstHandedFd = 3;  // SD_LISTEN_FDS_START
 class Notifier {
  public:
   Notifier() = default;  // to nobody
-  // Takes NOTIFY_SOCKET out of the environment, so that no child speaks in our name.
+  // Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of the environment, so that no child speaks in
+  // our name.
   [[nodiscard]] static Notifier take();
   [[nodiscard]] explicit operator bool() const { return !path_.empty(); }
+  // How long this process may give no sign of life (WatchdogSec=); nothing: nobody waits for one.
+  [[nodiscard]] std::optional<std::chrono::microseconds> watchdog() const { return watchdog_; }
 
   void ready() const { send("READY=1"); }
   void stopping() const { send("STOPPING=1"); }
+  void alive() const { send("WATCHDOG=1"); }
   // ready() ends it
   void reloading() const;
   // systemd keeps a copy of the descriptor and hands it in again when it starts the service the next time,
@@ -42,6 +48,21 @@ class Notifier {
   explicit Notifier(std::string path) : path_(std::move(path)) {}
   void send(const std::string& message, int fd = -1) const;
   std::string path_;  // "@" first: abstract; empty: nobody listens
+  std::optional<std::chrono::microseconds> watchdog_;
+};
+
+// Signs of life of a loop: three within the time that they are waited for. Give one at each turn that is due.
+class LifeSigns {
+ public:
+  LifeSigns() = default;  // never due
+  explicit LifeSigns(Notifier notifier);
+  [[nodiscard]] Deadline next() const { return next_; }
+  void give(Deadline now);
+
+ private:
+  Notifier notifier_;
+  Clock::duration interval_{};
+  Deadline next_ = Deadline::max();
 };
 
 // The other side: a socket for one child, whose messages are believed, and nobody else's.

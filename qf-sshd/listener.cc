@@ -57,6 +57,7 @@ class Listener {
         bind_(std::move(bind)),
         audit_(std::move(audit)),
         notifier_(std::move(handed.notifier)),
+        life_(notifier_),
         handed_(std::move(handed.sockets)),
         keys_(settings_, {[this](uint64_t to, const KeysReply& reply, int fd) { tell_keys(to, reply, fd); },
                           [this](const Message& message) { hear_keyfetch(message); },
@@ -110,6 +111,7 @@ class Listener {
   SshPtr<ssh_bind> bind_;
   AuditLog audit_;
   Notifier notifier_;
+  LifeSigns life_;
   std::vector<HandedSocket> handed_;
   KeyService keys_;
   DeviceLogins device_logins_;
@@ -547,11 +549,13 @@ void Listener::read_signal() {
 }
 
 Deadline Listener::wake() const {
-  return std::min({policy_check_, listen_again_, roster_.deadline(), status_.deadline(), metrics_at_});
+  return std::min(
+      {policy_check_, listen_again_, life_.next(), roster_.deadline(), status_.deadline(), metrics_at_});
 }
 
 void Listener::turn() {
   Deadline now = Clock::now();
+  life_.give(now);
   if (now >= policy_check_) {
     check_policy();
     write_refusals(now);

@@ -4,7 +4,7 @@
 //   uid: root (or the server's own account when not root)
 //   fds: listening sockets, sockets to keyfetch and to every monitor, the audit log and its tail, three Unix
 //   sockets in the runtime folder (sshd-monitors, sshd-status, metrics), their clients, inotify
-//   talks to: keyfetch, monitors (messages.h), systemd (readiness), qf-up status
+//   talks to: keyfetch, monitors (messages.h), systemd or qf-up (readiness, signs of life), qf-up status
 //   must never: parse SSH, or JWTs of peers; send a byte to a source that is not allowed; wait for a monitor
 //   or a client
 #pragma once

@@ -96,6 +96,7 @@ int run_daemon(const DaemonOptions& options) {
   open_log("qf-tokend", !options.foreground);
   background.ready();
   activation.notifier().ready();
+  server.give_life_signs(activation.notifier());
   log_info("listening at " + socket);
   // a home that cannot be written costs the direct path, not the login
   if (!linked) log_warning(linked.error().text() + ": connections will go through the tunnel");

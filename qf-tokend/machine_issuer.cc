@@ -213,6 +213,7 @@ int run_machine_issuer(MachineIssuerOptions options) {
   open_log("qf-tokend", !foreground);
   background.ready();
   activation.notifier().ready();
+  server.give_life_signs(activation.notifier());
   log_info("machine issuer listening at " + socket);
   auto ended = server.run();
   activation.notifier().stopping();

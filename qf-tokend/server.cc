@@ -95,6 +95,7 @@ Status Server::run() {
       }
       check_path();
     }
+    life_.give(Clock::now());
     if (Clock::now() >= next_sweep_) sweep();
   }
   end_requests();
@@ -103,7 +104,7 @@ Status Server::run() {
 }
 
 void Server::wait(std::vector<pollfd>& polled) {
-  Deadline until = std::min(service_.deadline(), next_sweep_);
+  Deadline until = std::min({service_.deadline(), next_sweep_, life_.next()});
   if (accept_again_ > Clock::now()) until = std::min(until, accept_again_);
   first_client_ = polled.size();
   polled_clients_.clear();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "libqf/fd.h"
+#include "libqf/systemd.h"
 #include "qf-tokend/client_connection.h"
 #include "qf-tokend/protocol.h"
 
@@ -53,6 +54,8 @@ class Server {
   // `listener`: a listening, non-blocking Unix stream socket at `path`. The loop ends on SIGTERM and SIGINT
   // (which the caller has blocked), stop(), and when somebody removes or replaces the socket at `path`.
   Server(Fd listener, std::string path, LineService& service, ServerLimits limits = {});
+  // Whom the loop tells that it turns.
+  void give_life_signs(const Notifier& notifier) { life_ = LifeSigns(notifier); }
   // kSystem when the loop cannot go on.
   Status run();
   void stop() { stopping_ = true; }
@@ -93,6 +96,7 @@ class Server {
   size_t first_client_ = 0;               // index of the first client in the poll set
   uint64_t next_id_ = 1;
   Deadline next_sweep_;
+  LifeSigns life_;
   Deadline accept_again_{};  // after running out of descriptors
   bool stopping_ = false;
 };

@@ -6,6 +6,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "libqf/crypto.h"
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
@@ -21,6 +23,10 @@ namespace qf {
 namespace {
 
 constexpr const char* kDefaultState = "/var/lib/qufabric";
+// Much longer than an apply takes, and less than systemd waits for a sign of life of the qf-up that waits
+// here.
+constexpr auto kLockTime = std::chrono::seconds(20);
+constexpr auto kLockRetry = std::chrono::milliseconds(50);
 constexpr mode_t kPublicMode = 0644;
 constexpr mode_t kPrivateMode = 0600;
 
@@ -129,15 +135,37 @@ Status fill(NewSet& set, const Document& document, const Folders& folders, const
 
 }  // namespace
 
+Status own_state_folder(const Folders& folders) {
+  const std::string& state = folders.state;
+  if (auto made = make_folder(state, 0755); !made) return made;
+  struct stat st = {};
+  if (::stat(state.c_str(), &st) != 0) return system_error("cannot stat " + state);
+  if (!S_ISDIR(st.st_mode)) return with_hint(input_error(state + " is not a folder"), "move it away");
+  // whoever can rename in it decides what we write and read
+  bool theirs = st.st_uid != ::geteuid();
+  if (theirs && (::geteuid() == 0 || ::access(state.c_str(), W_OK) == 0))
+    return with_hint(refused(state + " belongs to uid " + std::to_string(st.st_uid) + ", and this is uid " +
+                             std::to_string(::geteuid())),
+                     "run it as that user; or name a folder of your own: --state-dir");
+  if (!theirs && (st.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH)
+    return with_hint(refused(state + " can be changed by others"), "run: chmod o-w " + for_shell(state));
+  return Done{};
+}
+
 Result<Fd> lock_state(const Folders& folders) {
-  if (auto made = make_folder(folders.state, 0755); !made) return made.error();
+  if (auto own = own_state_folder(folders); !own) return own.error();
   auto fd = open_lock_file(folders.state + "/apply.lock");
   if (!fd) return fd.error();
   if (::flock(fd->get(), LOCK_EX | LOCK_NB) == 0) return std::move(*fd);
   if (errno != EWOULDBLOCK) return system_error("cannot lock " + folders.state);
   say("waiting for another qf-up that is applying a document");
-  while (::flock(fd->get(), LOCK_EX) != 0) {
-    if (errno != EINTR) return system_error("cannot lock " + folders.state);
+  for (Deadline until = Clock::now() + kLockTime; ::flock(fd->get(), LOCK_EX | LOCK_NB) != 0;) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return system_error("cannot lock " + folders.state);
+    if (Clock::now() >= until)
+      return with_hint(timeout_error("another qf-up still holds " + folders.state + "/apply.lock"),
+                       "nothing was changed; is one stopped or stuck? see: fuser -v " +
+                           for_shell(folders.state + "/apply.lock"));
+    std::this_thread::sleep_for(kLockRetry);
   }
   return std::move(*fd);
 }

@@ -14,6 +14,10 @@
 
 namespace qf {
 
+// Makes the folder when it is missing. Refused when it is another user's, or others may rename in it: root's
+// qf-up would write where somebody else says.
+[[nodiscard]] Status own_state_folder(const Folders& folders);
+
 // One qf-up at a time changes a state folder; held until the Fd closes. Waits for another one, saying so.
 [[nodiscard]] Result<Fd> lock_state(const Folders& folders);
 

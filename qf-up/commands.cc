@@ -100,18 +100,18 @@ std::optional<PeersMeta> document_in_force(const Folders& folders) {
   return *meta;
 }
 
-// Whether it may follow the one in force at all; the caller holds the lock. A document that comes by itself
-// must be of the same fabric; somebody who names a file means that file.
+// Whether it may follow the one in force at all; the caller holds the lock.
 Status check_successor(const Document& document, const Invocation& invocation, const Choices& choices) {
   if (invocation.force) return Done{};
   if (auto good = check_serial(invocation.folders, document); !good)
     return with_hint(good.error(), "raise the serial in the document, or run: qf-up apply --force");
   auto now = document_in_force(invocation.folders);
-  bool by_itself = has_source(choices) && invocation.file.empty();
-  if (by_itself && now && now->domain != document.domain)
+  bool from_source = has_source(choices) && invocation.file.empty();
+  if (now && now->domain != document.domain)
     return with_hint(
         refused("the document is of the fabric " + document.domain + ", and " + now->domain + " is in force"),
-        "is --document the right one? if it is, run: qf-up apply --force");
+        std::string("is ") + (from_source ? "--document" : "the file") +
+            " the right one? if it is, run: qf-up apply --force");
   return check_expiry(document, std::time(nullptr));
 }
 
@@ -148,7 +148,7 @@ std::string hash_in_force(const Folders& folders) {
 
 // A turn for a person: the document comes into force whatever is in force now, with these choices.
 Status apply_from_source(const Invocation& invocation, Choices& choices) {
-  if (auto made = make_folder(invocation.folders.state, 0755); !made) return made.error();
+  if (auto own = own_state_folder(invocation.folders); !own) return own;
   bool fresh = false;
   return source_turn(
       invocation.folders, choices, hash_in_force(invocation.folders), true,
@@ -202,7 +202,15 @@ int apply_at_start(const Invocation& invocation, Choices& choices) {
   auto now = document_in_force(invocation.folders);
   // an older document than the one in force must not keep a machine from being reached after a reboot either
   auto newer = document && now ? check_successor(*document, invocation, choices) : Done{};
-  if (document && newer) return apply_loaded(document, invocation, choices);
+  if (document && newer) {
+    int code = apply_loaded(document, invocation, choices);
+    // a full disk must not keep a machine from being reached either, unless something else was asked for
+    auto remembered = load_choices(invocation.folders);
+    bool same = remembered && choices_text(*remembered) == choices_text(choices);
+    if (code != kExitSystem || !now || !same) return code;
+    say("going on with serial " + std::to_string(now->serial) + ", which is in force");
+    return kExitOk;
+  }
   if (!now) return kExitConfig;
   if (!newer) say(document_path(invocation) + ": " + newer.error().text());
   say("going on with serial " + std::to_string(now->serial) + ", which is in force",
@@ -489,7 +497,10 @@ int command_refresh(const Invocation& invocation) {
 int command_up(const Invocation& invocation) {
   auto handed = handed_descriptors();
   if (!handed) return fail(handed.error());
-  if (auto made = make_folder(invocation.folders.state, 0755); !made) return fail(made.error());
+  // what else its starter left open would stay so for as long as it runs
+  unsigned beyond = static_cast<unsigned>(kFirstHandedFd) + static_cast<unsigned>(handed->size());
+  if (::close_range(beyond, ~0U, 0) != 0) return fail(system_error("cannot close descriptors"));
+  if (auto own = own_state_folder(invocation.folders); !own) return fail(own.error());
   auto instance = become_instance(invocation.folders);
   if (!instance)
     return fail(

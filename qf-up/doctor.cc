@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <set>
 
@@ -14,6 +15,7 @@
 #include "qf-up/doctor_checks.h"
 #include "qf-up/document.h"
 #include "qf-up/fabric_tests.h"
+#include "qf-up/source.h"
 #include "qf-up/text_table.h"
 
 namespace po = boost::program_options;
@@ -220,10 +222,39 @@ std::string findings_json(const Findings& findings) {
   return out.text() + "\n";
 }
 
+namespace {
+
+// How the running qf-up fares with --document; it notes that for everybody.
+void check_source_record(const Patient& patient, const std::string& in_force, Findings& findings) {
+  const char* check = "document";
+  auto record = load_source_record(patient.folders, patient.choices.document);
+  std::string last =
+      record.last_success == 0
+          ? "it has given no good answer yet"
+          : "its last good answer was " +
+                describe_seconds(std::max<int64_t>(0, std::time(nullptr) - record.last_success)) + " ago";
+  std::string place = patient.choices.document + ": ";
+  if (!record.error.empty())
+    return findings.wrong(check, "", place + record.error + "; " + last + "; " + in_force + " still",
+                          record.hint.empty() ? "run: sudo qf-up refresh" : record.hint);
+  constexpr int64_t kMostAge = 86'400;  // no interval is longer
+  if (std::time(nullptr) - record.last_success > kMostAge)
+    return findings.wrong(check, "", place + last + "; " + in_force + " still",
+                          "does qf-up run? see: qf-up status; or run: sudo qf-up refresh");
+  findings.ok(check, "", in_force + "; " + place + last);
+}
+
+}  // namespace
+
 void check_document(const Patient& patient, Findings& findings) {
   const char* check = "document";
   std::string in_force =
       "serial " + std::to_string(patient.meta.serial) + ", " + document_age(patient.folders.peers_mdb());
+  int64_t expires = patient.peers.expires(), now = std::time(nullptr);
+  if (expires != 0 && now >= expires)
+    return findings.wrong(check, "", "has expired, at " + moment_text(expires) + "; " + in_force + " still",
+                          "publish one with a later \"expires\" and a higher serial; is the clock right?");
+  if (has_source(patient.choices)) return check_source_record(patient, in_force, findings);
   std::string path = patient.folders.fabric_json();
   auto text = read_file(path, kMostDocumentBytes);
   if (!text && text.error().sys == EACCES)

@@ -12,6 +12,7 @@
 #include "qf-up/commands.h"
 #include "qf-up/fabric_tests.h"
 #include "qf-up/server_side.h"
+#include "qf-up/source.h"
 #include "qf-up/who.h"
 
 namespace po = boost::program_options;
@@ -213,6 +214,21 @@ int command_explain(int argc, char** argv) {
   return report(answer_from(PolicyDb::over(records), options), options);
 }
 
+namespace {
+
+// Where it comes from elsewhere, the last one that was good: there is no other here.
+std::optional<Document> usual_document(const Folders& folders) {
+  auto choices = load_choices(folders);
+  if (!choices) return static_cast<void>(fail(choices.error())), std::nullopt;
+  if (!has_source(*choices)) return load_document(folders.fabric_json(), false);
+  auto kept = kept_document(folders, *choices);
+  if (kept) return std::move(*kept);
+  static_cast<void>(fail(kept.error(), "name a document: qf-up test FILE"));
+  return std::nullopt;
+}
+
+}  // namespace
+
 int command_test(int argc, char** argv) {
   FolderOptions folders;
   std::vector<std::string> words;
@@ -221,7 +237,7 @@ int command_test(int argc, char** argv) {
   static_cast<void>(
       parse_options(argc, argv, {kTestProgram, "usage: qf-up test [FILE] [options]\n", visible, &words}));
   if (words.size() > 1) wrong_usage(kTestProgram, "unexpected word " + qf::quoted(words[1]));
-  auto document = load_document(words.empty() ? folders.folders().fabric_json() : words[0], false);
+  auto document = words.empty() ? usual_document(folders.folders()) : load_document(words[0], false);
   if (!document) return kExitConfig;
   auto results = run_tests(*document);
   std::printf("1..%zu\n", results.size());

@@ -38,11 +38,12 @@ std::string find_tool(const std::vector<std::string>& places) {
   return places.front();
 }
 
-Status make_host_key(const std::string& keygen, const std::string& path) {
-  // Complete beside its place, then renamed: a kill leaves no half key.
-  std::string temporary = path + ".new";
-  ::unlink(temporary.c_str());
-  ::unlink((temporary + ".pub").c_str());
+void remove_key(const std::string& path) {
+  ::unlink(path.c_str());
+  ::unlink((path + ".pub").c_str());
+}
+
+Status make_host_key_at(const std::string& keygen, const std::string& path, const std::string& temporary) {
   auto made = tool({keygen, "-q", "-t", "ed25519", "-N", "", "-C", "qf-sshd", "-f", temporary});
   if (!made) return made.error();
   if (::chmod(temporary.c_str(), 0600) != 0) return system_error("cannot set the mode of " + temporary);
@@ -54,6 +55,15 @@ Status make_host_key(const std::string& keygen, const std::string& path) {
       ::rename(temporary.c_str(), path.c_str()) != 0)
     return system_error("cannot replace " + path);
   return sync_folder_of(path);
+}
+
+// Complete beside its place, then renamed: a kill leaves no half key.
+Status make_host_key(const std::string& keygen, const std::string& path) {
+  std::string temporary = path + ".new";
+  remove_key(temporary);
+  auto made = make_host_key_at(keygen, path, temporary);
+  if (!made) remove_key(temporary);
+  return made;
 }
 
 // Somebody else who can read or write the key could be this peer.
@@ -76,7 +86,10 @@ Status ensure_user(const std::string& name, const std::string& comment) {
       tool({find_tool({"/usr/sbin/useradd", "/sbin/useradd"}), "--system", "--user-group", "--no-create-home",
             "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", "--comment", comment, name});
   // another qf-up may have made it in the same moment
-  if (!made && ::getpwnam(name.c_str()) == nullptr) return made.error();
+  if (!made && ::getpwnam(name.c_str()) == nullptr)
+    return with_hint(made.error(),
+                     "qf-sshd needs the system user " + name +
+                         ": make it where /etc can be written, with systemd-sysusers or useradd --system");
   return Done{};
 }
 

@@ -131,7 +131,7 @@ po::options_description visible_options(const Command* command) {
   if (knows(Takes::kConfigFile))
     add("ssh-config-file", po::value<std::string>()->value_name("FILE"),
         "where to write the ssh_config file");
-  if (knows(Takes::kForce)) add("force", "apply also an older serial");
+  if (knows(Takes::kForce)) add("force", "apply also an older serial, or another fabric's");
   if (knows(Takes::kJson)) {
     add("json", "print the status as JSON");
     add("detail,d", "with status: list the connections and sessions of the SSH server");

@@ -19,6 +19,10 @@ constexpr auto kFirstDelay = std::chrono::milliseconds(200);
 constexpr auto kMostDelay = std::chrono::milliseconds(30'000);
 constexpr auto kGoodRun = std::chrono::seconds(60);
 constexpr auto kGrace = std::chrono::seconds(10);  // for qf-sshd to end after SIGTERM
+// as systemd gives a unit by default: qf-sshd asks name services as it starts, which may wait for a network
+constexpr auto kStartTime = std::chrono::seconds(90);
+// of a qf-sshd without a sign of life, where systemd says nothing else: a machine may be that busy
+constexpr auto kSilence = std::chrono::seconds(30);
 
 Result<Fd> watch_signals() {
   sigset_t signals;
@@ -39,7 +43,11 @@ int next_signal(int fd) {
 class Supervisor {
  public:
   Supervisor(const Supervised& supervised, Fd signals)
-      : supervised_(supervised), signals_(std::move(signals)) {}
+      : supervised_(supervised), signals_(std::move(signals)), life_(supervised.notifier) {
+    // so that the unit's own time is over only when this process hangs, or cannot kill a server that does
+    if (auto watchdog = supervised.notifier.watchdog())
+      silence_ = std::chrono::duration_cast<Clock::duration>(*watchdog) / 2;
+  }
 
   int run() {
     if (supervised_.server.empty()) {
@@ -54,6 +62,8 @@ class Supervisor {
       if (refresh_at_ && !refresher_ && Clock::now() >= *refresh_at_) refresh();
       if (start_at_ && Clock::now() >= *start_at_) start();
       if (watch_at_ && Clock::now() >= *watch_at_) tell_watchers();
+      if (server_ && Clock::now() >= silent_until_) server_is_silent();
+      if (!killed_) life_.give(Clock::now());
       if (!exit_code_) wait();
     }
     supervised_.notifier.stopping();
@@ -63,20 +73,37 @@ class Supervisor {
   }
 
  private:
-  // The server is no main process of systemd's unit, so what it says would not count: it tells us.
+  // The server is no main process of systemd's unit, so what it says would not count: it tells us. Without
+  // systemd we alone want to know whether it lives.
   void listen_for_readiness() {
-    if (!supervised_.notifier) return;
     auto receiver = NotifyReceiver::open();
-    if (!receiver) return say("systemd will not hear that qf-sshd is ready: " + receiver.error().text());
+    if (!receiver)
+      return say("nobody will hear whether qf-sshd is ready and lives: " + receiver.error().text());
     receiver_ = std::move(*receiver);
     ::setenv("NOTIFY_SOCKET", receiver_->name().c_str(), 1);
+    auto silence = std::chrono::duration_cast<std::chrono::microseconds>(silence_);
+    ::setenv("WATCHDOG_USEC", std::to_string(silence.count()).c_str(), 1);
   }
 
   void hear_server() {
     for (const auto& line : receiver_->receive(server_ ? server_->pid() : -1)) {
       if (line == "READY=1") supervised_.notifier.ready();
       if (line == "RELOADING=1") supervised_.notifier.reloading();
+      silent_until_ = Clock::now() + silence_;
     }
+  }
+
+  // A server that hangs lets nobody in; its sessions are processes of their own and live on. The clock does
+  // not count the sleep of the machine, but may that of a virtual one: a supervisor that was itself not
+  // awake in time has no right to judge, and waits once more.
+  void server_is_silent() {
+    auto now = Clock::now();
+    bool overslept = now - silent_until_ > silence_ / 2;
+    silent_until_ = now + silence_;
+    if (overslept) return;
+    if (!killed_) say("qf-sshd has given no sign of life for a while; killing it");
+    killed_ = true;
+    server_->send_signal(SIGKILL);
   }
 
   void start() {
@@ -90,6 +117,7 @@ class Supervisor {
     if (child) {
       server_ = std::move(*child);
       if (supervised_.watchers.server_started) supervised_.watchers.server_started(starts_++);
+      if (receiver_) silent_until_ = started_ + std::max<Clock::duration>(kStartTime, silence_);
       return;
     }
     again("cannot start qf-sshd: " + child.error().text());
@@ -133,7 +161,9 @@ class Supervisor {
   }
 
   [[nodiscard]] Deadline next_wake() const {
-    Deadline wake = std::min(start_at_.value_or(Deadline::max()), watch_at_.value_or(Deadline::max()));
+    Deadline wake = std::min({start_at_.value_or(Deadline::max()), watch_at_.value_or(Deadline::max()),
+                              server_ ? silent_until_ : Deadline::max()});
+    if (!killed_) wake = std::min(wake, life_.next());
     return refresh_at_ && !refresher_ ? std::min(wake, *refresh_at_) : wake;
   }
 
@@ -180,6 +210,8 @@ class Supervisor {
     server_.reset();
     if (supervised_.watchers.server_ended) supervised_.watchers.server_ended();
     watch_soon();
+    killed_ = false;
+    silent_until_ = Deadline::max();
     // a flag that it does not take is no better the next time either
     if (WIFEXITED(*status) && (WEXITSTATUS(*status) == kExitConfig || WEXITSTATUS(*status) == kExitUsage)) {
       say("qf-sshd refuses its configuration; its message is above", "correct it and run: qf-up");
@@ -210,6 +242,10 @@ class Supervisor {
 
   const Supervised& supervised_;
   Fd signals_;
+  LifeSigns life_;  // our own
+  Clock::duration silence_ = kSilence;
+  Deadline silent_until_ = Deadline::max();  // then the server hangs
+  bool killed_ = false;                      // it did, and has not ended yet
   Backoff backoff_;
   std::optional<Child> server_;
   std::optional<Child> refresher_;

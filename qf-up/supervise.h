@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The foreground qf-up: keeps qf-sshd running, and waits for signals without waking up otherwise. uid:
+// The foreground qf-up: keeps qf-sshd running, and waits for signals and its signs of life without waking up
+// otherwise. uid:
 // whoever started it (root on a server). It reads nothing from the network.
 #pragma once
 

@@ -330,6 +330,78 @@ while True:
   restore
 }
 
+# instead_of PROGRAM SCRIPT COMMAND…: COMMAND with a script in the place of the program, for as long as it takes
+instead_of() {
+  local program=$1
+  printf '#!/bin/sh\n%s\n' "$2" >"$QF/instead"
+  chmod 755 "$QF/instead"
+  shift 2
+  inside mount --bind "$QF/instead" "$program"
+  "$@" || { inside umount "$program" && return 1; }
+  inside umount "$program"
+}
+
+@test "versions: one of the programs here is of another release, or does not run" {
+  instead_of "$BIN/qf-detect" 'case $1 in --version) echo "qf-detect 0.60.1" ;; *) exit 0 ;; esac' \
+    finds "wrong version qf-detect"
+  tells version "$BIN/qf-detect is 0.60.1, and qf-up 0.61.0" 'in one version'
+  instead_of "$BIN/qf-token" 'exit 1' finds "wrong version qf-token"
+  tells version "$BIN/qf-token does not run" 'in one version'
+  healthy
+}
+
+@test "versions: the token daemon that runs is of another release" {
+  as_words "$CLIENT"
+  inside "${AS[@]}" "$BIN/qf-token" status --json $PLACES >"$QF/tokend.json" || :
+  inside "${AS[@]}" "$BIN/qf-token" stop $PLACES
+  local runtime answer
+  runtime=$(runtime_of "$CLIENT")
+  answer=$(jq -c '{status: [{ok: true, version: 1, pid: .pid, release: "0.60.1", ttl: 3600, issuers: [], logins: []}]}' "$QF/tokend.json")
+  background "$QF/old.log" nsenter --target "$(qf_up)" --mount --wd=/ -- "${AS[@]}" "$PYTHON" "$TOP/tests/bats/servers/tokend.py" "$runtime/tokend.sock" /dev/null "$answer"
+  local old=$PID
+  until_true 60 as_client test -S "$runtime/tokend.sock"
+  finds "note version qf-tokend" "note login" "note policy server"
+  tells version 'the one that runs is 0.60.1, and what is installed 0.61.0' 'qf-token stop'
+  end_process "$old"
+  as_client rm -f "$runtime/tokend.sock"
+  inside "${AS[@]}" "$BIN/qf-token" login --issuer machine $PLACES
+  healthy
+}
+
+@test "ssh is not there, or older than ours can do with" {
+  instead_of /usr/bin/ssh 'case $1 in -V) echo "OpenSSH_7.9p1, OpenSSL 1.1.1" >&2 ;; *) exit 255 ;; esac' run doctor server
+  REPORT=$output
+  tells ssh 'is OpenSSH 7.9, and 8.0 or newer is needed' 'update it'
+  jq -e 'any(.checks[]; .check == "ssh" and .verdict == "wrong")' <<<"$REPORT"
+  cp /dev/null "$QF/none"
+  inside mount --bind "$QF/none" /usr/bin/ssh
+  run doctor server
+  inside umount /usr/bin/ssh
+  REPORT=$output
+  tells ssh 'there is no ssh on this machine' 'openssh-client'
+  healthy
+}
+
+@test "server: an address of this peer that somebody else listens on" {
+  local other
+  other=$(address_of 1)
+  background "$QF/squat.log" "$PYTHON" -c 'import socket, sys, time
+s = socket.create_server((sys.argv[1], 22022))
+print("here", flush=True)
+time.sleep(600)' "$other"
+  local squatter=$PID
+  until_true 60 grep -q here "$QF/squat.log"
+  apply_in ".peers[0].addresses += [\"$other\"]"
+  run root_doctor server
+  REPORT=$output
+  echo "$REPORT"
+  tells server "runs, and does not listen on $other" "ss -ltnp 'sport = :22022'"
+  jq -e 'any(.checks[]; .check == "server" and .verdict == "wrong")' <<<"$REPORT"
+  end_process "$squatter"
+  restore
+  root_finds
+}
+
 @test "server: system users, PAM, owners and modes" {
   cp "$SYSTEM/etc/passwd" "$QF/passwd"
   grep -v '^qufabric-fetch:' "$QF/passwd" >"$SYSTEM/etc/passwd"

@@ -98,6 +98,18 @@ stop() { kill "$up" && wait "$up"; up=; }
   run -78 refresh
 }
 
+@test "test without a file runs the tests of the kept document; without one it says so" {
+  first
+  jq '.tests = []' "$TOP/conf/fabric.example.json" >config/fabric.json
+  run -0 "$BIN/qf-up" test
+  [ "${lines[0]}" = "1..$(jq '.tests | length' "$TOP/conf/fabric.example.json")" ]
+  [ "${lines[0]}" != 1..0 ]
+  rm state/document.kept
+  run ! "$BIN/qf-up" test
+  echo "$output"
+  [[ $output == *"no document is kept"*"hint: name a document: qf-up test FILE"* ]]
+}
+
 @test "a source needs signers, an https URL of a file, and absolute paths" {
   run -78 apply --document "$url"
   [[ $output == *"--document needs --document-signers FILE"* ]]

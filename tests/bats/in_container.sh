@@ -17,7 +17,8 @@ status() { qf-up status -d --json; }
 PATH=/opt/qf/sbin:$PATH
 mkdir -p /etc/qufabric /var/lib/qufabric /etc/ssh/ssh_config.d /run/systemd/system/qufabric.s{ervice,ocket}.d
 useradd -m -s /bin/sh deploy
-cp /qf/units/* /run/systemd/system/
+cp /qf/units/*.* /run/systemd/system/
+cp /qf/units/user/* /etc/systemd/user/
 printf '[Service]\nStandardError=append:/qf/server.log\n' >/run/systemd/system/qufabric.service.d/log.conf
 systemctl daemon-reload
 fabric 1 '"127.7.0.1"'
@@ -51,6 +52,43 @@ check restart-keeps-socket test "$inode" = "$(listening_inode)"
 check restart-serves on_server true
 listed() { status | grep -q '"kind":"exec","command":"echo"'; }
 check restart-takes-session-up until_true 60 listed
+
+# what a unit could take away from a session: compared with this script, whose unit has nothing
+free() {
+  grep -E '^(NoNewPrivs|Seccomp|Seccomp_filters|CapBnd|Umask):' /proc/self/status
+  readlink /proc/self/ns/*
+  cat /proc/self/limits
+}
+free_on_server() { on_server "$(declare -f free); free" >/tmp/theirs && free >/tmp/mine && diff /tmp/mine /tmp/theirs >>/qf/results; }
+check session-is-free free_on_server
+echo 'deploy ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/deploy
+for kind in auth account password session; do echo "$kind required pam_permit.so" >"/etc/pam.d/common-$kind"; done
+cp /etc/pam.d/common-session /etc/pam.d/common-session-noninteractive
+sudo_works() { on_server "sudo -n true 2>&1" >>/qf/results; }
+check sudo-works sudo_works
+check sudo-is-root test "$(on_server sudo -n id -u)" = 0
+check sudo-has-all test "$(on_server sudo -n grep CapEff: /proc/self/status)" = "$(grep CapEff: /proc/self/status)"
+
+# signs of life, in a shorter time than ours
+printf '[Service]\nWatchdogSec=12\n' | tee /run/systemd/system/qufabric.service.d/life.conf >/run/life.conf
+systemctl daemon-reload
+systemctl restart qufabric.service
+main() { systemctl show -P MainPID "$1"; }
+listener() { pgrep -x -P "$(main qufabric.service)" qf-sshd; }
+new_listener() { [ -n "$(listener)" ] && [ "$(listener)" != "$server" ]; }
+new_main() { [ "$(main "$1")" != "$2" ] && is "$1" ActiveState active; }
+server=$(listener)
+pid=$(main qufabric.service)
+kill -STOP "$server"
+check hung-server-is-replaced until_true 60 new_listener
+check hung-server-is-said server_log 'qf-sshd has given no sign of life .*; killing it'
+check hung-server-leaves-qf-up test "$pid" = "$(main qufabric.service)"
+check hung-server-leaves-session session_lives hung
+check hung-server-serves on_server true
+kill -STOP "$pid"
+check hung-qf-up-is-replaced until_true 60 new_main qufabric.service "$pid"
+check hung-qf-up-leaves-session session_lives hung-too
+check hung-qf-up-serves on_server true
 
 check stop systemctl stop qufabric.service
 check stop-leaves-session session_lives stopped
@@ -101,6 +139,23 @@ inode=$(stat -c %i $issuer)
 check issuer-restart systemctl restart qf-machine-issuer.service
 check issuer-listens-again is_subject deploy
 check issuer-same-socket test "$inode" = "$(stat -c %i $issuer)"
+journal() { journalctl -u "$1" | grep "$2"; }
+check issuer-logs until_true 60 journal qf-machine-issuer.service "machine issuer listening at $issuer"
+pid=$(main qf-machine-issuer.service)
+jailed() {
+  grep -qx 'NoNewPrivs:	1' "/proc/$pid/status" && grep -qx 'CapBnd:	0000000000080000' "/proc/$pid/status" &&
+    grep -q '^Max core file size  *0  *0' "/proc/$pid/limits" &&
+    ! nsenter -t "$pid" -m touch /etc/touched && ! nsenter -t "$pid" -n ip link show up 2>/dev/null | grep -q UP
+}
+check issuer-jailed jailed
+mkdir -p /run/systemd/system/qf-machine-issuer.service.d
+cp /run/life.conf /run/systemd/system/qf-machine-issuer.service.d/
+systemctl daemon-reload
+systemctl restart qf-machine-issuer.service
+pid=$(main qf-machine-issuer.service)
+kill -STOP "$pid"
+check issuer-hung-is-replaced until_true 60 new_main qf-machine-issuer.service "$pid"
+check issuer-serves-again is_subject deploy
 check issuer-stop systemctl stop qf-machine-issuer.socket
 check issuer-ends is qf-machine-issuer.service ActiveState inactive
 check issuer-socket-removed test ! -e $issuer
@@ -108,4 +163,34 @@ chmod 644 /var/lib/qufabric/machine-issuer.pem
 systemctl start qf-machine-issuer.service
 check issuer-key-fails until_true 60 is qf-machine-issuer.service ActiveState failed
 check issuer-key-code is qf-machine-issuer.service ExecMainStatus 78
+
+# a user's systemd, as user@.service starts it, without PAM and logind
+uid=$(id -u deploy)
+mkdir -p "/run/user/$uid" /etc/systemd/user/qf-tokend.service.d && chown deploy: "/run/user/$uid" && chmod 700 "/run/user/$uid"
+cp /run/life.conf /etc/systemd/user/qf-tokend.service.d/
+as_deploy() { setpriv --reuid deploy --regid deploy --init-groups env HOME=/home/deploy XDG_RUNTIME_DIR="/run/user/$uid" "$@"; }
+user_systemctl() { as_deploy systemctl --user "$@"; }
+user_is() { [ "$(user_systemctl show -P "$1" qf-tokend.service)" = "$2" ]; }
+systemd-run --unit=deploy-manager --uid=deploy -p Delegate=yes -p Type=notify -E HOME=/home/deploy \
+  -E XDG_RUNTIME_DIR="/run/user/$uid" /lib/systemd/systemd --user
+tokend=/run/user/$uid/qufabric/tokend.sock
+check tokend-socket user_systemctl start qf-tokend.socket
+check tokend-waits user_is ActiveState inactive
+inode=$(stat -c %i "$tokend")
+tokend_answers() { ! as_deploy qf-token status 2>&1 | grep 'not running'; }
+check tokend-answers tokend_answers
+check tokend-active user_is ActiveState active
+check tokend-same-socket test "$inode" = "$(stat -c %i "$tokend")"
+pid=$(user_systemctl show -P MainPID qf-tokend.service)
+kill -STOP "$pid"
+new_tokend() { ! user_is MainPID "$pid" && user_is ActiveState active; }
+check tokend-hung-is-replaced until_true 60 new_tokend
+check tokend-answers-again tokend_answers
+
+systemd-analyze --version >/qf/systemd-version
+figure() { grep -oE 'level for [^ ]+: [0-9.]+' | cut -d ' ' -f 4; }
+for unit in /qf/units/*.service; do
+  echo "${unit##*/} $(systemd-analyze security --no-pager "${unit##*/}" | figure)" >>/qf/figures
+done
+echo "user/qf-tokend.service $(as_deploy systemd-analyze --user security --no-pager qf-tokend.service | figure)" >>/qf/figures
 echo finished >>/qf/results

@@ -174,7 +174,8 @@ def usable(serial):
 os.environ.pop("QF_STATE_DIR", None)
 document(OLD, 1)
 document(NEW, 2)
-OPTIONS = ["--ssh-jwt-cache-ttl", "77", *prepare()]
+# another domain each time, so that every file differs
+OPTIONS = ["--force", "--ssh-jwt-cache-ttl", "77", *prepare()]
 os.mkdir(f"{FOLDER}/saved")
 for each in ("state", "etc"):
     if os.path.exists(f"{FOLDER}/{each}"):

@@ -98,6 +98,49 @@ TEST(Notifier, ReachesItsReceiverAndLeavesTheEnvironment) {
   EXPECT_TRUE(receiver->receive(::getpid()).empty());
 }
 
+TEST(LifeSigns, ComeThriceInTheTimeThatTheyAreWaitedFor) {
+  auto receiver = NotifyReceiver::open();
+  ASSERT_TRUE(receiver);
+  ::setenv("NOTIFY_SOCKET", receiver->name().c_str(), 1);
+  ::setenv("WATCHDOG_USEC", "30000000", 1);
+  ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
+  Notifier notifier = Notifier::take();
+  EXPECT_EQ(notifier.watchdog(), std::chrono::seconds(30));
+  EXPECT_EQ(::getenv("WATCHDOG_USEC"), nullptr);
+  EXPECT_EQ(::getenv("WATCHDOG_PID"), nullptr);
+  LifeSigns life(notifier);
+  auto now = Clock::now();
+  EXPECT_LE(life.next(), now);
+  life.give(now);
+  EXPECT_EQ(receiver->receive(::getpid()), std::vector<std::string>{"WATCHDOG=1"});
+  EXPECT_EQ(life.next(), now + std::chrono::seconds(10));
+  life.give(now + std::chrono::milliseconds(9999));
+  EXPECT_TRUE(receiver->receive(::getpid()).empty());
+  life.give(now + std::chrono::seconds(10));
+  EXPECT_EQ(receiver->receive(::getpid()), std::vector<std::string>{"WATCHDOG=1"});
+}
+
+TEST(LifeSigns, AreForNobodyWhereNobodyWaits) {
+  auto receiver = NotifyReceiver::open();
+  ASSERT_TRUE(receiver);
+  struct {
+    const char *usec, *pid;
+  } silent[] = {{"", ""}, {"0", ""}, {"x", ""}, {"-1", ""}, {"99999999999999999999", ""}, {"1000", "1"}};
+  for (const auto& one : silent) {
+    ::setenv("NOTIFY_SOCKET", receiver->name().c_str(), 1);
+    ::setenv("WATCHDOG_USEC", one.usec, 1);
+    ::setenv("WATCHDOG_PID", one.pid, 1);
+    Notifier notifier = Notifier::take();
+    EXPECT_FALSE(notifier.watchdog()) << one.usec;
+    EXPECT_EQ(LifeSigns(notifier).next(), Deadline::max()) << one.usec;
+  }
+  // nobody to tell
+  ::unsetenv("NOTIFY_SOCKET");
+  ::setenv("WATCHDOG_USEC", "1000", 1);
+  EXPECT_EQ(LifeSigns(Notifier::take()).next(), Deadline::max());
+  EXPECT_EQ(LifeSigns().next(), Deadline::max());
+}
+
 TEST(Notifier, OnlyTheChildIsBelieved) {
   auto receiver = NotifyReceiver::open();
   ASSERT_TRUE(receiver);
