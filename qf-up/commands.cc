@@ -554,7 +554,8 @@ int command_up(const Invocation& invocation) {
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
   Refresh refresh{[&] { return source.command(); }, [&] { return source.delay(); }};
-  int code = supervise({*server, reload, to_hand_on, notifier, refresh});
+  ExpiryWatch expiry(invocation.folders);
+  int code = supervise({*server, reload, to_hand_on, notifier, refresh, &expiry});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }
