@@ -88,7 +88,7 @@ $(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rul
 $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
-$(eval $(call bundle,up-source,$(addprefix qf-up/, fetch_document signature source source_record)))
+$(eval $(call bundle,up-source,$(addprefix qf-up/, expiry_watch fetch_document signature source source_record)))
 $(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe status status_peers status_tokens text_table watch)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main

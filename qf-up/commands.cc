@@ -560,7 +560,8 @@ int command_up(const Invocation& invocation) {
   Watchers watchers{[&](std::optional<bool> runs, uint64_t restarts) { return metrics.turn(runs, restarts); },
                     [&](uint64_t restarts) { metrics.server_started(restarts); },
                     [&] { metrics.server_ended(); }, [&] { metrics.end(); }};
-  int code = supervise({*server, reload, to_hand_on, notifier, refresh, watchers});
+  ExpiryWatch expiry(invocation.folders);
+  int code = supervise({*server, reload, to_hand_on, notifier, refresh, watchers, &expiry});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }

@@ -58,6 +58,7 @@ class Supervisor {
     }
     plan_refresh();
     watch_soon();
+    if (supervised_.expiry != nullptr) supervised_.expiry->look();
     while (!exit_code_) {
       if (refresh_at_ && !refresher_ && Clock::now() >= *refresh_at_) refresh();
       if (start_at_ && Clock::now() >= *start_at_) start();
@@ -168,17 +169,21 @@ class Supervisor {
   }
 
   void wait() {
-    struct pollfd polled[4] = {{signals_.get(), POLLIN, 0},
+    const ExpiryWatch* expiry = supervised_.expiry;
+    struct pollfd polled[6] = {{signals_.get(), POLLIN, 0},
                                {server_ ? server_->fd() : -1, POLLIN, 0},
                                {receiver_ ? receiver_->fd() : -1, POLLIN, 0},
-                               {refresher_ ? refresher_->fd() : -1, POLLIN, 0}};
-    int n = ::poll(polled, 4, poll_timeout(next_wake()));
+                               {refresher_ ? refresher_->fd() : -1, POLLIN, 0},
+                               {expiry != nullptr ? expiry->timer() : -1, POLLIN, 0},
+                               {expiry != nullptr ? expiry->events() : -1, POLLIN, 0}};
+    int n = ::poll(polled, 6, poll_timeout(next_wake()));
     if (n < 0 && errno != EINTR) {
       say(system_error("poll").text());
       exit_code_ = kExitSystem;
     }
     if (n <= 0) return;
     if (polled[2].revents != 0) hear_server();
+    if (polled[4].revents != 0 || polled[5].revents != 0) supervised_.expiry->look();
     if (polled[0].revents != 0) take_signal();
     if (polled[3].revents != 0) refresher_ended();
     if (polled[1].revents != 0) server_ended();

@@ -13,6 +13,7 @@
 #include "libqf/child.h"
 #include "libqf/fd.h"
 #include "libqf/systemd.h"
+#include "qf-up/expiry_watch.h"
 
 namespace qf {
 
@@ -50,6 +51,7 @@ struct Supervised {
   Notifier notifier;  // ready when the server says so; at once when none runs
   Refresh refresh{};
   Watchers watchers{};
+  ExpiryWatch* expiry = nullptr;  // borrowed
 };
 
 // Until SIGTERM or SIGINT; then stops the server (SIGTERM, after 10 s SIGKILL). Returns the exit code of

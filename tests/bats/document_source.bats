@@ -273,6 +273,25 @@ stop() { kill "$up" && wait "$up"; up=; }
   [ ! -e state/peers.mdb ]
 }
 
+@test "expires in a file, while qf-up runs: the log says so once as it comes, for each document" {
+  said() { [ "$(grep -c "ALARM: the fabric document of serial $1 has expired" log)" = 1 ]; }
+  local_document() {
+    jq --arg expires "$(date -u -d "$2" +%FT%TZ)" ".serial = $1 | .expires = \$expires" "$TOP/conf/fabric.example.json" >config/fabric.json
+    apply
+  }
+  local_document 1 '+3 seconds'
+  start
+  until_true 60 said 1
+  [[ $("$BIN/qf-up" status) == *"ALARM: document has expired"* ]]
+  # another one is applied, and nobody tells the running one
+  local_document 2 '+3 seconds'
+  until_true 60 said 2
+  local_document 3 '+1 hour'
+  [[ $("$BIN/qf-up" status) == *"document expires"* ]]
+  stop
+  said 1 && said 2 && ! said 3
+}
+
 @test "a full disk: said, and the old state stays" {
   [ "$(id -u)" = 0 ] || skip "wants root: it mounts"
   first

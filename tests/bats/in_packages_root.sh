@@ -49,6 +49,13 @@ if [ "$1" = chroot ]; then
   qf-up $choices &
   check chroot-server until_true 60 on_server true
   check chroot-login test "$(on_server id -un)" = deploy
+  # an upgrade while it runs
+  server=$(pgrep -o -x qf-sshd)
+  # shellcheck disable=SC2317  # until_true calls it
+  new_server() { [ "$(pgrep -o -x qf-sshd)" != "$server" ] && [ "$(readlink "/proc/$(pgrep -o -x qf-sshd)/exe")" = /usr/sbin/qf-sshd ]; }
+  check chroot-upgrade installed 2
+  check chroot-new-server until_true 60 new_server
+  check chroot-serves-again until_true 60 on_server true
   check chroot-remove dpkg -r qufabric-ssh qufabric-ssh-client qufabric-ssh-server
   check chroot-server-ends until_true 30 runs_not 'qf-[a-z]*'
   check chroot-keeps test -s /etc/qufabric/fabric.json -a -s /var/lib/qufabric/ssh_host_ed25519_key

@@ -92,7 +92,8 @@ content() { dpkg-deb -c "$QF/1/$1"_1_*.deb; }
 }
 
 @test "without systemd: installs, the server runs, and purge leaves nothing" {
-  result chroot-install chroot-users chroot-folders chroot-nothing-runs chroot-server chroot-login chroot-remove \
+  result chroot-install chroot-users chroot-folders chroot-nothing-runs chroot-server chroot-login chroot-upgrade \
+    chroot-new-server chroot-serves-again chroot-remove \
     chroot-server-ends chroot-keeps chroot-purge chroot-nothing-left chroot-finished
 }
 
