@@ -229,6 +229,29 @@ Sample<DocumentReply> sample(DocumentReply) {
           "000000016c"
           "0000003c"};
 }
+Sample<EtcdRequest> sample(EtcdRequest) {
+  return {{{"m"}, "/p", true, "f", "u", "c", "k", "w"},
+          "00000001000000016d"
+          "000000022f70"
+          "01"
+          "010000000166"
+          "0000000175"
+          "0000000163"
+          "000000016b"
+          "0000000177"};
+}
+Sample<EtcdReply> sample(EtcdReply) {
+  return {{"e", "h"}, "00000001650000000168"};
+}
+Sample<EtcdNext> sample(EtcdNext) {
+  return {{}, ""};
+}
+Sample<EtcdWrite> sample(EtcdWrite) {
+  return {{7}, "0000000000000007"};
+}
+Sample<EtcdWritten> sample(EtcdWritten) {
+  return {{"e", "h", true, false, 7}, "0000000165000000016801000000000000000007"};
+}
 Sample<FetchReply> sample(FetchReply) {
   return {{"c", "e", 60},
           "0000000163"
@@ -294,7 +317,7 @@ using AllMessages =
                      HelperDisplay, HelperRelease, HelperConnected, HelperListening, ProtocolError,
                      StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
                      ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt,
-                     DeviceLoginEnd, PolicyChanged>;
+                     DeviceLoginEnd, PolicyChanged, EtcdRequest, EtcdReply, EtcdNext, EtcdWrite, EtcdWritten>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -445,6 +468,11 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kFetchReply, "....."},
     {MessageType::kDocumentRequest, "....."},
     {MessageType::kDocumentReply, "....."},
+    {MessageType::kEtcdRequest, "....."},
+    {MessageType::kEtcdReply, "....."},
+    {MessageType::kEtcdNext, "....."},
+    {MessageType::kEtcdWrite, "....."},
+    {MessageType::kEtcdWritten, "....."},
     {MessageType::kConnectRequest, "..y.."},
     {MessageType::kListenRequest, "..y.."},
     {MessageType::kListenCancel, "..y.."},
@@ -502,6 +530,11 @@ TEST(Messages, TypesAreDistinct) {
                                  FetchReply::kType,
                                  DocumentRequest::kType,
                                  DocumentReply::kType,
+                                 EtcdRequest::kType,
+                                 EtcdReply::kType,
+                                 EtcdNext::kType,
+                                 EtcdWrite::kType,
+                                 EtcdWritten::kType,
                                  StatusRequest::kType,
                                  StatusReply::kType,
                                  Register::kType,
@@ -515,7 +548,7 @@ TEST(Messages, TypesAreDistinct) {
                                  DeviceLoginCancel::kType,
                                  DeviceLoginPrompt::kType,
                                  DeviceLoginEnd::kType};
-  EXPECT_EQ(types.size(), 31U);
+  EXPECT_EQ(types.size(), 36U);
 }
 
 }  // namespace

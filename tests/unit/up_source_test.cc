@@ -57,7 +57,7 @@ class SourceFiles : public ::testing::Test {
 TEST_F(SourceFiles, TheKeptDocumentComesBackAsItWas) {
   EXPECT_EQ(load_kept(folders()).error().kind, ErrorKind::kNotFound);
   for (const std::string& text : {std::string("{}"), std::string(), std::string("\n\0x\r\n", 5)}) {
-    ASSERT_TRUE(save_kept(folders(), {text, "sig\nnature\n"}));
+    ASSERT_TRUE(save_kept(folders(), {text, "sig\nnature\n", {}}));
     auto back = load_kept(folders());
     ASSERT_TRUE(back);
     EXPECT_EQ(back->text, text);
