@@ -25,7 +25,7 @@ constexpr milliseconds kPauseInOutage{300};  // and up to as much again by chanc
 constexpr size_t kPageKeys = 256;
 constexpr size_t kMostPages = 4096;
 constexpr size_t kMostPageBytes = size_t{96} << 20;  // the whole 64 MiB in base64
-constexpr size_t kMostLineBytes = size_t{96} << 20;
+constexpr size_t kMostLineBytes = size_t{16} << 20;  // a transaction has 1.5 MiB by default
 constexpr size_t kMostSmallAnswer = 64 * 1024;
 constexpr size_t kMostKeyBytes = 1024;
 constexpr int kMostRereads = 3;  // without a sign of a member that works
@@ -174,11 +174,14 @@ void KeyfetchEtcd::read_all() {
   pages_ = 0;
   page_revision_ = 0;
   revision_ = 0;
+  read_by_ = Clock::now() + kEtcdReadTime;
   read_page(keys_.first);
 }
 
 void KeyfetchEtcd::read_page(const std::string& from) {
   if (++pages_ > kMostPages) return end(peer_error("etcd holds too many keys under " + keys_.first));
+  if (Clock::now() >= read_by_)
+    return next_member(timeout_error(url_host(member()) + " takes too long to list the keys"));
   call({kEtcdRangePath, etcd_range_text(from, keys_, kPageKeys, page_revision_), kMostPageBytes,
         kMemberCallTime},
        [this](const HttpAnswer& answer) { got_page(answer); });
@@ -398,7 +401,7 @@ void KeyfetchEtcd::write() {
   HttpRequest wanted = http_request(kEtcdTxnPath, write_);
   wanted.limits.most_bytes = kMostSmallAnswer;
   wanted.limits.total_time = kMemberCallTime;
-  call_ = http_.start(std::move(wanted), [this](Result<HttpAnswer> answer) {
+  call_ = http_.start(std::move(wanted), [this](const Result<HttpAnswer>& answer) {
     call_ = 0;
     if (!answer) {
       Error error = cut(answer.error());

@@ -110,7 +110,7 @@ class KeyfetchEtcd {
   std::optional<EtcdFault> watch_refusal_;  // why the watch was ended, when etcd says it
   std::string watch_fault_;                 // or we
   std::string write_;                       // a transaction that is under way
-  Deadline first_by_ = Deadline::max();
+  Deadline first_by_ = Deadline::max(), read_by_ = Deadline::max();
   Deadline wake_ = Deadline::max();
   bool pausing_ = false, ended_ = false;
 };

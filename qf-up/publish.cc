@@ -64,11 +64,14 @@ Result<PublishedDocument> read_published(EtcdSession& session, const Choices& ch
   return there;
 }
 
-// What differs, the root last, in pieces that etcd takes.
+// What differs, in pieces that etcd takes. Parts are of use with their root alone, so that is the last; one
+// document is of use at once, and keys that were its parts are only in the way of nothing.
 std::vector<EtcdChanges> changes_between(const std::map<std::string, std::string>& there,
                                          const KeptDocument& wanted) {
   std::vector<EtcdChanges> all(1);
-  size_t bytes = 0, count = 0;
+  const size_t root = wanted.text.size() + wanted.signature.size();
+  const bool root_first = wanted.parts.empty();
+  size_t bytes = root_first ? root : 0, count = root_first ? 2 : 0;
   constexpr size_t kMost = kMostEtcdChanges - 3;  // root, signature and marker
   auto room = [&](size_t more) -> EtcdChanges& {
     if (count > 0 && (count + 1 > kMost || bytes + more > kMostWriteBytes)) {
@@ -88,11 +91,10 @@ std::vector<EtcdChanges> changes_between(const std::map<std::string, std::string
     bool ours = key == kRootKey || key == kSignatureKey || wanted.parts.contains(key);
     if (!ours) room(key.size()).deletes.push_back(key);
   }
-  // a transaction of its own if need be: then it holds nothing else
-  size_t root = wanted.text.size() + wanted.signature.size();
-  if (bytes > 0 && bytes + root > kMostWriteBytes) all.emplace_back();
-  all.back().puts.push_back({kRootKey, wanted.text});
-  all.back().puts.push_back({kSignatureKey, wanted.signature});
+  if (!root_first && bytes > 0 && bytes + root > kMostWriteBytes) all.emplace_back();
+  EtcdChanges& with_root = root_first ? all.front() : all.back();
+  with_root.puts.push_back({kRootKey, wanted.text});
+  with_root.puts.push_back({kSignatureKey, wanted.signature});
   for (size_t i = 0; all.size() > 1 && i < all.size(); ++i) {
     if (i + 1 < all.size()) {
       all[i].puts.push_back({kMarkerKey, QF_VERSION});
@@ -120,6 +122,9 @@ Status write_changes(EtcdSession& session, const Choices& choices, uint64_t revi
     if (!written) return written.error();
     // it may have been done all the same, and be what the comparison has met
     if (written->unknown && is_there(choices, publication.document)) return Done{};
+    // the rest is cleaning up, which the next one does too
+    bool in_force = i > 0 && publication.document.parts.empty();
+    if (in_force && (written->lost || !written->error.empty())) return Done{};
     std::string rest = i == 0
                            ? "nothing was written"
                            : "some keys were written, and fit no signed document: peers keep what they have";
