@@ -108,7 +108,7 @@ teardown() { etcd_end; }
   put fabric.json.sig <new.json.sig
   until_true 60 serial_is 2
   no_alarm
-  ! grep -q "signature" log
+  run ! grep -q "signature" log
   # and one that stays so
   put fabric.json <<<'{}'
   until_true 60 alarm "it is not of these bytes"
