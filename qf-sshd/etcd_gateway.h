@@ -48,7 +48,8 @@ struct EtcdRange {
   std::vector<std::pair<std::string, std::string>> pairs;  // by their keys, each once
   bool more = false;
 };
-[[nodiscard]] Result<EtcdRange> read_etcd_range(std::string_view text);
+// `most`: keys that were asked for.
+[[nodiscard]] Result<EtcdRange> read_etcd_range(std::string_view text, size_t most);
 
 struct EtcdTxn {
   uint64_t revision = 0;

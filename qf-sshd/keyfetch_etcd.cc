@@ -28,7 +28,8 @@ constexpr size_t kMostPageBytes = size_t{96} << 20;  // the whole 64 MiB in base
 constexpr size_t kMostLineBytes = size_t{16} << 20;  // a transaction has 1.5 MiB by default
 constexpr size_t kMostSmallAnswer = 64 * 1024;
 constexpr size_t kMostKeyBytes = 1024;
-constexpr int kMostRereads = 3;  // without a sign of a member that works
+constexpr size_t kPairCost = 64;  // of memory, that each key counts for besides its bytes
+constexpr int kMostRereads = 3;   // without a sign of a member that works
 constexpr long kStatusGood = 200;
 
 size_t chance_below(size_t bound) {
@@ -188,7 +189,7 @@ void KeyfetchEtcd::read_page(const std::string& from) {
 }
 
 void KeyfetchEtcd::got_page(const HttpAnswer& answer) {
-  auto range = read_etcd_range(answer.body);
+  auto range = read_etcd_range(answer.body, kPageKeys);
   if (!range)
     return next_member(
         peer_error(url_host(member()) + " does not answer as etcd does: " + range.error().what));
@@ -216,7 +217,7 @@ bool KeyfetchEtcd::take_pair(const std::string& key, std::string value) {
   std::string name = key.substr(keys_.first.size());
   if (!of_document(name)) return true;
   auto [place, is_new] = pairs_.try_emplace(name);
-  bytes_ += (is_new ? name.size() : 0) + value.size() - place->second.size();
+  bytes_ += (is_new ? name.size() + kPairCost : 0) + value.size() - place->second.size();
   place->second = std::move(value);
   if (bytes_ <= kMostRemoteDocument && name.size() <= kMostKeyBytes) return true;
   watch_fault_ = "the document under " + keys_.first + " is longer than " +
@@ -319,7 +320,7 @@ bool KeyfetchEtcd::take_events(EtcdNews news) {
     if (event.value) {
       if (!take_pair(event.key, std::move(*event.value))) return false;
     } else if (auto found = pairs_.find(name); found != pairs_.end()) {
-      bytes_ -= name.size() + found->second.size();
+      bytes_ -= name.size() + kPairCost + found->second.size();
       pairs_.erase(found);
     }
   }
@@ -352,7 +353,7 @@ void KeyfetchEtcd::probe() {
   if (!created_) return next_member(timeout_error(url_host(member()) + " does not begin the watch"));
   call({kEtcdRangePath, etcd_probe_text(keys_), kMostSmallAnswer, kProbeTime},
        [this](const HttpAnswer& answer) {
-         auto range = read_etcd_range(answer.body);
+         auto range = read_etcd_range(answer.body, 0);
          if (!range)
            return next_member(
                peer_error(url_host(member()) + " does not answer as etcd does: " + range.error().what));

@@ -36,7 +36,8 @@ TEST(EtcdGateway, ARange) {
   auto range = read_etcd_range(
       R"({"header":{"cluster_id":"10144879847569953045","member_id":"12428976124636271536","revision":"2",)"
       R"("raft_term":"2"},"kvs":[{"key":"L3EvYQ==","create_revision":"2","mod_revision":"2","version":"1",)"
-      R"("value":"aGVsbG8="}],"more":true,"count":"1"})");
+      R"("value":"aGVsbG8="}],"more":true,"count":"1"})",
+      1);
   ASSERT_TRUE(range);
   EXPECT_EQ(range->header.cluster, "10144879847569953045");
   EXPECT_EQ(range->header.revision, 2U);
@@ -45,11 +46,11 @@ TEST(EtcdGateway, ARange) {
   EXPECT_EQ(range->pairs[0].second, "hello");
   EXPECT_TRUE(range->more);
   // an empty value is left out, and so is the list when there is nothing
-  range = read_etcd_range(R"({"header":{"cluster_id":"1","revision":5},"kvs":[{"key":"YQ=="}]})");
+  range = read_etcd_range(R"({"header":{"cluster_id":"1","revision":5},"kvs":[{"key":"YQ=="}]})", 1);
   ASSERT_TRUE(range);
   EXPECT_EQ(range->pairs[0].second, "");
   EXPECT_FALSE(range->more);
-  range = read_etcd_range(R"({"header":{"cluster_id":"1","revision":"5"}})");
+  range = read_etcd_range(R"({"header":{"cluster_id":"1","revision":"5"}})", 0);
   ASSERT_TRUE(range);
   EXPECT_TRUE(range->pairs.empty());
 }
@@ -80,7 +81,8 @@ TEST(EtcdGateway, WhatIsNoRange) {
         head + R"("more":true})",
         head + R"("more":1})",
         head + R"("a":1} x)"})
-    EXPECT_FALSE(read_etcd_range(wrong)) << wrong;
+    EXPECT_FALSE(read_etcd_range(wrong, 256)) << wrong;
+  EXPECT_FALSE(read_etcd_range(head + R"("kvs":[{"key":"YQ=="},{"key":"Yg=="}]})", 1));
 }
 
 TEST(EtcdGateway, ATransactionAndAToken) {
