@@ -62,7 +62,9 @@ Status take_turn(const Folders& folders, const Choices& choices, SourceRecord& r
 }  // namespace
 
 Status check_source(const Choices& choices) {
-  if (has_source(choices) && choices.document_signers.empty())
+  // what is left of one that was switched off may stay for the next
+  if (!has_source(choices)) return Done{};
+  if (choices.document_signers.empty())
     return with_hint(input_error("--document needs --document-signers FILE: who may sign the document?"),
                      "nothing was changed; write that file as ssh-keygen(1) says under ALLOWED SIGNERS");
   bool certificate = !choices.document_cert_file.empty();
