@@ -252,7 +252,7 @@ void KeyfetchEtcd::open_watch() {
   another_read_ = false;
   watch_refusal_.reset();
   watch_fault_.clear();
-  watch_ = http_.start(std::move(wanted), [this](Result<HttpAnswer> answer) {
+  watch_ = http_.start(std::move(wanted), [this](const Result<HttpAnswer>& answer) {
     watch_ = 0;
     watch_ended(answer);
   });
