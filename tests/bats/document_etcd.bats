@@ -93,8 +93,7 @@ teardown() { etcd_end; }
   port=$(watched)
   victim=$(tr ' ' '\n' <"$FILE/etcd/ports" | grep -n "^$port$" | cut -d: -f1)
   etcd_kill "$FILE/etcd" "$victim"
-  publish_again() { publish "$1" >>log 2>&1; }
-  for serial in 2 3 4; do until_true 60 publish_again $serial; done
+  for serial in 2 3 4; do until_true 60 published $serial; done
   until_true 60 serial_is 4
   no_alarm
   next=$((victim % 3 + 1))
@@ -102,7 +101,7 @@ teardown() { etcd_end; }
   until_true 60 alarm "no member of etcd is of use"
   serial_is 4
   etcd_start "$FILE/etcd" $next
-  until_true 60 publish_again 5
+  until_true 60 published 5
   until_true 60 serial_is 5
   etcd_start "$FILE/etcd" "$victim"
   until_true 60 no_alarm
@@ -125,8 +124,7 @@ teardown() { etcd_end; }
   # the others go on
   ETCDCTL_ENDPOINTS=127.0.0.1:$(watched)
   url=etcd://$ETCDCTL_ENDPOINTS$prefix
-  publish_again() { publish 2 >>log 2>&1 || serial_is 2; }
-  until_true 60 publish_again
+  until_true 60 published 2
   until_true 60 serial_is 2
   kill -CONT "$(cat "$FILE/etcd/m$silent.pid")"
   no_alarm
@@ -153,8 +151,7 @@ teardown() { etcd_end; }
   victim=$(tr ' ' '\n' <"$FILE/etcd/ports" | grep -n "^$(watched)$" | cut -d: -f1)
   kill -STOP "$fetcher"
   etcd_kill "$FILE/etcd" "$victim"
-  publish_again() { publish "$1" "$2" >>log 2>&1; }
-  until_true 60 publish_again 3 .
+  until_true 60 published 3
   compact() { etcdctl compact "$(etcdctl get "$prefix/fabric.json" --write-out=json | jq .header.revision)"; }
   until_true 60 compact
   kill -CONT "$fetcher"
@@ -177,8 +174,7 @@ teardown() { etcd_end; }
   until_true 60 grep -q "up; no SSH server" log
   serial_is 1
   for i in 1 2 3; do etcd_start "$FILE/etcd" $i; done
-  publish_again() { publish 2 >>log 2>&1; }
-  until_true 60 publish_again
+  until_true 60 published 2
   # at once, as SIGHUP says
   again() { serial_is 2 || { kill -HUP "$up"; for_a_while 1; false; }; }
   until_true 60 again

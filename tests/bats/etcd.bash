@@ -33,7 +33,7 @@ END
       --advertise-client-urls "${PLAIN:-http}://127.0.0.1:${PORTS[i - 1]}" \
       --listen-peer-urls "http://127.0.0.1:${PORTS[count + i - 1]}" \
       --initial-advertise-peer-urls "http://127.0.0.1:${PORTS[count + i - 1]}" \
-      --heartbeat-interval 50 --election-timeout 500 --logger zap "$@" >"$folder/m$i.command"
+      --logger zap "$@" >"$folder/m$i.command"
   done
   for ((i = 1; i <= count; ++i)); do etcd_start "$folder" $i; done
 }
@@ -125,6 +125,8 @@ publish() {
   document "$1" "${2:-.}"
   "$BIN/qf-up" publish new.json --document "$url" --document-signers "$PWD/signers" --sign-key "$FILE/ops" "${@:3}"
 }
+# published SERIAL: for until_true, while members come and go; one whose answer was lost may be there all the same
+published() { publish "$1" >>log 2>&1 || [ "$(get fabric.json | jq .serial)" = "$1" ]; }
 put() { etcdctl put "$prefix/$1" >/dev/null; }
 get() { etcdctl get --print-value-only "$prefix/$1"; }
 keys() { etcdctl get --prefix --keys-only "$prefix/" | sed -n "s,^$prefix/,,p"; }

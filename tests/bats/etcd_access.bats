@@ -43,8 +43,8 @@ tls_files() {
     --trusted-ca-file "$FILE/ca.pem"
   url=etcd://127.0.0.1:$(cut -d' ' -f1 "$tls/ports")$prefix
   with=(--document-ca-file "$FILE/ca.pem" --document-cert-file "$FILE/client.pem" --document-key-file "$FILE/client.key")
-  published() { publish 1 . "${with[@]}"; }
-  until_true 60 published
+  first() { publish 1 . "${with[@]}"; }
+  until_true 60 first
   run -71 apply
   run -71 apply --document-ca-file "$FILE/ca.pem"
   run -71 apply --document-ca-file "$FILE/wrong.pem" "${with[@]:2}"
@@ -62,8 +62,7 @@ tls_files() {
   start
   until_true 60 watches
   run ! grep -aq "PRIVATE KEY" "/proc/$(keyfetch)/cmdline" "/proc/$(keyfetch)/environ"
-  published() { publish 2 . "${with[@]}"; }
-  published
+  publish 2 . "${with[@]}"
   until_true 60 serial_is 2
   run ! grep -rq "PRIVATE KEY" state/choices.json state/document-source.json
   stop
@@ -195,8 +194,8 @@ tls_files() {
   [ "$(get fabric.json | jq .serial)" = 3 ]
 }
 
-# published NAME: the entry of that peer, in either form
-published() {
+# entry NAME: the entry of that peer, in either form
+entry() {
   if keys | grep -q "^peers/$1$"; then get "peers/$1"; else get fabric.json | jq --arg name "$1" '.peers[] | select(.name == $name)'; fi
 }
 enroll() {
@@ -218,7 +217,7 @@ enroll() {
     "$BIN/qf-up" rotate-host-key >/dev/null 2>&1
     run -0 enroll --self fresh${form:6:1}
     run -0 apply
-    [ "$(published fresh${form:6:1} | jq -r '.ssh_host_keys[1]')" = "$(ssh-keygen -y -f state/ssh_host_ed25519_key.next | cut -d' ' -f1,2)" ]
+    [ "$(entry fresh${form:6:1} | jq -r '.ssh_host_keys[1]')" = "$(ssh-keygen -y -f state/ssh_host_ed25519_key.next | cut -d' ' -f1,2)" ]
     # a name of another machine
     run -78 enroll --self db1
     [[ $output == *'the peer "db1" of the document is another machine: none of its host keys is ours'*"--replace"* ]]
