@@ -65,7 +65,8 @@ $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_quirks client_variabl
     net_pump net_read_ahead net_session net_stream net_window x11_cookie)))
 $(eval $(call bundle,sshd-session,$(addprefix qf-sshd/, environment_file greeting login_records pam process_limits process_title \
     session user_context user_process)))
-$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, keyfetch keyfetch_document keyfetch_jail keyfetch_logins)))
+$(eval $(call bundle,sshd-keyfetch,$(addprefix qf-sshd/, etcd_gateway keyfetch keyfetch_document keyfetch_etcd keyfetch_jail \
+    keyfetch_logins)))
 $(eval $(call bundle,sshd-helper,qf-sshd/helper))
 qf-sshd_MAIN := qf-sshd/main
 qf-sshd_BUNDLES := sshd-messages sshd-roles sshd-listener sshd-login sshd-monitor sshd-net sshd-session
@@ -81,15 +82,17 @@ $(eval $(call bundle,up-document,$(addprefix qf-up/, compile document document_i
     document_policies document_root document_tests fabric_tests host_patterns json_place names question schema \
     ssh_config)))
 $(eval $(call bundle,up-include,qf-up/ssh_include))
-$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands explain held_sockets instance machine \
-    supervise)))
+$(eval $(call bundle,up-commands,$(addprefix qf-up/, applied_set apply choices commands etcd_place explain held_sockets \
+    instance machine supervise)))
 $(eval $(call bundle,up-doctor,$(addprefix qf-up/, doctor doctor_client doctor_issuers doctor_peers doctor_server)))
 $(eval $(call bundle,up-redirect,qf-up/network qf-up/redirect qf-up/redirect_rules))
-$(eval $(call bundle,up-enroll,qf-up/enroll qf-up/host_key))
+$(eval $(call bundle,up-enroll,qf-up/enroll qf-up/enroll_publish qf-up/host_key))
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
-$(eval $(call bundle,up-source,$(addprefix qf-up/, expiry_watch fetch_document signature source source_record)))
-$(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe status status_peers status_tokens text_table watch)))
+$(eval $(call bundle,up-source,$(addprefix qf-up/, document_keys etcd_session expiry_watch fetch_document keyfetch_process \
+    publish refresh signature source source_record)))
+$(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe status status_peers status_tokens \
+    text_table watch)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main
 qf-up_BUNDLES := up-document up-include up-commands up-redirect up-enroll up-reach up-audit up-source up-doctor up-status qufabric-clients sshd-messages

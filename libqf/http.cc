@@ -78,6 +78,7 @@ class HttpTransfer {
     easy_.reset();
     if (request_.form) wipe(*request_.form);
     for (auto& header : request_.headers) wipe(header);
+    wipe(request_.certificate_key);
   }
   HttpTransfer(const HttpTransfer&) = delete;
   HttpTransfer& operator=(const HttpTransfer&) = delete;
@@ -96,6 +97,7 @@ class HttpTransfer {
   static size_t on_body(char* bytes, size_t one, size_t count, void* self);
   static size_t on_header(char* bytes, size_t one, size_t count, void* self);
   void set_limits();
+  void set_client_certificate();
   [[nodiscard]] Error failure(CURLcode code) const;
   [[nodiscard]] std::string certificate_hint(const std::string& host) const;
 
@@ -112,6 +114,12 @@ class HttpTransfer {
 
 size_t HttpTransfer::on_body(char* bytes, size_t one, size_t count, void* self) {
   auto* transfer = static_cast<HttpTransfer*>(self);
+  if (transfer->request_.stream) {
+    long status = 0;
+    ::curl_easy_getinfo(transfer->easy(), CURLINFO_RESPONSE_CODE, &status);
+    constexpr long kGood = 200;
+    if (status == kGood) return transfer->request_.stream({bytes, one * count}) ? one * count : 0;
+  }
   if (one * count > transfer->request_.limits.most_bytes - transfer->body_.size()) {
     transfer->too_long_ = true;
     return 0;  // libcurl ends the transfer
@@ -162,6 +170,15 @@ void HttpTransfer::set_limits() {
   ::curl_easy_setopt(e, CURLOPT_ERRORBUFFER, reason_.data());
 }
 
+// libcurl reads both while it connects, and they are ours as long as it runs.
+void HttpTransfer::set_client_certificate() {
+  if (request_.certificate.empty()) return;
+  auto blob = [](std::string& text) { return curl_blob{text.data(), text.size(), CURL_BLOB_NOCOPY}; };
+  curl_blob certificate = blob(request_.certificate), key = blob(request_.certificate_key);
+  ::curl_easy_setopt(easy_.get(), CURLOPT_SSLCERT_BLOB, &certificate);
+  ::curl_easy_setopt(easy_.get(), CURLOPT_SSLKEY_BLOB, &key);
+}
+
 Status HttpTransfer::prepare() {
   if (auto checked = check_url(request_.url); !checked) return checked;
   start_curl();
@@ -180,6 +197,8 @@ Status HttpTransfer::prepare() {
     // the built-in folder of the system's authorities would be trusted beside the file
     ::curl_easy_setopt(e, CURLOPT_CAPATH, nullptr);
   }
+  set_client_certificate();
+  if (request_.stream) ::curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   headers_.reset(::curl_slist_append(nullptr, ("Accept: " + request_.accept).c_str()));
   if (!request_.etag.empty())
     ::curl_slist_append(headers_.get(), ("If-None-Match: " + request_.etag).c_str());
@@ -221,6 +240,11 @@ Error HttpTransfer::failure(CURLcode code) const {
     return timeout_error(host + " did not answer in time (" + std::to_string(seconds) + " s)");
   }
   std::string reason = reason_[0] != '\0' ? reason_.data() : ::curl_easy_strerror(code);
+  // "Failed to connect to 127.0.0.1 port 1 after 0 ms": the same fault has the same words at any time
+  if (size_t after = reason.find(" after "); after != std::string::npos) {
+    size_t end = reason.find(" ms", after);
+    if (end != std::string::npos && end - after < 16) reason.erase(after, end + 3 - after);
+  }
   bool no_http = code == CURLE_WEIRD_SERVER_REPLY || code == CURLE_UNSUPPORTED_PROTOCOL ||
                  code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE;
   Error error{no_http ? ErrorKind::kPeer : ErrorKind::kSystem, 0, "cannot reach " + host + ": " + reason};

@@ -28,7 +28,7 @@ namespace qf {
 struct HttpLimits {
   size_t most_bytes = 1 << 20;  // of the body
   std::chrono::milliseconds connect_time{5'000};
-  std::chrono::milliseconds total_time{15'000};
+  std::chrono::milliseconds total_time{15'000};  // 0: no limit, for a stream alone
 };
 
 struct HttpAnswer {
@@ -69,6 +69,11 @@ struct HttpRequest {
   // Of the answer that we have, as HttpAnswer has them: only a newer one is wanted, and 304 is an answer.
   std::string etag{}, last_modified{};
   std::string accept = "application/json";
+  // PEM of a client certificate, with its chain, and of its key; wiped afterwards. Empty: none.
+  std::string certificate{}, certificate_key{};
+  // The body of an answer with status 200 as it comes, over a connection of its own (HTTP/1.1); then it is
+  // not collected. False ends the request, and the callback hears no more of it than that.
+  std::function<bool(std::string_view)> stream{};
   std::string ca_setting = "\"ca_file\" of the issuer";  // what names ca_file, for messages
 };
 

@@ -16,6 +16,7 @@
 #include "libqf/log.h"
 #include "qf-sshd/jail.h"
 #include "qf-sshd/keyfetch_document.h"
+#include "qf-sshd/keyfetch_etcd.h"
 #include "qf-sshd/keyfetch_logins.h"
 #include "qf-sshd/listener_messages.h"
 #include "qf-sshd/memory_file.h"
@@ -48,7 +49,8 @@ class Fetcher {
         fetch_time_(fetch_time),
         logins_(http_, {[this](const DeviceLoginPrompt& prompt) { sent(listener_.send(prompt)); },
                         [this](const DeviceLoginEnd& end) { sent(listener_.send(end)); }}),
-        document_(http_, listener_, [this](const Status& status) { sent(status); }) {}
+        document_(http_, listener_, [this](const Status& status) { sent(status); }),
+        etcd_(http_, listener_, [this](const Status& status) { sent(status); }) {}
 
   int run();
 
@@ -68,6 +70,7 @@ class Fetcher {
   HttpClient http_;
   KeyfetchLogins logins_;
   KeyfetchDocument document_;
+  KeyfetchEtcd etcd_;
   bool done_ = false;
   int exit_code_ = kExitOk;
 };
@@ -76,7 +79,7 @@ int Fetcher::run() {
   while (!done_) {
     std::vector<pollfd> polled = {{listener_.fd(), POLLIN, 0}};
     http_.add(polled);
-    Deadline wake = std::min(http_.deadline(), logins_.deadline());
+    Deadline wake = std::min({http_.deadline(), logins_.deadline(), etcd_.deadline()});
     if (::poll(polled.data(), polled.size(), poll_timeout(wake)) < 0) {
       if (errno == EINTR) continue;
       log_error(system_error("keyfetch: poll").text());
@@ -85,6 +88,7 @@ int Fetcher::run() {
     bool asked = polled[0].revents != 0;
     http_.handle(polled);
     logins_.turn();
+    etcd_.turn();
     if (asked && !done_) take_request();
   }
   return exit_code_;
@@ -92,7 +96,7 @@ int Fetcher::run() {
 
 void Fetcher::take_request() {
   auto message = listener_.receive();
-  if (message && (logins_.take(*message) || document_.take(*message))) return;
+  if (message && (logins_.take(*message) || document_.take(*message) || etcd_.take(*message))) return;
   auto request = message ? open_message<FetchRequest>(*message) : Result<FetchRequest>(message.error());
   if (!request) {
     done_ = true;

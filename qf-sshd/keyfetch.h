@@ -23,7 +23,7 @@ inline constexpr std::chrono::milliseconds kFetchTime{10'000};  // discovery and
 
 // Runs in a process of its own, forked while there was one thread; takes FetchRequest and
 // DeviceLoginStart, gives FetchReply, DeviceLoginPrompt and DeviceLoginEnd; and DocumentRequest,
-// DocumentReply.
+// DocumentReply; and those of etcd (keyfetch_etcd.h).
 // Returns the exit code when the listener has closed its end.
 int keyfetch_role(const Settings& settings, MessageSocket listener);
 

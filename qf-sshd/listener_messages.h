@@ -223,6 +223,79 @@ struct DocumentReply {
   }
 };
 
+// qf-up -> keyfetch: what etcd holds under a prefix. Answered by one EtcdReply at once; with `watch` by
+// another one for each change after qf-up has said EtcdNext. One session a keyfetch.
+struct EtcdRequest {
+  static constexpr MessageType kType = MessageType::kEtcdRequest;
+  static constexpr size_t kMostBytes = 150 * 1024, kFds = 0;
+  std::vector<std::string> members;  // base URLs, "https://host:2379", at most kMostEtcdMembers
+  std::string prefix;                // of the keys, without the slash at its end
+  bool watch = false;
+  std::optional<std::string> ca_file;
+  std::string user;           // empty: none
+  std::string certificate;    // PEM of the client's, empty: none
+  std::string key, password;  // secrets last, as above
+  static void fields(auto& self, auto& visit) {
+    visit(self.members, self.prefix, self.watch, self.ca_file, self.user, self.certificate, self.key,
+          self.password);
+  }
+};
+inline constexpr size_t kMostEtcdMembers = 32;
+
+// Inside of descriptors. A key is without the prefix and its slash.
+struct EtcdPair {
+  std::string key, value;
+  static void fields(auto& self, auto& visit) { visit(self.key, self.value); }
+};
+struct EtcdSnapshot {
+  uint64_t revision = 0;        // of the store: all pairs are as they were then
+  std::vector<EtcdPair> pairs;  // by their keys
+  static void fields(auto& self, auto& visit) { visit(self.revision, self.pairs); }
+};
+struct EtcdChanges {
+  std::vector<EtcdPair> puts;
+  std::vector<std::string> deletes;
+  static void fields(auto& self, auto& visit) { visit(self.puts, self.deletes); }
+};
+inline constexpr size_t kMostEtcdBytes = kMostRemoteDocument + (size_t{8} << 20);  // keys and framing too
+
+// Descriptor: a sealed memfd with an EtcdSnapshot; empty when `error` is set, and then the session has ended.
+struct EtcdReply {
+  static constexpr MessageType kType = MessageType::kEtcdReply;
+  static constexpr size_t kMostBytes = 8192, kFds = 1;
+  std::string error, hint;
+  static void fields(auto& self, auto& visit) { visit(self.error, self.hint); }
+};
+
+// qf-up has taken in the last reply.
+struct EtcdNext {
+  static constexpr MessageType kType = MessageType::kEtcdNext;
+  static constexpr size_t kMostBytes = 8, kFds = 0;
+  static void fields(auto&, auto& visit) { visit(); }
+};
+
+// All of EtcdChanges (the descriptor) in one transaction, if nothing under the prefix was changed after
+// `revision`. After a first reply.
+struct EtcdWrite {
+  static constexpr MessageType kType = MessageType::kEtcdWrite;
+  static constexpr size_t kMostBytes = 16, kFds = 1;
+  uint64_t revision = 0;
+  static void fields(auto& self, auto& visit) { visit(self.revision); }
+};
+inline constexpr size_t kMostEtcdChanges = 127;  // etcd takes 128 operations, and one of them compares
+
+struct EtcdWritten {
+  static constexpr MessageType kType = MessageType::kEtcdWritten;
+  static constexpr size_t kMostBytes = 8192, kFds = 0;
+  std::string error, hint;
+  bool unknown = false;   // with an error: it may have been written all the same
+  bool lost = false;      // something was changed meanwhile; nothing was written
+  uint64_t revision = 0;  // that it has become
+  static void fields(auto& self, auto& visit) {
+    visit(self.error, self.hint, self.unknown, self.lost, self.revision);
+  }
+};
+
 // Descriptor: a sealed memfd with the answer's body; empty when `error` is set.
 struct FetchReply {
   static constexpr MessageType kType = MessageType::kFetchReply;

@@ -64,6 +64,11 @@ enum class MessageType : uint32_t {
   kFetchReply,
   kDocumentRequest,
   kDocumentReply,
+  kEtcdRequest,
+  kEtcdReply,
+  kEtcdNext,
+  kEtcdWrite,
+  kEtcdWritten,
   // monitor -> helper
   kHelperConnect = 256,
   kHelperListen,

@@ -10,6 +10,7 @@
 #include "libqf/log.h"
 #include "libqf/server_limits.h"
 #include "libqf/text.h"
+#include "qf-up/etcd_place.h"
 #include "qf-up/redirect_rules.h"
 
 namespace qf {
@@ -29,10 +30,14 @@ std::string key_of(const char* flag) {
 
 // What stands there is read by everybody, and ".sig" goes after it.
 Status check_document_url(const std::string& url) {
+  if (is_etcd_url(url)) {
+    auto place = parse_etcd_url(url);
+    return place ? Status(Done{}) : place.error();
+  }
   constexpr std::string_view kScheme = "https://";
   std::string_view rest = std::string_view(url).substr(std::min(url.size(), kScheme.size()));
   if (lower(url.substr(0, kScheme.size())) != kScheme || rest.empty() || rest.starts_with('/'))
-    return input_error("--document needs an https URL, not " + qf::quoted(url));
+    return input_error("--document needs an https or an etcd URL, not " + qf::quoted(url));
   if (!is_visible_ascii(url) || url.size() > kMostUrl)
     return input_error("--document needs a URL of visible ASCII, at most 2048 bytes");
   if (url.find_first_of("?#") != std::string::npos)
@@ -46,6 +51,19 @@ Status check_document_url(const std::string& url) {
 }
 
 }  // namespace
+
+const std::vector<std::string Choices::*>& document_files() {
+  static const std::vector<std::string Choices::*> kAll = {
+      &Choices::document_signers, &Choices::document_ca_file, &Choices::document_cert_file,
+      &Choices::document_key_file, &Choices::document_user_file};
+  return kAll;
+}
+
+bool same_source(const Choices& one, const Choices& other) {
+  bool same = one.document == other.document && one.document_interval == other.document_interval;
+  for (const auto& file : document_files()) same = same && one.*file == other.*file;
+  return same;
+}
 
 int64_t document_interval(const Choices& choices) {
   return static_cast<int64_t>(parse_number(choices.document_interval, kMostInterval).value_or(60));
@@ -110,11 +128,18 @@ const std::vector<ValueChoice>& value_choices() {
       {"metrics-dir", &Choices::metrics_dir, "FOLDER",
        "write numbers for Prometheus there (node-exporter's textfile folder)"},
       {"document", &Choices::document, "URL",
-       "take the fabric document from this https URL, and its signature from URL.sig", false},
+       "take the fabric document from this https URL, and its signature from URL.sig; or from "
+       "etcd://HOST:PORT[,HOST:PORT...]/PREFIX",
+       false},
       {"document-signers", &Choices::document_signers, "FILE",
        "who may sign that document (ssh-keygen's allowed signers)", false},
       {"document-ca-file", &Choices::document_ca_file, "FILE",
        "the only certificate authorities that its server is trusted by, PEM", false},
+      {"document-cert-file", &Choices::document_cert_file, "FILE",
+       "the certificate that etcd is shown, with its chain, PEM", false},
+      {"document-key-file", &Choices::document_key_file, "FILE", "its private key, PEM", false},
+      {"document-user-file", &Choices::document_user_file, "FILE",
+       "the user of etcd, USER:PASSWORD in the first line", false},
       {"document-interval", &Choices::document_interval, "SECONDS", "time between two looks at that URL; 60",
        false},
   };
@@ -128,8 +153,9 @@ Status check_value(const ValueChoice& choice, const std::string& value) {
     return good ? Status(Done{}) : good.error();
   }
   if (choice.member == &Choices::document) return check_document_url(value);
-  if (choice.member == &Choices::metrics_dir || choice.member == &Choices::document_signers ||
-      choice.member == &Choices::document_ca_file) {
+  const auto& files = document_files();
+  if (choice.member == &Choices::metrics_dir ||
+      std::find(files.begin(), files.end(), choice.member) != files.end()) {
     if (value.starts_with('/')) return Done{};
     return input_error(std::string("--") + choice.flag + " needs an absolute path");
   }

@@ -19,9 +19,11 @@ struct Choices {
   std::string ssh_config_file;   // --ssh-config-file; empty: the default place
   std::string interface;         // the one that this peer's addresses must be on; empty: any
   std::string redirect_port_22;  // see qf-up/redirect_rules.h; empty: off
-  // where the fabric document comes from, an https URL; empty: CONFIG/fabric.json. Who may sign it, and whom
-  // TLS trusts (empty: whom the system does), are files; the interval is in seconds.
+  // where the fabric document comes from, an https or etcd URL; empty: CONFIG/fabric.json. Who may sign it,
+  // and whom TLS trusts (empty: whom the system does), are files; the interval is in seconds.
   std::string document, document_signers, document_ca_file, document_interval;
+  // files with what etcd is shown: a client certificate and its key, and "USER:PASSWORD"; empty: nothing
+  std::string document_cert_file, document_key_file, document_user_file;
   std::string metrics_dir;  // where files for Prometheus go, absolute; empty: nowhere
   bool allow_server_ssh = false;
   bool enable_ssh_sftp = false;
@@ -63,6 +65,10 @@ struct ValueChoice {
   bool for_server = true;  // handed on to qf-sshd as it is
 };
 [[nodiscard]] const std::vector<ValueChoice>& value_choices();
+// Those that name a file that belongs to --document.
+[[nodiscard]] const std::vector<std::string Choices::*>& document_files();
+// Whether the document comes from the same place, in the same way.
+[[nodiscard]] bool same_source(const Choices& one, const Choices& other);
 // Seconds between two looks at the source of the document.
 [[nodiscard]] int64_t document_interval(const Choices& choices);
 

@@ -17,6 +17,7 @@
 #include "libqf/text.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
+#include "qf-up/etcd_place.h"
 #include "qf-up/fabric_tests.h"
 #include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
@@ -89,7 +90,8 @@ Error hinted(const Error& error, const char* hint) {
   return error.hint.empty() ? with_hint(error, hint) : error;
 }
 
-// The document that was applied before, whole in both databases.
+}  // namespace
+
 std::optional<PeersMeta> document_in_force(const Folders& folders) {
   auto peers = PeersDb::open(folders.peers_mdb());
   auto policy = PolicyDb::open(folders.policy_mdb());
@@ -99,6 +101,8 @@ std::optional<PeersMeta> document_in_force(const Folders& folders) {
   if (!meta || !policy_meta || meta->serial != policy_meta->serial) return std::nullopt;
   return *meta;
 }
+
+namespace {
 
 // Whether it may follow the one in force at all; the caller holds the lock.
 Status check_successor(const Document& document, const Invocation& invocation, const Choices& choices) {
@@ -114,6 +118,8 @@ Status check_successor(const Document& document, const Invocation& invocation, c
             " the right one? if it is, run: qf-up apply --force");
   return check_expiry(document, std::time(nullptr));
 }
+
+}  // namespace
 
 Status put_into_force(const Document& document, const Invocation& invocation, Choices& choices) {
   if (auto settled = settle_self(document, choices); !settled)
@@ -135,24 +141,21 @@ Status put_into_force(const Document& document, const Invocation& invocation, Ch
   return Done{};
 }
 
+namespace {
+
 int apply_loaded(const std::optional<Document>& document, const Invocation& invocation, Choices& choices) {
   if (!document) return kExitConfig;
   auto done = put_into_force(*document, invocation, choices);
   return done ? kExitOk : fail(done.error());
 }
 
-std::string hash_in_force(const Folders& folders) {
-  auto now = document_in_force(folders);
-  return now ? now->document_hash : "";
-}
-
 // A turn for a person: the document comes into force whatever is in force now, with these choices.
 Status apply_from_source(const Invocation& invocation, Choices& choices) {
   if (auto own = own_state_folder(invocation.folders); !own) return own;
-  bool fresh = false;
-  return source_turn(
-      invocation.folders, choices, hash_in_force(invocation.folders), true,
-      [&](const Document& document) { return put_into_force(document, invocation, choices); }, fresh);
+  SourceTurn turn;
+  turn.anyway = true;
+  return source_turn(invocation.folders, choices, turn,
+                     [&](const Document& document) { return put_into_force(document, invocation, choices); });
 }
 
 // Exit code; `choices` gets what is in force afterwards.
@@ -338,7 +341,9 @@ void say_good(const std::string& name, const Document& document) {
 
 int check_remote(const Folders& folders, const Choices& choices) {
   SourceRecord record;
-  auto news = ask_source(folders, choices, record, "", true);
+  SourceTurn turn;
+  turn.anyway = true;
+  auto news = ask_source(folders, choices, record, turn);
   if (news) return say_good(choices.document, news->document), kExitOk;
   int code = fail(news.error());
   ErrorKind kind = news.error().kind;
@@ -379,12 +384,24 @@ class SourceClock {
       auto most = static_cast<double>(std::min(interval, kMostFirst) * 1000);
       return std::chrono::milliseconds(static_cast<int64_t>(most * chance()));
     }
-    return source_delay(load_source_record(invocation_.folders, now->document), interval, chance());
+    auto record = load_source_record(invocation_.folders, now->document);
+    if (!is_etcd_url(now->document)) return source_delay(record, interval, chance());
+    // it follows the source, so it has ended for a reason that may pass: soon, then seldomer up to the
+    // interval
+    return std::min(source_delay(record, 1, chance()),
+                    std::chrono::milliseconds(std::chrono::seconds(interval)));
+  }
+
+  // Whether the process stays, and takes each change.
+  [[nodiscard]] bool follows() const {
+    auto now = choices();
+    return now && is_etcd_url(now->document);
   }
 
   [[nodiscard]] std::vector<std::string> command() const {
     auto words = folder_arguments(invocation_.folders);
     words.insert(words.begin(), {program_folder() + "/qf-up", "refresh"});
+    if (follows()) words.emplace_back("--follow");
     // what was given at the start and is not remembered yet, since no document came into force with it
     if (remembered() != at_start_) return words;
     if (invocation_.self) words.insert(words.end(), {"--self", *invocation_.self});
@@ -453,45 +470,9 @@ int command_apply(const Invocation& invocation) {
   if (code != kExitOk || !runs || !before) return code;
   say_not_yet(*before, *choices, **running);
   // it looks at its source by itself, and has to know of another one
-  bool other =
-      before->document != choices->document || before->document_interval != choices->document_interval;
-  other = other || before->metrics_dir != choices->metrics_dir;
+  bool other = !same_source(*before, *choices) || before->metrics_dir != choices->metrics_dir;
   if (other) static_cast<void>(reload_instance(invocation.folders));
   return code;
-}
-
-int command_refresh(const Invocation& invocation) {
-  auto before = load_choices(invocation.folders);
-  auto choices = choose(invocation);
-  if (!choices) return fail(choices.error());
-  if (!has_source(*choices)) return fail(input_error("there is no --document to ask"), "run: qf-up apply");
-  if (auto good = check_source(*choices); !good) return fail(good.error());
-  std::string have = hash_in_force(invocation.folders);
-  bool same_choices = before && choices_text(*before) == choices_text(*choices);
-  bool applied = false, fresh = false;
-  auto apply = [&](const Document& document) -> Status {
-    // nothing to do; but what is in force may have come to its end
-    if (document.hash == have && same_choices) return check_expiry(document, std::time(nullptr));
-    applied = true;
-    return put_into_force(document, invocation, *choices);
-  };
-  auto done = source_turn(invocation.folders, *choices, have, false, apply, fresh);
-  if (!done) {
-    // it is said once; `status` has it as long as it lasts
-    if (!fresh) return kExitNegative;
-    Error error = done.error();
-    auto now = document_in_force(invocation.folders);
-    error.what = choices->document + ": " + error.what;
-    if (now)
-      say("the fabric document stays as it is, serial " + std::to_string(now->serial) + " is in force");
-    static_cast<void>(fail(error));
-    return kExitNegative;
-  }
-  if (fresh) say(choices->document + " is good again");
-  if (!applied) return kExitOk;
-  auto running = running_instance(invocation.folders);
-  return redirect_after(invocation.folders, *choices,
-                        running && *running && before && before->allow_server_ssh);
 }
 
 int command_up(const Invocation& invocation) {
@@ -555,7 +536,8 @@ int command_up(const Invocation& invocation) {
   static_cast<void>(to_hand_on());
   int redirected = redirect_after(invocation.folders, *choices, !server->empty());
   if (redirected != kExitOk && asks_for_redirect(invocation)) return redirected;
-  Refresh refresh{[&] { return source.command(); }, [&] { return source.delay(); }};
+  Refresh refresh{[&] { return source.command(); }, [&] { return source.delay(); },
+                  [&] { return source.follows(); }};
   UpMetrics metrics(invocation.folders);
   Watchers watchers{[&](std::optional<bool> runs, uint64_t restarts) { return metrics.turn(runs, restarts); },
                     [&](uint64_t restarts) { metrics.server_started(restarts); },

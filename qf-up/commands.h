@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "libqf/folders.h"
+#include "libqf/peers_db.h"
 #include "qf-up/choices.h"
 #include "qf-up/document.h"
 
@@ -26,6 +27,7 @@ struct Invocation {
   bool peers = false;
   std::vector<std::string> words;  // peers to look at; none: all
   std::optional<std::chrono::milliseconds> watch;
+  bool follow = false;
   // What was given now; the rest comes from choices.json.
   std::optional<std::string> self;
   std::optional<std::string> ssh_config_file;
@@ -51,6 +53,7 @@ struct Invocation {
 [[nodiscard]] int command_diff(int argc, char** argv);
 [[nodiscard]] int command_doctor(int argc, char** argv);
 [[nodiscard]] int command_enroll(int argc, char** argv);
+[[nodiscard]] int command_publish(int argc, char** argv);
 [[nodiscard]] int command_rotate_host_key(int argc, char** argv);
 
 // The document, or nothing after all its faults were said. `with_tests`: a test of it that fails is one.
@@ -58,6 +61,13 @@ struct Invocation {
 
 // Says it, and what to do. Returns the exit code that fits the error.
 [[nodiscard]] int fail(const Error& error, std::string_view hint = {});
+
+// The document that was applied before, whole in both databases.
+[[nodiscard]] std::optional<PeersMeta> document_in_force(const Folders& folders);
+
+// Puts it into force and says so; `choices` gets what is remembered then. Refused when it may not follow the
+// one in force.
+[[nodiscard]] Status put_into_force(const Document& document, const Invocation& invocation, Choices& choices);
 
 // The remembered choices with those of the command line over them. kInput when they cannot be together.
 [[nodiscard]] Result<Choices> choose(const Invocation& invocation);

@@ -50,13 +50,13 @@ void check_peers(const Patient& patient, const std::vector<PeerFound>& peers, Fi
 void check_ssh(const Patient& patient, const std::vector<PeerFound>& peers, Findings& findings);
 
 // Who is logged in at qf-tokend.
-struct LoggedIn {
+struct IssuerLogin {
   std::string issuer, subject;  // the issuer's name
 };
 struct TokendFound {
   int64_t pid = 0;      // 0: none answers
   std::string release;  // its version
-  std::vector<LoggedIn> logins;
+  std::vector<IssuerLogin> logins;
 };
 [[nodiscard]] TokendFound check_tokend(const Patient& patient, Findings& findings);
 

@@ -105,7 +105,7 @@ void judge_peer(const PeerFound& peer, Findings& findings) {
 
 // Whether the people of a row are this one, or may be.
 enum class Meant { kNo, kYes, kByTokenGroup };
-Meant meant(const ReachPeople& who, const LoggedIn& login) {
+Meant meant(const ReachPeople& who, const IssuerLogin& login) {
   auto has = [&](const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), login.subject) != names.end();
   };
@@ -120,7 +120,7 @@ struct Allowed {
   std::set<std::string> logins, policies, token_groups;
 };
 
-Allowed collect_allowed(const std::vector<ReachRow>& rows, const LoggedIn& login) {
+Allowed collect_allowed(const std::vector<ReachRow>& rows, const IssuerLogin& login) {
   Allowed allowed;
   for (const auto& row : rows) {
     if (!row.grant[kAfter]) continue;
@@ -145,7 +145,7 @@ std::string few(const std::set<std::string>& names) {
 
 // One identity at one peer; `from` is a peer. Empty issuer: none is asked for.
 void judge_identity(const Patient& patient, const PeerFound& peer, const std::string& from,
-                    const LoggedIn& login, Findings& findings) {
+                    const IssuerLogin& login, Findings& findings) {
   const std::string& name = peer.record.name;
   bool unasked = peer.probe.detection == Detection::kNoJwt;
   ReachQuestion question;
@@ -196,7 +196,7 @@ void judge_policy(const Patient& patient, const PeerFound& peer, const TokendFou
   if (!patient.fabric)
     return findings.note("policy", name, "not known: only root may read the policies", kAsRoot);
   if (peer.probe.detection == Detection::kNoJwt) return judge_identity(patient, peer, from, {}, findings);
-  std::vector<LoggedIn> usable;
+  std::vector<IssuerLogin> usable;
   for (const auto& login : tokend.logins) {
     const auto& taken = peer.record.issuers;
     if (taken.empty() || std::find(taken.begin(), taken.end(), login.issuer) != taken.end())

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // qf-up enroll: this machine's entry for "peers" of the fabric document, as JSON. Changes nothing, but makes
-// the host key when it is missing.
+// the host key when it is missing; with --publish the entry goes into the document in etcd.
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "libqf/interface.h"
-#include "libqf/json.h"
 #include "libqf/log.h"
 #include "libqf/options.h"
 #include "libqf/text.h"
 #include "qf-up/apply.h"
 #include "qf-up/commands.h"
+#include "qf-up/enroll_publish.h"
 #include "qf-up/machine.h"
 #include "qf-up/names.h"
 
@@ -26,7 +26,8 @@ constexpr const char* kEnrollProgram = "qf-up enroll";
 struct EnrollOptions {
   std::string self, interface;
   FolderOptions folders;
-  bool client = false;
+  PublishOptions publish;
+  bool client = false, to_publish = false, replace = false;
 };
 
 EnrollOptions read_enroll_options(int argc, char** argv) {
@@ -38,13 +39,20 @@ EnrollOptions read_enroll_options(int argc, char** argv) {
   add("interface", po::value(&options.interface)->value_name("NAME"),
       "interface of the fabric, whose addresses are the peer's (default: the remembered one)");
   add("client", po::bool_switch(&options.client), "no SSH server is to run here: no host key");
+  add("publish", po::bool_switch(&options.to_publish),
+      "put the entry into the document in etcd, where --document says, and sign that");
+  add("replace", po::bool_switch(&options.replace),
+      "with --publish: this machine takes the place of the one that has the name");
+  add_publish_options(visible, options.publish);
   add_folder_options(visible, options.folders);
-  parse_options(
-      argc, argv,
-      {kEnrollProgram,
-       "usage: qf-up enroll [--interface NAME] [--self NAME] [--client] [options]\nPrints this machine's "
-       "entry for \"peers\" of the fabric document.\n",
-       visible});
+  parse_options(argc, argv,
+                {kEnrollProgram,
+                 "usage: qf-up enroll [--interface NAME] [--self NAME] [--client] [--publish --sign-key KEY] "
+                 "[options]\nPrints this machine's entry for \"peers\" of the fabric document.\n",
+                 visible});
+  if (!options.to_publish &&
+      (options.replace || !options.publish.sign_key.empty() || !options.publish.given.empty()))
+    wrong_usage(kEnrollProgram, "--replace, --sign-key and --document... belong to --publish");
   if (!options.interface.empty() && !valid_interface_name(options.interface))
     wrong_usage(kEnrollProgram,
                 "--interface must be the name of a network interface, not " + quoted(options.interface));
@@ -86,19 +94,6 @@ Result<std::vector<std::string>> addresses_for_document(const std::string& inter
   return addresses;
 }
 
-void print_entry(const std::string& name, const std::vector<std::string>& addresses, bool ssh,
-                 const std::vector<std::string>& keys) {
-  // a member a line, so that a person sees them
-  JsonWriter writer;
-  writer.set("name", name).set("addresses", addresses).set("ssh", ssh).set("version", QF_VERSION);
-  writer.set("ssh_host_keys", keys);
-  auto entry = writer.take();
-  std::string text = "{";
-  for (const cJSON* member = entry->child; member != nullptr; member = member->next)
-    text += std::string(text.size() > 1 ? ",\n  \"" : "\n  \"") + member->string + "\": " + json_text(member);
-  std::printf("%s\n}\n", text.c_str());
-}
-
 }  // namespace
 
 int command_enroll(int argc, char** argv) {
@@ -123,7 +118,9 @@ int command_enroll(int argc, char** argv) {
     if (!lines) return fail(lines.error());
     keys = std::move(*lines);
   }
-  print_entry(options.self, *addresses, !options.client, keys);
+  OwnEntry own{options.self, std::move(*addresses), !options.client, std::move(keys)};
+  if (options.to_publish) return publish_entry(folders, options.publish, own, options.replace);
+  std::printf("%s\n", entry_text(entry_json(own).get()).c_str());
   return kExitOk;
 }
 

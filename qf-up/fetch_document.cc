@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qf-up/fetch_document.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include "libqf/child.h"
-#include "libqf/folders.h"
 #include "qf-sshd/memory_file.h"
-#include "qf-sshd/message_socket.h"
-#include "qf-sshd/settings.h"
-#include "qf-up/machine.h"
+#include "qf-up/etcd_place.h"
+#include "qf-up/etcd_session.h"
+#include "qf-up/keyfetch_process.h"
 
 namespace qf {
 
@@ -19,35 +13,34 @@ namespace {
 constexpr auto kFetchDeadline = std::chrono::seconds(40);  // more than qf-keyfetch gives itself
 
 Result<Message> answer_of_keyfetch(const DocumentRequest& request) {
-  if (::geteuid() == 0) {
-    if (auto made = ensure_system_users(); !made) return made.error();
-  }
-  auto ends = MessageSocket::pair();
-  if (!ends) return ends.error();
-  std::vector<std::string> words = {sibling_program("qf-keyfetch"), "--fd",
-                                    std::to_string(ends->second.fd())};
-  if (::geteuid() == 0) words.insert(words.end(), {"--user", kFetchUser});
-  if (::fcntl(ends->second.fd(), F_SETFD, 0) != 0) return system_error("cannot hand on a socket");
-  SpawnOptions options;
-  options.death_signal = SIGKILL;
-  auto null = open_file("/dev/null", O_RDWR);
-  if (!null) return null.error();
-  options.stdin_fd = null->get();
-  options.stdout_fd = null->get();
-  auto child = Child::spawn(words, options);
-  if (!child) return child.error();
-  ends->second.close();
-  if (auto sent = ends->first.send(request); !sent) return sent.error();
-  auto message = ends->first.receive(Clock::now() + kFetchDeadline);
-  if (!message && message.error().kind == ErrorKind::kNotFound)
-    return Error{ErrorKind::kSystem, 0, "qf-keyfetch has ended without an answer"};
-  return message;
+  auto process = KeyfetchProcess::start();
+  if (!process) return process.error();
+  if (auto sent = process->socket.send(request); !sent) return sent.error();
+  return process->receive(Clock::now() + kFetchDeadline);
+}
+
+Result<DocumentAnswer> fetch_from_etcd(const Choices& choices) {
+  auto session = EtcdSession::open(choices, false);
+  if (!session) return session.error();
+  auto snapshot = session->next(Clock::now() + kEtcdFirstAnswer);
+  if (!snapshot) return snapshot.error();
+  return etcd_answer(std::move(*snapshot), choices);
 }
 
 }  // namespace
 
+Result<DocumentAnswer> etcd_answer(EtcdSnapshot snapshot, const Choices& choices) {
+  auto document = document_of(std::move(snapshot), choices.document);
+  if (!document) return document.error();
+  DocumentAnswer answer;
+  answer.reply.changed = true;
+  answer.document = std::move(*document);
+  return answer;
+}
+
 Result<DocumentAnswer> fetch_document(const Choices& choices, const std::string& etag,
                                       const std::string& last_modified) {
+  if (is_etcd_url(choices.document)) return fetch_from_etcd(choices);
   DocumentRequest request;
   request.url = choices.document;
   if (!choices.document_ca_file.empty()) request.ca_file = choices.document_ca_file;
@@ -57,14 +50,14 @@ Result<DocumentAnswer> fetch_document(const Choices& choices, const std::string&
   if (!message) return message.error();
   auto reply = open_message<DocumentReply>(*message);
   if (!reply) return reply.error();
-  DocumentAnswer answer{std::move(*reply), "", ""};
+  DocumentAnswer answer{std::move(*reply), {}};
   if (!answer.reply.error.empty() || !answer.reply.changed) return answer;
   auto text = read_memory_file(message->fds[0].get(), kMostRemoteDocument);
   auto signature = read_memory_file(message->fds[1].get(), kMostSignature);
   if (!text) return text.error();
   if (!signature) return signature.error();
-  answer.text = std::move(*text);
-  answer.signature = std::move(*signature);
+  answer.document.text = std::move(*text);
+  answer.document.signature = std::move(*signature);
   return answer;
 }
 

@@ -26,7 +26,8 @@ enum class Takes : unsigned {
   kChoices = 2,
   kConfigFile = 4,
   kForce = 8,
-  kJson = 16
+  kJson = 16,
+  kFollow = 32
 };
 constexpr Takes operator|(Takes a, Takes b) {
   return static_cast<Takes>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
@@ -58,7 +59,7 @@ const std::map<std::string, Command>& commands() {
         "apply [options] [FILE]", "Puts a fabric document into force, all of it or nothing.",
         "0 it is in force, 71 the system failed, 78 it is refused and nothing was changed"}},
       {"refresh",
-       {qf::command_refresh, Takes::kChoices | Takes::kConfigFile, "refresh [options]",
+       {qf::command_refresh, Takes::kChoices | Takes::kConfigFile | Takes::kFollow, "refresh [options]",
         "Asks for a newer document where --document says, as the running qf-up does by itself.",
         "0 what is there is in force, 1 it cannot be had or is refused, and nothing was changed"}},
       {"down",
@@ -88,9 +89,13 @@ const std::map<std::string, Command>& commands() {
 // Commands with options of their own. Their argv[0] is the command.
 const std::map<std::string, int (*)(int, char**)>& own_commands() {
   static const std::map<std::string, int (*)(int, char**)> kAll = {
-      {"audit", qf::audit_main},        {"diff", qf::command_diff},
-      {"doctor", qf::command_doctor},   {"enroll", qf::command_enroll},
-      {"explain", qf::command_explain}, {"rotate-host-key", qf::command_rotate_host_key},
+      {"audit", qf::audit_main},
+      {"diff", qf::command_diff},
+      {"doctor", qf::command_doctor},
+      {"enroll", qf::command_enroll},
+      {"explain", qf::command_explain},
+      {"publish", qf::command_publish},
+      {"rotate-host-key", qf::command_rotate_host_key},
       {"test", qf::command_test},
   };
   return kAll;
@@ -131,6 +136,7 @@ po::options_description visible_options(const Command* command) {
   if (knows(Takes::kConfigFile))
     add("ssh-config-file", po::value<std::string>()->value_name("FILE"),
         "where to write the ssh_config file");
+  if (knows(Takes::kFollow)) add("follow", "with refresh: stay, and take each change (etcd)");
   if (knows(Takes::kForce)) add("force", "apply also an older serial, or another fabric's");
   if (knows(Takes::kJson)) {
     add("json", "print the status as JSON");
@@ -174,7 +180,11 @@ void print_help() {
       "       qf-up diff FILE [--from-file FILE] [--exit-code] [--json]\n"
       "                                     say which logins a document gives and takes\n"
       "       qf-up enroll [--interface NAME] [--self NAME] [--client]\n"
-      "                                     print this machine's entry for the fabric document\n"
+      "                    [--publish --sign-key KEY [--replace]]\n"
+      "                                     print this machine's entry for the fabric document, or put "
+      "it there\n"
+      "       qf-up publish FILE [--one-key-per-part | --one-document] --sign-key KEY\n"
+      "                                     sign a document and put it into etcd\n"
       "       qf-up host-key                print this machine's host key, made when missing\n"
       "       qf-up rotate-host-key [--finish]\n"
       "                                     make another host key beside it; change to it\n"
@@ -256,6 +266,7 @@ void check_options(const po::variables_map& map, const std::string& name) {
       wrong_usage("--" + std::string(option) + " does not belong to " + name);
   };
   check("force", Takes::kForce);
+  check("follow", Takes::kFollow);
   check("json", Takes::kJson);
   check("ssh-config-file", Takes::kConfigFile);
   check("detail", Takes::kJson);
@@ -291,6 +302,7 @@ qf::Invocation read_invocation(const po::variables_map& map) {
                        map["runtime-dir"].as<std::string>());
   invocation.force = map.contains("force");
   invocation.json = map.contains("json");
+  invocation.follow = map.contains("follow");
   invocation.detail = map.contains("detail");
   invocation.peers = map.contains("peers");
   if (map.contains("watch")) {

@@ -4,8 +4,8 @@
 #include <ctime>
 
 #include "libqf/log.h"
+#include "qf-up/etcd_place.h"
 #include "qf-up/fabric_tests.h"
-#include "qf-up/fetch_document.h"
 #include "qf-up/signature.h"
 
 namespace qf {
@@ -40,8 +40,7 @@ void note_success(SourceRecord& record) {
 
 Status keep(const Folders& folders, const SourceNews& news, SourceRecord& record) {
   auto kept = load_kept(folders);
-  bool same = kept && kept->text == news.signed_text.text && kept->signature == news.signed_text.signature;
-  if (!same) {
+  if (!kept || *kept != news.signed_text) {
     if (auto saved = save_kept(folders, news.signed_text); !saved)
       return with_hint(saved.error(), "the document is in force; is the disk full?");
   }
@@ -51,9 +50,9 @@ Status keep(const Folders& folders, const SourceNews& news, SourceRecord& record
   return Done{};
 }
 
-Status take_turn(const Folders& folders, const Choices& choices, SourceRecord& record,
-                 const std::string& have, bool anyway, const ApplyDocument& apply) {
-  auto news = ask_source(folders, choices, record, have, anyway);
+Status take_turn(const Folders& folders, const Choices& choices, SourceRecord& record, SourceTurn& turn,
+                 const ApplyDocument& apply) {
+  auto news = ask_source(folders, choices, record, turn);
   if (!news) return news.error();
   if (auto applied = apply(news->document); !applied) return applied;
   record.last_success = record.last_attempt;
@@ -63,9 +62,20 @@ Status take_turn(const Folders& folders, const Choices& choices, SourceRecord& r
 }  // namespace
 
 Status check_source(const Choices& choices) {
-  if (has_source(choices) && choices.document_signers.empty())
+  // what is left of one that was switched off may stay for the next
+  if (!has_source(choices)) return Done{};
+  if (choices.document_signers.empty())
     return with_hint(input_error("--document needs --document-signers FILE: who may sign the document?"),
                      "nothing was changed; write that file as ssh-keygen(1) says under ALLOWED SIGNERS");
+  bool certificate = !choices.document_cert_file.empty();
+  if (certificate == choices.document_key_file.empty())
+    return with_hint(input_error("--document-cert-file and --document-key-file belong together"),
+                     "nothing was changed; give both or none");
+  bool etcd = is_etcd_url(choices.document);
+  if (!etcd && (certificate || !choices.document_user_file.empty()))
+    return with_hint(
+        input_error("--document-cert-file, --document-key-file and --document-user-file are for etcd alone"),
+        "nothing was changed; switch one off with nothing after an equals sign: --document-user-file=");
   return Done{};
 }
 
@@ -98,51 +108,63 @@ Result<Document> kept_document(const Folders& folders, const Choices& choices) {
   if (!signers) return signers.error();
   auto signer = verify_signature(kept->text, kept->signature, *signers, choices.document_signers);
   if (!signer) return signer.error();
-  return judge_text(kept->text, choices.document);
+  auto text = assemble_document(kept->text, kept->parts);
+  if (!text) return text.error();
+  return judge_text(*text, choices.document);
 }
 
 Result<SourceNews> ask_source(const Folders& folders, const Choices& choices, SourceRecord& record,
-                              const std::string& have, bool anyway) {
+                              SourceTurn& turn) {
   auto signers = read_signers(choices.document_signers);
   if (!signers) return signers.error();
   // who has left the signers' file since has not signed for us
   auto trusted = [&](const KeptDocument& kept) {
     return verify_signature(kept.text, kept.signature, *signers, choices.document_signers);
   };
+  auto settled = [&](const Error& error) {
+    turn.unsettled =
+        turn.patient && (error.kind == ErrorKind::kRefused || error.kind == ErrorKind::kNotFound);
+    return error;
+  };
   auto kept = load_kept(folders);
-  bool usable = !anyway && kept && record.hash == have && !have.empty() && trusted(*kept);
+  bool usable = !turn.anyway && kept && record.hash == turn.have && !turn.have.empty() && trusted(*kept);
   if (!usable) record.etag.clear(), record.last_modified.clear();
-  auto answer = fetch_document(choices, record.etag, record.last_modified);
-  if (!answer) return answer.error();
+  auto answer = turn.fetch ? turn.fetch(record.etag, record.last_modified)
+                           : fetch_document(choices, record.etag, record.last_modified);
+  if (!answer) return settled(answer.error());
   const DocumentReply& reply = answer->reply;
   record.retry_after = reply.retry_after;
   if (!reply.error.empty()) return Error{ErrorKind::kSystem, 0, reply.error, reply.hint};
   SourceNews news;
   if (reply.changed) {
-    news.signed_text = {std::move(answer->text), std::move(answer->signature)};
+    news.signed_text = std::move(answer->document);
     record.etag = reply.etag;
     record.last_modified = reply.last_modified;
     auto signer = trusted(news.signed_text);
-    if (!signer) return signer.error();
+    if (!signer) return settled(signer.error());
     record.signer = *signer;
   } else if (usable) {
     news.signed_text = std::move(*kept);
   } else {
     return peer_error("the server says that the document is as before, and was not asked that");
   }
-  auto document = judge_text(news.signed_text.text, choices.document);
+  auto text = assemble_document(news.signed_text.text, news.signed_text.parts);
+  if (!text) return settled(text.error());
+  auto document = judge_text(*text, choices.document);
   if (!document) return document.error();
   news.document = std::move(*document);
   return news;
 }
 
-Status source_turn(const Folders& folders, const Choices& choices, const std::string& have, bool anyway,
-                   const ApplyDocument& apply, bool& fresh) {
+Status source_turn(const Folders& folders, const Choices& choices, SourceTurn& turn,
+                   const ApplyDocument& apply) {
   SourceRecord record = load_source_record(folders, choices.document);
   const SourceRecord last = record;
   record.last_attempt = std::time(nullptr);
   record.retry_after = 0;
-  Status done = take_turn(folders, choices, record, have, anyway, apply);
+  turn.unsettled = false;
+  Status done = take_turn(folders, choices, record, turn, apply);
+  if (turn.unsettled) return done;
   if (done) {
     note_success(record);
   } else {
@@ -154,7 +176,7 @@ Status source_turn(const Folders& folders, const Choices& choices, const std::st
     done = error;
     note_fault(record, error);
   }
-  fresh = record.error != last.error;
+  turn.fresh = record.error != last.error;
   if (auto saved = save_source_record(folders, record); !saved && done)
     return with_hint(saved.error(), "the document is in force; is the disk full?");
   return done;

@@ -10,6 +10,7 @@
 
 #include "qf-up/choices.h"
 #include "qf-up/document.h"
+#include "qf-up/fetch_document.h"
 #include "qf-up/source_record.h"
 
 namespace qf {
@@ -34,17 +35,30 @@ struct SourceNews {
   KeptDocument signed_text;
   Document document;
 };
-// What the server has now; what is kept when it says that this is the same. `have`: the hash of the document
-// in force; another one, or `anyway`, and the document is asked for whatever we have. The record gets signer,
+
+// A turn that is to be taken, and what it says afterwards.
+struct SourceTurn {
+  std::string have;       // the hash of the document in force: with another one all of it is asked for
+  bool anyway = false;    // as it is whatever is in force
+  FetchDocument fetch{};  // none: by a qf-keyfetch of its own
+  // Where keys change one after the other, a signature or parts that do not fit may be about to: then that is
+  // no fault yet, and is not noted.
+  bool patient = false;
+  bool unsettled = false;  // that is so
+  // whether the reason is another one than that of the turn before (or, when it went well, whether the turn
+  // before did not)
+  bool fresh = false;
+};
+
+// What the server has now; what is kept when it says that this is the same. The record gets signer,
 // validators and Retry-After.
 [[nodiscard]] Result<SourceNews> ask_source(const Folders& folders, const Choices& choices,
-                                            SourceRecord& record, const std::string& have, bool anyway);
+                                            SourceRecord& record, SourceTurn& turn);
 
 // One turn: asks, calls `apply` with the document, keeps it and writes the record. Returns why it is not in
-// force; in `fresh` whether that is another reason than the turn before had (or, when it went well, whether
-// the turn before did not).
+// force.
 using ApplyDocument = std::function<Status(const Document& document)>;
-[[nodiscard]] Status source_turn(const Folders& folders, const Choices& choices, const std::string& have,
-                                 bool anyway, const ApplyDocument& apply, bool& fresh);
+[[nodiscard]] Status source_turn(const Folders& folders, const Choices& choices, SourceTurn& turn,
+                                 const ApplyDocument& apply);
 
 }  // namespace qf

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "libqf/codec.h"
 #include "libqf/fd.h"
 #include "libqf/json.h"
 #include "libqf/text.h"
@@ -18,6 +19,14 @@ constexpr size_t kMostRecord = 65536;
 constexpr mode_t kForAll = 0644;
 constexpr mode_t kForUs = 0600;  // a document may hold client secrets
 constexpr std::string_view kKeptHead = "qufabric-kept-document 1 ";
+constexpr std::string_view kKeptPartsHead = "qufabric-kept-document 2\n";
+
+// What follows the second head.
+struct KeptParts {
+  std::string text, signature;
+  DocumentParts parts;
+  static void fields(auto& self, auto& visit) { visit(self.signature, self.text, self.parts); }
+};
 
 std::string kept_path(const Folders& folders) {
   return folders.state + "/document.kept";
@@ -71,19 +80,28 @@ Status save_source_record(const Folders& folders, const SourceRecord& record) {
 
 Result<KeptDocument> load_kept(const Folders& folders) {
   std::string path = kept_path(folders);
-  auto text = read_file(path, kMostRemoteDocument + kMostSignature + 256);
+  auto text = read_file(path, kMostEtcdBytes + kMostSignature);
   if (!text && text.error().sys == ENOENT) return not_found("no document is kept");
   if (!text) return text.error();
+  if (text->starts_with(kKeptPartsHead)) {
+    auto kept = decode<KeptParts>(std::string_view(*text).substr(kKeptPartsHead.size()));
+    if (!kept) return input_error(path + " is damaged");
+    return KeptDocument{std::move(kept->text), std::move(kept->signature), std::move(kept->parts)};
+  }
   size_t end = text->find('\n');
   if (!text->starts_with(kKeptHead) || end == std::string::npos) return input_error(path + " is damaged");
   auto length =
       parse_number(std::string_view(*text).substr(kKeptHead.size(), end - kKeptHead.size()), kMostSignature);
   size_t body = end + 1;
   if (!length || *length > text->size() - body) return input_error(path + " is damaged");
-  return KeptDocument{text->substr(body + *length), text->substr(body, *length)};
+  return KeptDocument{text->substr(body + *length), text->substr(body, *length), {}};
 }
 
 Status save_kept(const Folders& folders, const KeptDocument& kept) {
+  if (!kept.parts.empty()) {
+    std::string body = encode(KeptParts{kept.text, kept.signature, kept.parts});
+    return write_file_atomically(kept_path(folders), std::string(kKeptPartsHead) + body, kForUs);
+  }
   std::string head = std::string(kKeptHead) + std::to_string(kept.signature.size()) + "\n";
   return write_file_atomically(kept_path(folders), head + kept.signature + kept.text, kForUs);
 }

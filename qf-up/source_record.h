@@ -12,6 +12,7 @@
 
 #include "libqf/folders.h"
 #include "libqf/result.h"
+#include "qf-up/document_keys.h"
 
 namespace qf {
 
@@ -35,7 +36,9 @@ struct SourceRecord {
 [[nodiscard]] Status save_source_record(const Folders& folders, const SourceRecord& record);
 
 struct KeptDocument {
-  std::string text, signature;
+  std::string text, signature;  // the text is the root, and the signature is of it, where there are parts
+  DocumentParts parts{};
+  bool operator==(const KeptDocument&) const = default;
 };
 // kNotFound: none; kInput: damaged.
 [[nodiscard]] Result<KeptDocument> load_kept(const Folders& folders);

@@ -143,6 +143,7 @@ class Supervisor {
 
   void refresh() {
     refresh_at_.reset();
+    refresher_stays_ = supervised_.refresh.stays && supervised_.refresh.stays();
     SpawnOptions options;
     options.death_signal = SIGKILL;
     auto child = Child::spawn(supervised_.refresh.command(), options);
@@ -200,6 +201,7 @@ class Supervisor {
     supervised_.notifier.reloading();
     if (supervised_.reload) supervised_.reload();
     watch_soon();
+    if (refresher_stays_) refresher_.reset();  // whatever it does is whole or not at all
     plan_refresh();
     if (refresh_at_) refresh_at_ = Clock::now();
     if (server_) {
@@ -254,6 +256,7 @@ class Supervisor {
   Backoff backoff_;
   std::optional<Child> server_;
   std::optional<Child> refresher_;
+  bool refresher_stays_ = false;
   std::optional<Deadline> refresh_at_;      // when to look for a newer document
   std::optional<NotifyReceiver> receiver_;  // none: nobody wants to know
   Clock::time_point started_;

@@ -32,6 +32,8 @@ class Backoff {
 struct Refresh {
   std::function<std::vector<std::string>()> command;
   std::function<std::optional<std::chrono::milliseconds>()> delay;  // to the next one; nothing: never
+  // whether the one that is started now stays; then a reload ends it, and another one is started
+  std::function<bool()> stays{};
 };
 
 // Told what happens, for whoever watches the machine from outside (qf-up/metrics.h); all or none are set.

@@ -230,6 +230,29 @@ Sample<DocumentReply> sample(DocumentReply) {
           "000000016c"
           "0000003c"};
 }
+Sample<EtcdRequest> sample(EtcdRequest) {
+  return {{{"m"}, "/p", true, "f", "u", "c", "k", "w"},
+          "00000001000000016d"
+          "000000022f70"
+          "01"
+          "010000000166"
+          "0000000175"
+          "0000000163"
+          "000000016b"
+          "0000000177"};
+}
+Sample<EtcdReply> sample(EtcdReply) {
+  return {{"e", "h"}, "00000001650000000168"};
+}
+Sample<EtcdNext> sample(EtcdNext) {
+  return {{}, ""};
+}
+Sample<EtcdWrite> sample(EtcdWrite) {
+  return {{7}, "0000000000000007"};
+}
+Sample<EtcdWritten> sample(EtcdWritten) {
+  return {{"e", "h", true, false, 7}, "0000000165000000016801000000000000000007"};
+}
 Sample<FetchReply> sample(FetchReply) {
   return {{"c", "e", 60},
           "0000000163"
@@ -300,15 +323,14 @@ Sample<ForwardTraffic> sample(ForwardTraffic) {
   return {{258, 1}, "00000000000001020000000000000001"};
 }
 
-using AllMessages =
-    ::testing::Types<Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose,
-                     SessionExit, TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn,
-                     FetchRequest, FetchReply, DocumentRequest, DocumentReply, ConnectRequest, ConnectReply,
-                     ListenRequest, ListenReply, ListenCancel, HelperConnect, HelperListen, HelperAgent,
-                     HelperDisplay, HelperRelease, HelperConnected, HelperListening, ProtocolError,
-                     StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
-                     ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt,
-                     DeviceLoginEnd, PolicyChanged, Tally, ForwardTraffic>;
+using AllMessages = ::testing::Types<
+    Hello, AuthRequest, AuthReply, SessionRequest, SessionReply, SignalRequest, SessionClose, SessionExit,
+    TunnelRequest, TunnelReply, Disconnect, KeysWanted, KeysReply, LoggedIn, FetchRequest, FetchReply,
+    DocumentRequest, DocumentReply, ConnectRequest, ConnectReply, ListenRequest, ListenReply, ListenCancel,
+    HelperConnect, HelperListen, HelperAgent, HelperDisplay, HelperRelease, HelperConnected, HelperListening,
+    ProtocolError, StatusRequest, StatusReply, Register, ConnectionQuery, ConnectionReport, ConnectEnd,
+    ForwardRefused, ForwardEnd, DeviceLoginStart, DeviceLoginCancel, DeviceLoginPrompt, DeviceLoginEnd,
+    PolicyChanged, Tally, ForwardTraffic, EtcdRequest, EtcdReply, EtcdNext, EtcdWrite, EtcdWritten>;
 
 // A message of this type as it comes from a socket.
 template <class T>
@@ -460,6 +482,11 @@ constexpr StateRow kStateTable[] = {
     {MessageType::kFetchReply, "....."},
     {MessageType::kDocumentRequest, "....."},
     {MessageType::kDocumentReply, "....."},
+    {MessageType::kEtcdRequest, "....."},
+    {MessageType::kEtcdReply, "....."},
+    {MessageType::kEtcdNext, "....."},
+    {MessageType::kEtcdWrite, "....."},
+    {MessageType::kEtcdWritten, "....."},
     {MessageType::kConnectRequest, "..y.."},
     {MessageType::kListenRequest, "..y.."},
     {MessageType::kListenCancel, "..y.."},
@@ -519,6 +546,11 @@ TEST(Messages, TypesAreDistinct) {
                                  FetchReply::kType,
                                  DocumentRequest::kType,
                                  DocumentReply::kType,
+                                 EtcdRequest::kType,
+                                 EtcdReply::kType,
+                                 EtcdNext::kType,
+                                 EtcdWrite::kType,
+                                 EtcdWritten::kType,
                                  StatusRequest::kType,
                                  StatusReply::kType,
                                  Register::kType,
@@ -534,7 +566,7 @@ TEST(Messages, TypesAreDistinct) {
                                  DeviceLoginEnd::kType,
                                  Tally::kType,
                                  ForwardTraffic::kType};
-  EXPECT_EQ(types.size(), 33U);
+  EXPECT_EQ(types.size(), 38U);
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ class SourceFiles : public ::testing::Test {
 TEST_F(SourceFiles, TheKeptDocumentComesBackAsItWas) {
   EXPECT_EQ(load_kept(folders()).error().kind, ErrorKind::kNotFound);
   for (const std::string& text : {std::string("{}"), std::string(), std::string("\n\0x\r\n", 5)}) {
-    ASSERT_TRUE(save_kept(folders(), {text, "sig\nnature\n"}));
+    ASSERT_TRUE(save_kept(folders(), {text, "sig\nnature\n", {}}));
     auto back = load_kept(folders());
     ASSERT_TRUE(back);
     EXPECT_EQ(back->text, text);
@@ -66,6 +66,43 @@ TEST_F(SourceFiles, TheKeptDocumentComesBackAsItWas) {
   struct stat st = {};
   ASSERT_EQ(::stat(kept().c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777U, 0600U);
+}
+
+TEST_F(SourceFiles, ADocumentInPartsComesBackWithThem) {
+  KeptDocument document{"root", "sig\nnature\n", {{"peers/a", "x\n"}, {"policies/b", std::string("\0y", 2)}}};
+  ASSERT_TRUE(save_kept(folders(), document));
+  auto back = load_kept(folders());
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, document);
+  std::string bytes = *read_file(kept(), 1000);
+  for (size_t i = bytes.find('\n') + 1; i < bytes.size(); ++i) {
+    ASSERT_TRUE(write_file_atomically(kept(), bytes.substr(0, i), 0600));
+    EXPECT_EQ(load_kept(folders()).error().kind, ErrorKind::kInput) << i;
+  }
+  ASSERT_TRUE(write_file_atomically(kept(), bytes + "x", 0600));
+  EXPECT_FALSE(load_kept(folders()));
+  // and one of a single text replaces it
+  ASSERT_TRUE(save_kept(folders(), {"text", "sig", {}}));
+  EXPECT_EQ(load_kept(folders())->text, "text");
+  EXPECT_TRUE(load_kept(folders())->parts.empty());
+}
+
+TEST(Source, ChoicesThatGoTogether) {
+  Choices choices;
+  choices.document_user_file = choices.document_cert_file = "/x";
+  EXPECT_TRUE(check_source(choices));
+  choices.document = "https://h/x";
+  EXPECT_FALSE(check_source(choices));
+  choices.document_signers = "/s";
+  EXPECT_FALSE(check_source(choices));
+  choices.document = "etcd://h/x";
+  EXPECT_FALSE(check_source(choices));
+  choices.document_key_file = "/k";
+  EXPECT_TRUE(check_source(choices));
+  choices.document = "https://h/x";
+  EXPECT_FALSE(check_source(choices));
+  choices.document_key_file = choices.document_cert_file = choices.document_user_file = "";
+  EXPECT_TRUE(check_source(choices));
 }
 
 TEST_F(SourceFiles, ADamagedKeptDocumentIsNone) {
