@@ -26,6 +26,8 @@ LEFT_OUT = [
     ("qf-up.8", "systemctl", "no systemd runs here; systemd.bats has one"),
     ("qf-up.8", "echo \"ops@example.com", "wants a web server with a certificate; document_source.bats has one"),
     ("qf-up.8", "sudo qf-up apply --document", "the same"),
+    ("qf-up.8", "qf-up publish", "wants etcd with users and a certificate; etcd_access.bats has one"),
+    ("qf-up.8", "sudo qf-up enroll --interface wg0 --publish", "the same"),
     ("qufabric.7", "QF_SSH=off", "wants an ordinary sshd on port 22; openssh_versions.bats has one"),
     ("qufabric.7", "qf-token login --issuer partner", "the document there has no second issuer for people"),
 ]
