@@ -4,6 +4,7 @@
 # them gone, a watch that is cut off, a compaction. What does not fit changes nothing, and is an alarm.
 
 load helpers
+load sources
 load etcd
 
 setup_file() { etcd_file_begin 3; }

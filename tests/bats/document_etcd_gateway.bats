@@ -3,6 +3,7 @@
 # A stranger who answers in the place of etcd: qf-up believes no byte of it, waits for nothing without end, and says why.
 
 load helpers
+load sources
 load etcd
 
 setup_file() { etcd_file_begin 0; }

@@ -4,6 +4,7 @@
 # mixed. What is in force stays, and status says why.
 
 load helpers
+load sources
 load etcd
 
 setup_file() { etcd_file_begin 1; }

@@ -4,6 +4,7 @@
 # in force stays, status says why, and the log says it once.
 
 load helpers
+load sources
 
 setup() {
   QF=$(mktemp -d "${TMPDIR:-/tmp}/qf-d.XXXXXX")
@@ -49,26 +50,6 @@ publish() {
 }
 first() { "$BIN/qf-up" apply --document "$url" --document-signers "$PWD/signers" --document-ca-file "$PWD/tls.pem" "$@"; }
 apply() { "$BIN/qf-up" apply "$@"; }
-refresh() { "$BIN/qf-up" refresh "$@"; }
-status() { "$BIN/qf-up" status --json | jq -r "$1"; }
-serial() { status .serial; }
-serial_is() { [ "$(serial)" = "$1" ]; }
-# refused WORDS…: a refresh changes nothing and says so once; status has it
-refused() {
-  local word before
-  before=$(serial)
-  run -1 refresh
-  echo "$output"
-  for word; do [[ $output == *"$word"* ]]; done
-  [[ $output == *"serial $before is in force"* ]]
-  run -1 refresh
-  [ -z "$output" ]
-  serial_is "$before"
-  [[ $(status .source.error) == *"$1"* ]]
-  [[ $("$BIN/qf-up" status) == *"ALARM: since "*"$1"* ]]
-  alarm_is 1
-}
-alarm_is() { "$BIN/qf-up" metrics | grep -qxF "qufabric_alarm{kind=\"document\"} $1"; }
 start() {
   "$BIN/qf-up" up "$@" >>log 2>&1 3>&- 4>&- &
   up=$!

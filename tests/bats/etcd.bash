@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # etcd for tests: Debian's own, members on free ports of loopback, in a scratch folder; and a qf-up that takes its document
-# from there. After helpers.bash.
+# from there. After helpers.bash and sources.bash.
 #
 #   setup_file()    { etcd_file_begin 3; }      the cluster, once for the file
 #   setup()         { etcd_begin; }             a qf-up of its own, and a prefix
@@ -138,24 +138,6 @@ by_hand() {
 }
 
 apply() { "$BIN/qf-up" apply --document "$url" --document-signers "$PWD/signers" "$@"; }
-refresh() { "$BIN/qf-up" refresh "$@"; }
-status() { "$BIN/qf-up" status --json | jq -r "$1"; }
-serial() { status .serial; }
-serial_is() { [ "$(serial)" = "$1" ]; }
-# refused WORDS…: a refresh changes nothing and says so once; status has it
-refused() {
-  local word before
-  before=$(serial)
-  run -1 refresh
-  echo "$output"
-  for word; do [[ $output == *"$word"* ]]; done
-  [[ $output == *"serial $before is in force"* ]]
-  run -1 refresh
-  [ -z "$output" ]
-  serial_is "$before"
-  [[ $(status .source.error) == *"$1"* ]]
-  [[ $("$BIN/qf-up" status) == *"ALARM: since "*"$1"* ]]
-}
 start() {
   "$BIN/qf-up" up --document "$url" --document-signers "$PWD/signers" "$@" >>log 2>&1 3>&- 4>&- &
   up=$!

@@ -4,6 +4,7 @@
 # transactions, and a machine that enrolls itself.
 
 load helpers
+load sources
 load etcd
 
 setup_file() {
