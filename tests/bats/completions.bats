@@ -144,6 +144,11 @@ qf-sshd"
   [ "$(fish_offers "qf-up --config-dir ${QF_CONFIG_DIR%g}")" = "$QF_CONFIG_DIR/" ]
   [ -z "$(fish_offers 'qf-up apply --max-sessions ')" ]
   # the description comes from --help
+  for words in "up:apply the fabric document and run in the foreground" "status:say what runs and what is in force; -d: who is connected" \
+    "explain:say whether a user may log in, and why" "enroll:print this machine's entry for the fabric document, or put it there"; do
+    fish --no-config -c 'set -g fish_complete_path $ROOT/usr/share/fish/vendor_completions.d; complete -C "qf-up "' |
+      grep -qxF "${words%%:*}$(printf '\t')${words#*:}"
+  done
   fish --no-config -c 'set -g fish_complete_path $ROOT/usr/share/fish/vendor_completions.d; complete -C "qf-up --forc"' |
     grep -q "apply also an older serial"
 }
