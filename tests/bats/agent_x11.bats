@@ -60,8 +60,17 @@ with_display() { as_client DISPLAY=":$DISPLAY_NUMBER" timeout 60 ssh -F "$CONF" 
   run -0 with_display -Y server 'XAUTHORITY=/nonexistent xdpyinfo 2>&1 || echo "no cookie, no display"'
   [[ $output == *"no cookie, no display"* ]]
   # nothing of it stays in other processes' arguments
-  run -0 with_display -Y server "tr '\0' ' ' </proc/*/cmdline 2>/dev/null | grep -c \"\$(xauth -q list \"\$DISPLAY\" | awk '{ print \$3 }')\" || :"
-  [ "${lines[-1]}" = 0 ]
+  # (of processes that may be looked at: a file has it here, and one argument, which is found)
+  run -0 with_display -Y server 'cookie=$(mktemp) && xauth -q list "$DISPLAY" | awk "{ print \$3 }" >"$cookie" && test -s "$cookie" || exit
+    seen() { cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" "\n" | grep -cF -f "$cookie"; }
+    seen
+    tail -q -f /dev/null "/$(cat "$cookie")" >/dev/null 2>&1 &
+    until [ "$(tr "\0" " " </proc/$!/cmdline | cut -c1-4)" = tail ]; do sleep 0.1; done
+    seen
+    kill $! && rm "$cookie"'
+  echo "$output"
+  [ "${lines[-2]}" = 0 ]
+  [ "${lines[-1]}" = 1 ]
 }
 
 @test "two sessions have two displays; the port goes with the session" {
