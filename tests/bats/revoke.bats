@@ -49,6 +49,7 @@ revoked_events() { audit -s '[.[] | select(.event == "revoked")] | length'; }
 
 @test "a removed policy ends the session: the user is told, the audit log has it" {
   live removed
+  until_true 60 grep -q running "$QF/removed.log"
   fabric_apply '.policies = []'
   ended removed "access withdrawn by a new policy: User is not authorized to access this peer"
   run -0 audit_says '.event == "revoked" and .what == "session" and .identity == "machine:'"$CLIENT"'" and .os_user == "'"$TARGET"'"
