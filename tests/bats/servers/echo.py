@@ -5,18 +5,26 @@ the end of its input. "stream N" in the first line: N bytes, at once. Listens on
 it to PORT-FILE."""
 import os
 import socket
+import struct
 import sys
 import threading
 
 
+def entry(address):
+    """As the kernel's tables write it: words of 32 bits in this machine's order, and the port."""
+    host, port = address[:2]
+    raw = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    words = struct.unpack(f"={len(raw) // 4}I", raw)
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
+
+
 def uid_of(connection):
     """Of the process at the other end: the kernel's table of local connections."""
-    host, port = connection.getpeername()[:2]
-    table = "/proc/net/tcp6" if ":" in host else "/proc/net/tcp"
-    with open(table) as lines:
+    other, own = entry(connection.getpeername()), entry(connection.getsockname())
+    with open("/proc/net/tcp6" if len(other) > 13 else "/proc/net/tcp") as lines:
         for line in lines:
             fields = line.split()
-            if fields[1].endswith(f":{port:04X}"):
+            if fields[1:3] == [other, own]:
                 return fields[7]
     return "?"
 
