@@ -223,7 +223,9 @@ int audit_main(int argc, char** argv) {
                               "changed, removed or inserted\n"
                               "       qf-up audit show [options] [FILE...]        say who did what\n"
                               "files are read in this order, the oldest first; without any, the server's log "
-                              "and what was rotated of it\n",
+                              "and what was rotated of it\n"
+                              "exit status: 0 printed, 1 a line was changed, removed or inserted, 71 the "
+                              "system failed, 78 a file is no audit log, 64 wrong usage\n",
                               options, &command.words});
   std::string name = command.words.empty() ? "" : command.words[0];
   if (name != "verify" && name != "show") {

@@ -49,7 +49,7 @@ void say_consequences(const Document& document, const Choices& choices) {
     say("--disable-ssh-auth: every peer that a network policy lets in may log in as any local user but root; "
         "no user identity is asked for, authorized_groups do not count, and the audit log knows machines "
         "only",
-        "to ask for identities again run: qf-up --disable-ssh-auth=false");
+        "to ask for identities again run: qf-up apply --disable-ssh-auth=false; and restart the server");
   }
   if (choices.self.empty() || !choices.allow_server_ssh) return;
   auto self = std::find_if(document.peers.begin(), document.peers.end(),

@@ -35,8 +35,12 @@ DiffOptions read_diff_options(int argc, char** argv) {
   add("exit-code", po::bool_switch(&options.exit_code), "exit 1 when a login differs");
   add("json", po::bool_switch(&options.json), "print JSON");
   add_folder_options(visible, options.folders);
-  auto values =
-      parse_options(argc, argv, {kDiffProgram, "usage: qf-up diff FILE [options]\n", visible, &words});
+  auto values = parse_options(argc, argv,
+                              {kDiffProgram,
+                               "usage: qf-up diff FILE [options]\n"
+                               "exit status: 0 printed, 1 with --exit-code: a login differs, 78 a "
+                               "document is wrong, 64 wrong usage\n",
+                               visible, &words});
   if (words.empty() || words[0].empty()) wrong_usage(kDiffProgram, "which document? FILE is missing");
   if (words.size() > 1) wrong_usage(kDiffProgram, "unexpected word " + quoted(words[1]));
   if (values.contains("from-file") && options.from_file.empty())

@@ -48,7 +48,9 @@ EnrollOptions read_enroll_options(int argc, char** argv) {
   parse_options(argc, argv,
                 {kEnrollProgram,
                  "usage: qf-up enroll [--interface NAME] [--self NAME] [--client] [--publish --sign-key KEY] "
-                 "[options]\nPrints this machine's entry for \"peers\" of the fabric document.\n",
+                 "[options]\nPrints this machine's entry for \"peers\" of the fabric document, or puts it "
+                 "there.\nexit status: 0 printed or published, 71 the system failed, 78 it is refused and "
+                 "nothing was written, 64 wrong usage\n",
                  visible});
   if (!options.to_publish &&
       (options.replace || !options.publish.sign_key.empty() || !options.publish.given.empty()))

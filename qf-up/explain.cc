@@ -73,9 +73,12 @@ ExplainOptions read_explain_options(int argc, char** argv) {
   add("file", po::value(&options.file)->value_name("FILE"), "a document that is not applied yet");
   add("json", po::bool_switch(&options.json), "print JSON");
   add_folder_options(visible, options.folders);
-  auto values = parse_options(
-      argc, argv,
-      {kExplainProgram, "usage: qf-up explain --user USER --from PEER --to PEER --login OSUSER\n", visible});
+  auto values =
+      parse_options(argc, argv,
+                    {kExplainProgram,
+                     "usage: qf-up explain --user USER --from PEER --to PEER --login OSUSER\n"
+                     "exit status: 0 allowed, 1 denied, 78 no such peer or issuer, 64 wrong usage\n",
+                     visible});
   for (const char* needed : {"user", "from", "to", "login"}) {
     if (!values.contains(needed) || values[needed].as<std::string>().empty())
       wrong_usage(kExplainProgram, "--" + std::string(needed) + " is missing");
@@ -234,8 +237,12 @@ int command_test(int argc, char** argv) {
   std::vector<std::string> words;
   po::options_description visible("options");
   add_folder_options(visible, folders);
-  static_cast<void>(
-      parse_options(argc, argv, {kTestProgram, "usage: qf-up test [FILE] [options]\n", visible, &words}));
+  static_cast<void>(parse_options(argc, argv,
+                                  {kTestProgram,
+                                   "usage: qf-up test [FILE] [options]\n"
+                                   "exit status: 0 all hold, 1 one fails, 78 the document cannot be "
+                                   "read or is wrong, 64 wrong usage\n",
+                                   visible, &words}));
   if (words.size() > 1) wrong_usage(kTestProgram, "unexpected word " + qf::quoted(words[1]));
   auto document = words.empty() ? usual_document(folders.folders()) : load_document(words[0], false);
   if (!document) return kExitConfig;

@@ -109,7 +109,8 @@ int command_rotate_host_key(int argc, char** argv) {
       argc, argv,
       {kRotateProgram,
        "usage: qf-up rotate-host-key [--finish] [options]\nMakes another host key beside the one in use and "
-       "prints both; with --finish changes to it.\n",
+       "prints both; with --finish changes to it.\n"
+       "exit status: 0 done, 71 the system failed, 78 it cannot be changed to yet, 64 wrong usage\n",
        visible});
   Folders folders = folder_options.folders();
   auto lock = lock_state(folders);

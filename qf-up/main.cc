@@ -61,7 +61,8 @@ const std::map<std::string, Command>& commands() {
       {"refresh",
        {qf::command_refresh, Takes::kChoices | Takes::kConfigFile | Takes::kFollow, "refresh [options]",
         "Asks for a newer document where --document says, as the running qf-up does by itself.",
-        "0 what is there is in force, 1 it cannot be had or is refused, and nothing was changed"}},
+        "0 what is there is in force, 1 it cannot be had or is refused, and nothing was changed, "
+        "78 there is no --document"}},
       {"down",
        {qf::command_down, Takes::kConfigFile, "down [options]",
         "Stops the running qf-up and removes the ssh_config file. Live sessions go on.",
@@ -70,7 +71,7 @@ const std::map<std::string, Command>& commands() {
        {qf::command_status, Takes::kConfigFile | Takes::kJson,
         "status [-d] [--peers [PEER...]] [--watch [SECONDS]] [--json]",
         "Says what runs, what is in force and who is logged in; with --peers what answers at the peers.",
-        "0 one runs, 1 none does, or it is not for you to see"}},
+        "0 one runs, 1 none does, or it is not for you to see, 78 no such peer"}},
       {"metrics",
        {qf::command_metrics, Takes::kNothing, "metrics",
         "Prints the numbers of qf-up and qf-sshd for Prometheus.", "0 printed, 71 the system failed"}},

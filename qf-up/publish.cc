@@ -247,11 +247,13 @@ PublishCommand read_publish_command(int argc, char** argv) {
   add("one-document", po::bool_switch(&whole), "keep the document in one key; without both, as it is there");
   add_publish_options(visible, command.publish);
   add_folder_options(visible, command.folders);
-  parse_options(argc, argv,
-                {kPublishProgram,
-                 "usage: qf-up publish FILE --sign-key KEY [options]\nSigns a fabric document and puts it "
-                 "into etcd, where --document says.\n",
-                 visible, &words});
+  parse_options(
+      argc, argv,
+      {kPublishProgram,
+       "usage: qf-up publish FILE --sign-key KEY [options]\nSigns a fabric document and puts it "
+       "into etcd, where --document says.\nexit status: 0 it is published, 71 the system failed, 78 it is "
+       "refused and nothing was written, 64 wrong usage\n",
+       visible, &words});
   if (words.size() != 1) wrong_usage(kPublishProgram, "one file with a fabric document must be named");
   if (apart && whole)
     wrong_usage(kPublishProgram, "--one-key-per-part and --one-document do not go together");

@@ -56,7 +56,11 @@ WhoOptions read_who_options(int argc, char** argv) {
   add("json", po::bool_switch(&options.json), "print JSON");
   add_folder_options(visible, options.folders);
   auto values =
-      parse_options(argc, argv, {kWhoProgram, "usage: qf-up explain --who OSUSER@PEER [options]\n", visible});
+      parse_options(argc, argv,
+                    {kWhoProgram,
+                     "usage: qf-up explain --who OSUSER@PEER [options]\n"
+                     "exit status: 0 somebody may log in, 1 nobody, 78 no such peer, 64 wrong usage\n",
+                     visible});
   for (const std::string& text : {who, options.asked.from}) {
     if (printable(text) != text) wrong_usage(kWhoProgram, quoted(text) + " has a control character");
   }

@@ -141,6 +141,7 @@ qf-sshd"
   [ "$(fish_offers 'qufabric ssh deploy@ann')" = deploy@ann-laptop ]
   [ "$(fish_offers 'qf-up apply --enable-ssh-sftp=f')" = --enable-ssh-sftp=false ]
   [ "$(fish_offers "qf-up check $QF_CONFIG_DIR/fab")" = "$QF_CONFIG_DIR/fabric.json" ]
+  [ "$(fish_offers "qf-up publish $QF_CONFIG_DIR/fab")" = "$QF_CONFIG_DIR/fabric.json" ]
   [ "$(fish_offers "qf-up --config-dir ${QF_CONFIG_DIR%g}")" = "$QF_CONFIG_DIR/" ]
   [ -z "$(fish_offers 'qf-up apply --max-sessions ')" ]
   # the description comes from --help

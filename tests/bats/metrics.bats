@@ -165,6 +165,10 @@ printed = set(re.findall(r"^# TYPE (\w+)", open(sys.argv[2]).read(), re.M))
 asked = {name for rule in rules for name in re.findall(r"\bqufabric_\w+", rule["expr"])}
 assert len(rules) > 5 and all(rule["alert"] and rule["annotations"]["summary"] for rule in rules)
 assert asked and asked <= printed, asked - printed
+# an aggregate without labels fits no machine's number unless it is a scalar
+for rule in rules:
+    for bare in re.finditer(r"(scalar\()?\b(?:max|min|sum|avg|count)\(", rule["expr"]):
+        assert bare.group(1), rule["expr"]
 END
 }
 

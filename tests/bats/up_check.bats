@@ -90,6 +90,11 @@ setup() {
       grep -qF -e "$option" <("$bin/qf-up" --help)
     done
   done
+  # so have those that read their options by themselves
+  for command in publish enroll rotate-host-key doctor diff explain "explain --who x@y" test audit; do
+    run -0 "$bin/qf-up" $command --help
+    [[ $output == "usage: qf-up ${command%% *} "*"exit status: 0 "*"64 wrong usage"*--config-dir* ]] || { echo "$command: $output" && false; }
+  done
   run -0 "$bin/qf-up" check --help
   [[ $output != *--self* && $output != *--force* && $output != *--json* ]]
   run -0 "$bin/qf-up" status --help
