@@ -29,7 +29,7 @@ constexpr size_t kMostLineBytes = size_t{16} << 20;  // a transaction has 1.5 Mi
 constexpr size_t kMostSmallAnswer = 64 * 1024;
 constexpr size_t kMostKeyBytes = 1024;
 constexpr size_t kPairCost = 64;  // of memory, that each key counts for besides its bytes
-constexpr int kMostRereads = 3;   // without a sign of a member that works
+constexpr int kMostRereads = 3;   // and logins, without a sign of a member that works
 constexpr long kStatusGood = 200;
 
 size_t chance_below(size_t bound) {
@@ -443,6 +443,7 @@ void KeyfetchEtcd::judge(const EtcdFault& fault) {
                      fault.says("revision of auth store is old");
   if (stale_token && !request_.user.empty() && !token_is_new_) {
     stop();
+    if (++rereads_ > kMostRereads) return next_member(refused_by_etcd(fault.message));
     return login();
   }
   if (fault.says("compacted") || fault.says("future revision")) {
