@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kMostNumberLength = 60;   // cJSON reads 63 bytes and would stumble over the rest
 constexpr double kMostWhole = 0x1p53;      // beyond it a double skips whole numbers
 constexpr size_t kMostKeyInMessage = 100;  // bytes
+constexpr size_t kMostKeys = 250'000;      // of the objects that are open: each takes a hundred bytes
 constexpr std::string_view kSpace = " \t\r\n";
 
 // The keys of one object. Most have a handful, which a list finds sooner than a tree.
@@ -34,6 +35,7 @@ class Keys {
     if (few_.size() > kFew) many_.insert(few_.begin(), few_.end());
     return true;
   }
+  [[nodiscard]] size_t count() const { return many_.empty() ? few_.size() : many_.size(); }
 
  private:
   static constexpr size_t kFew = 16;
@@ -138,6 +140,7 @@ class Scanner {
             "duplicate key " + (written.size() > kMostKeyInMessage ? "(a long one)" : std::string(written)),
             start);
       }
+      if (++open_keys_ > kMostKeys) return fault("too many keys", start);
       space();
       if (!skip(':')) return unexpected("a colon is missing after the key");
       space();
@@ -145,6 +148,7 @@ class Scanner {
       space();
       comma = at_;
     } while (skip(','));
+    open_keys_ -= keys.count();
     return skip('}') || unexpected("a comma or } is missing");
   }
 
@@ -280,6 +284,7 @@ class Scanner {
 
   std::string_view text_;
   size_t at_ = 0;
+  size_t open_keys_ = 0;
   std::string fault_;
   size_t fault_at_ = 0;
 };

@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -119,23 +121,27 @@ void LifeSigns::give(Deadline now) {
   next_ = now + interval_;
 }
 
-Result<NotifyReceiver> NotifyReceiver::open() {
+Result<NotifyReceiver> NotifyReceiver::open(const std::string& folder) {
+  std::string path = folder + "/notify." + std::to_string(::getpid());
+  auto address = notify_address(path);
+  if (!address) return input_error("the path " + path + " is no address of a socket");
   Fd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return system_error("cannot make a socket");
-  // without a path the kernel chooses an abstract name (unix(7), autobind)
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
   int on = 1;
+  constexpr mode_t kForUs = 0600;
+  // of one that was killed
+  ::unlink(path.c_str());
+  // bind takes the mode from the socket
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
-      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(sa_family_t)) != 0) {
-    return system_error("cannot make a socket for the readiness of a child");
+      ::fchmod(fd.get(), kForUs) != 0 ||
+      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address->address), address->length) != 0) {
+    return system_error("cannot make the socket " + path);
   }
-  socklen_t length = sizeof address;
-  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
-    return system_error("getsockname");
-  size_t size = length - offsetof(sockaddr_un, sun_path);
-  if (size < 2) return system_error("the kernel chose no name for a socket");
-  return NotifyReceiver(std::move(fd), "@" + std::string(address.sun_path + 1, size - 1));
+  return NotifyReceiver(std::move(fd), std::move(path));
+}
+
+NotifyReceiver::~NotifyReceiver() {
+  if (!name_.empty()) ::unlink(name_.c_str());
 }
 
 std::vector<std::string> NotifyReceiver::receive(pid_t sender) const {

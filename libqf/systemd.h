@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "libqf/fd.h"
@@ -65,10 +66,20 @@ class LifeSigns {
   Deadline next_ = Deadline::max();
 };
 
-// The other side: a socket for one child, whose messages are believed, and nobody else's.
+// The other side: a socket for one child, whose messages are believed, and nobody else's. Its queue is short,
+// so others must not even be able to fill it: it is a file that its owner alone may write to. In `folder`,
+// which nobody else may change, until this ends.
 class NotifyReceiver {
  public:
-  [[nodiscard]] static Result<NotifyReceiver> open();
+  [[nodiscard]] static Result<NotifyReceiver> open(const std::string& folder);
+  NotifyReceiver(NotifyReceiver&& other) noexcept
+      : fd_(std::move(other.fd_)), name_(std::exchange(other.name_, "")) {}
+  NotifyReceiver& operator=(NotifyReceiver&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(name_, other.name_);
+    return *this;
+  }
+  ~NotifyReceiver();
   // For NOTIFY_SOCKET of the child.
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int fd() const { return fd_.get(); }

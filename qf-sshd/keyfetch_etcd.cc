@@ -29,7 +29,7 @@ constexpr size_t kMostLineBytes = size_t{16} << 20;  // a transaction has 1.5 Mi
 constexpr size_t kMostSmallAnswer = 64 * 1024;
 constexpr size_t kMostKeyBytes = 1024;
 constexpr size_t kPairCost = 64;  // of memory, that each key counts for besides its bytes
-constexpr int kMostRereads = 3;   // without a sign of a member that works
+constexpr int kMostRereads = 3;   // and logins, without a sign of a member that works
 constexpr long kStatusGood = 200;
 
 size_t chance_below(size_t bound) {
@@ -37,8 +37,10 @@ size_t chance_below(size_t bound) {
   return std::uniform_int_distribution<size_t>(0, bound - 1)(engine);
 }
 
-// What else lies under the prefix is nobody's business.
+// What else lies under the prefix is nobody's business. A key that is too long would be one of a part that no
+// document can have, and must not keep the right one from being read or published.
 bool of_document(std::string_view key) {
+  if (key.size() > kMostKeyBytes) return false;
   constexpr std::array<std::string_view, 4> kFolders = {"peers/", "policies/", "peer_groups/",
                                                         "user_groups/"};
   return key == "fabric.json" || key == "fabric.json.sig" ||
@@ -219,12 +221,17 @@ bool KeyfetchEtcd::take_pair(const std::string& key, std::string value) {
   auto [place, is_new] = pairs_.try_emplace(name);
   bytes_ += (is_new ? name.size() + kPairCost : 0) + value.size() - place->second.size();
   place->second = std::move(value);
-  if (bytes_ <= kMostRemoteDocument && name.size() <= kMostKeyBytes) return true;
-  watch_fault_ = "the document under " + keys_.first + " is longer than " +
-                 std::to_string(kMostRemoteDocument) + " bytes, or a key of it than " +
-                 std::to_string(kMostKeyBytes);
-  if (watch_ == 0) end(peer_error(watch_fault_));
+  if (bytes_ <= kMostRemoteDocument) return true;
+  if (watch_ == 0) end(too_much());
   return false;
+}
+
+Error KeyfetchEtcd::too_much() const {
+  return with_hint(peer_error("the document under " + keys_.first + " is longer than " +
+                              std::to_string(kMostRemoteDocument) + " bytes"),
+                   "see which keys are none of it, and remove them with etcdctl: etcdctl get --prefix "
+                   "--keys-only " +
+                       keys_.first);
 }
 
 // One reply at a time: what changes before qf-up has taken it in goes into the next one.
@@ -334,7 +341,7 @@ bool KeyfetchEtcd::take_events(EtcdNews news) {
 void KeyfetchEtcd::watch_ended(const Result<HttpAnswer>& answer) {
   wake_ = Deadline::max();
   if (call_ != 0) http_.cancel(std::exchange(call_, 0));
-  if (bytes_ > kMostRemoteDocument) return end(peer_error(watch_fault_));
+  if (bytes_ > kMostRemoteDocument) return end(too_much());
   if (another_read_) {
     revision_ = 0;
     if (++rereads_ > kMostRereads) return next_member(peer_error(url_host(member()) + " ends each watch"));
@@ -436,6 +443,7 @@ void KeyfetchEtcd::judge(const EtcdFault& fault) {
                      fault.says("revision of auth store is old");
   if (stale_token && !request_.user.empty() && !token_is_new_) {
     stop();
+    if (++rereads_ > kMostRereads) return next_member(refused_by_etcd(fault.message));
     return login();
   }
   if (fault.says("compacted") || fault.says("future revision")) {

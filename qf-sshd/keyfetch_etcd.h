@@ -64,6 +64,7 @@ class KeyfetchEtcd {
   void read_page(const std::string& from);
   void got_page(const HttpAnswer& answer);
   [[nodiscard]] bool take_pair(const std::string& key, std::string value);
+  [[nodiscard]] Error too_much() const;
   void deliver();
   void open_watch();
   bool hear(std::string_view bytes);

@@ -543,7 +543,8 @@ int command_up(const Invocation& invocation) {
                     [&](uint64_t restarts) { metrics.server_started(restarts); },
                     [&] { metrics.server_ended(); }, [&] { metrics.end(); }};
   ExpiryWatch expiry(invocation.folders);
-  int code = supervise({*server, reload, to_hand_on, notifier, refresh, watchers, &expiry});
+  int code =
+      supervise({*server, reload, to_hand_on, notifier, invocation.folders, refresh, watchers, &expiry});
   if (code != kExitOk && !server->empty()) give_back_port_22(invocation.folders);
   return code;
 }

@@ -122,6 +122,10 @@ bool has_parts(std::string_view root) {
   return is_object(root) && member_text(root, kPartsKey);
 }
 
+void drop_strange_parts(const std::string& root, DocumentParts& parts) {
+  if (!parts.empty() && !has_parts(root)) parts.clear();
+}
+
 Result<std::string> assemble_document(const std::string& root, const DocumentParts& parts) {
   if (!has_parts(root)) return root;
   if (auto good = check_digest(*member_text(root, kPartsKey), parts); !good) return good.error();

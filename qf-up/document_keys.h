@@ -33,6 +33,8 @@ struct SplitDocument {
 [[nodiscard]] std::string root_with_parts(std::string_view root, const DocumentParts& parts);
 
 [[nodiscard]] bool has_parts(std::string_view root);
+// What lies beside a root without "parts" is none of it. The root is read: first comes its signature.
+void drop_strange_parts(const std::string& root, DocumentParts& parts);
 
 // The text of a checked JSON object with this member, in the place of the old one or at the end.
 [[nodiscard]] std::string with_member(std::string_view object, const std::string& key,

@@ -132,7 +132,6 @@ Result<KeptDocument> document_of(EtcdSnapshot snapshot, const std::string& place
     return with_hint(
         not_found(std::string("there is no key ") + (root ? kSignatureKey : kRootKey) + " under " + place),
         "put a document there: qf-up publish FILE --sign-key KEY");
-  if (!has_parts(document.text)) document.parts.clear();
   return document;
 }
 

@@ -39,7 +39,8 @@ class EtcdSession {
 // For the first answer: more than qf-keyfetch gives itself.
 inline constexpr std::chrono::seconds kEtcdFirstAnswer{60};
 
-// kNotFound: a key is missing. `place`: the URL, for the text.
+// kNotFound: a key is missing. `place`: the URL, for the text. Nothing of it is believed yet: when its
+// signature is found good, drop_strange_parts().
 [[nodiscard]] Result<KeptDocument> document_of(EtcdSnapshot snapshot, const std::string& place);
 
 }  // namespace qf

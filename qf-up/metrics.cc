@@ -172,8 +172,10 @@ int command_metrics(const Invocation& invocation) {
   if (running && *running) facts.restarts = noted_restarts(invocation.folders, **running);
   auto server = ask_server_text(invocation.folders, kServerSocket);
   if (choices->allow_server_ssh || server) facts.server_up = static_cast<bool>(server);
-  // who may not ask does not know
-  if (!server && server.error().kind != ErrorKind::kNotFound) facts.server_up.reset();
+  // who may not ask does not know; one that hangs is no better than none
+  bool silent =
+      !server && (server.error().kind == ErrorKind::kNotFound || server.error().kind == ErrorKind::kTimeout);
+  if (!server && !silent) facts.server_up.reset();
   if (auto written = write_all(STDOUT_FILENO, up_metrics(facts) + (server ? *server : "")); !written)
     return fail(written.error());
   return kExitOk;

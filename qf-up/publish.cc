@@ -57,6 +57,7 @@ Result<PublishedDocument> read_published(EtcdSession& session, const Choices& ch
   }
   auto signer = verify_signature(document->text, document->signature, signers, choices.document_signers);
   if (signer) {
+    drop_strange_parts(document->text, document->parts);
     there.document = std::move(*document);
   } else {
     there.why = signer.error();
@@ -112,7 +113,9 @@ bool is_there(const Choices& choices, const KeptDocument& wanted) {
   auto snapshot = session->next(Clock::now() + kEtcdFirstAnswer);
   if (!snapshot) return false;
   auto now = document_of(std::move(*snapshot), choices.document);
-  return now && *now == wanted;
+  if (!now || now->text != wanted.text) return false;
+  drop_strange_parts(now->text, now->parts);
+  return *now == wanted;
 }
 
 Status write_changes(EtcdSession& session, const Choices& choices, uint64_t revision,

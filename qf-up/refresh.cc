@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <thread>
 
 #include "libqf/log.h"
 #include "qf-up/apply.h"
@@ -23,6 +24,9 @@ namespace {
 
 // Keys that are changed one after the other are no fault for so long.
 constexpr auto kSettleTime = std::chrono::seconds(10);
+// From one answer that is taken in to the next: who may write to etcd and has no key to sign with must not
+// keep each machine of the fabric busy. What changes meanwhile comes with the next one.
+constexpr auto kPause = std::chrono::milliseconds(200);
 
 std::string hash_now(const Folders& folders) {
   auto now = document_in_force(folders);
@@ -79,6 +83,8 @@ class Follower {
       look = Clock::now() + turn(!late);
       ::malloc_trim(0);
       if (snapshot) {
+        std::this_thread::sleep_until(next_answer_);
+        next_answer_ = Clock::now() + kPause;
         if (auto took = session->took(); !took) return turn_with(took.error());
       }
     }
@@ -139,6 +145,7 @@ class Follower {
   std::string remembered_;  // as choices.json
   Result<DocumentAnswer> latest_ = not_found("nothing was read yet");
   std::optional<Deadline> settle_by_;
+  Deadline next_answer_ = Deadline::min();
 };
 
 }  // namespace

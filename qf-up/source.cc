@@ -142,6 +142,7 @@ Result<SourceNews> ask_source(const Folders& folders, const Choices& choices, So
     record.last_modified = reply.last_modified;
     auto signer = trusted(news.signed_text);
     if (!signer) return settled(signer.error());
+    drop_strange_parts(news.signed_text.text, news.signed_text.parts);
     record.signer = *signer;
   } else if (usable) {
     news.signed_text = std::move(*kept);

@@ -77,7 +77,8 @@ class Supervisor {
   // The server is no main process of systemd's unit, so what it says would not count: it tells us. Without
   // systemd we alone want to know whether it lives.
   void listen_for_readiness() {
-    auto receiver = NotifyReceiver::open();
+    auto runtime = server_runtime(supervised_.folders, true);
+    auto receiver = runtime ? NotifyReceiver::open(*runtime) : Result<NotifyReceiver>(runtime.error());
     if (!receiver)
       return say("nobody will hear whether qf-sshd is ready and lives: " + receiver.error().text());
     receiver_ = std::move(*receiver);

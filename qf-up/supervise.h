@@ -12,6 +12,7 @@
 
 #include "libqf/child.h"
 #include "libqf/fd.h"
+#include "libqf/folders.h"
 #include "libqf/systemd.h"
 #include "qf-up/expiry_watch.h"
 
@@ -51,6 +52,7 @@ struct Supervised {
   // the sockets to hand on, asked at each start of the server; borrowed
   std::function<std::vector<HandedFd>()> sockets;
   Notifier notifier;  // ready when the server says so; at once when none runs
+  Folders folders;    // what the server says goes through the runtime folder
   Refresh refresh{};
   Watchers watchers{};
   ExpiryWatch* expiry = nullptr;  // borrowed

@@ -50,6 +50,11 @@ gateway() {
   gateway token
   run -1 refresh --document-user-file "$PWD/user"
   [[ $output == *'it has no "token" of visible ASCII'* ]]
+  : >requests
+  gateway stale
+  run -1 refresh --document-user-file "$PWD/user"
+  [[ $output == *'etcd refuses: etcdserver: invalid auth token'* ]]
+  [ "$(grep -c authenticate requests)" = 4 ]
   gateway
   run -0 refresh
 }

@@ -63,6 +63,26 @@ teardown() { etcd_end; }
   refused "serial 1 is older than 2, which is in force"
 }
 
+@test "a key that no document can have keeps nothing from being read or published" {
+  local long
+  long=policies/$(printf '%01100d' 0)
+  publish 1 . --one-key-per-part
+  etcdctl put "$prefix/$long" '{}' >/dev/null
+  run -0 apply
+  serial_is 1
+  publish 2
+  run -0 refresh
+  serial_is 2
+  # what lies beside one document is none of it
+  publish 3 . --one-document
+  etcdctl put "$prefix/policies/x" '{"name":"x"}' >/dev/null
+  run -0 refresh
+  serial_is 3
+  document 4
+  run -0 "$BIN/qf-up" publish new.json --document "$url" --document-signers "$PWD/signers" --sign-key "$FILE/ops"
+  [[ $output == *"2 keys written, 1 removed"* ]]
+}
+
 @test "a root of parts whose parts are wrong, though an admin has signed it" {
   publish 1 . --one-key-per-part
   apply

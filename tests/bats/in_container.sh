@@ -93,6 +93,13 @@ check hung-qf-up-serves on_server true
 check stop systemctl stop qufabric.service
 check stop-leaves-session session_lives stopped
 check stop-closes test -z "$(listening_inode)"
+# as where the document comes from elsewhere: there is no file, and choices are remembered
+mv /etc/qufabric/fabric.json /run/
+systemctl start qufabric.service
+check no-file-active is qufabric.service ActiveState active
+check no-file-serves on_server true
+systemctl stop qufabric.service
+mv /run/fabric.json /etc/qufabric/
 
 # socket activation: nothing runs until somebody comes
 printf '[Socket]\nListenStream=127.7.0.1:22022\nListenStream=127.7.0.2:22022\n' >/run/systemd/system/qufabric.socket.d/a.conf

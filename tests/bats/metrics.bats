@@ -202,6 +202,9 @@ END
 @test "a server that is killed is started again and counted; its file says nothing of the past" {
   number_is qufabric_sshd_restarts_total 0
   old=$(listener_pid)
+  # one that hangs is not up
+  kill -STOP "$old"
+  number_is qufabric_sshd_up 0
   kill -KILL "$old"
   until_true 60 other_listener "$old"
   until_true 60 number_is qufabric_sshd_restarts_total 1

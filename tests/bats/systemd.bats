@@ -86,6 +86,8 @@ result() {
 
 @test "systemctl stop leaves live sessions, and closes the port" { result stop stop-leaves-session stop-closes; }
 
+@test "the service starts without /etc/qufabric/fabric.json, too, where something was applied" { result no-file-active no-file-serves; }
+
 @test "socket activation: the first connection starts the server, and a restart loses none" {
   result socket-start socket-waits socket-activates socket-active socket-used socket-bridges-restart socket-takes-session-up
 }

@@ -122,6 +122,19 @@ TEST(Json, SaysWhatIsWrongAndWhere) {
   }
 }
 
+// Each takes a hundred bytes while its object is open, which is many times what it is long.
+TEST(Json, ObjectsThatAreOpenHaveTogetherNotMoreKeysThanMemoryBears) {
+  auto object = [](int keys, const std::string& last) {
+    std::string text = "{";
+    for (int i = 0; i < keys; ++i) text += "\"" + std::to_string(i) + "\":0,";
+    return text + "\"last\":" + last + "}";
+  };
+  EXPECT_EQ(error_of(object(249'999, "0")), "accepted");
+  EXPECT_NE(error_of(object(250'000, "0")).find("too many keys"), std::string::npos);
+  EXPECT_NE(error_of(object(150'000, object(150'000, "0"))).find("too many keys"), std::string::npos);
+  EXPECT_EQ(error_of("[" + object(150'000, "0") + "," + object(150'000, "0") + "]"), "accepted");
+}
+
 TEST(Json, NumbersFollowTheGrammar) {
   for (std::string_view text : {"01", "-", "+1", ".5", "1.", "1.e3", "1e", "1e+", "0x10", "1_000", "--1",
                                 "1.5.5", "-a", "00", "1e400", "-1e400", "1e-400"}) {

@@ -3,10 +3,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
 #include <functional>
+
+#include "libqf/unix_socket.h"
+#include "tests/unit/libqf_tools.h"
 
 namespace qf {
 namespace {
@@ -78,7 +82,8 @@ TEST(HandedDescriptors, WhatIsWrongIsRefused) {
 }
 
 TEST(Notifier, ReachesItsReceiverAndLeavesTheEnvironment) {
-  auto receiver = NotifyReceiver::open();
+  test::Scratch scratch;
+  auto receiver = NotifyReceiver::open(scratch.path());
   ASSERT_TRUE(receiver);
   ::setenv("NOTIFY_SOCKET", receiver->name().c_str(), 1);
   Notifier notifier = Notifier::take();
@@ -99,7 +104,8 @@ TEST(Notifier, ReachesItsReceiverAndLeavesTheEnvironment) {
 }
 
 TEST(LifeSigns, ComeThriceInTheTimeThatTheyAreWaitedFor) {
-  auto receiver = NotifyReceiver::open();
+  test::Scratch scratch;
+  auto receiver = NotifyReceiver::open(scratch.path());
   ASSERT_TRUE(receiver);
   ::setenv("NOTIFY_SOCKET", receiver->name().c_str(), 1);
   ::setenv("WATCHDOG_USEC", "30000000", 1);
@@ -121,7 +127,8 @@ TEST(LifeSigns, ComeThriceInTheTimeThatTheyAreWaitedFor) {
 }
 
 TEST(LifeSigns, AreForNobodyWhereNobodyWaits) {
-  auto receiver = NotifyReceiver::open();
+  test::Scratch scratch;
+  auto receiver = NotifyReceiver::open(scratch.path());
   ASSERT_TRUE(receiver);
   struct {
     const char *usec, *pid;
@@ -142,12 +149,43 @@ TEST(LifeSigns, AreForNobodyWhereNobodyWaits) {
 }
 
 TEST(Notifier, OnlyTheChildIsBelieved) {
-  auto receiver = NotifyReceiver::open();
+  test::Scratch scratch;
+  auto receiver = NotifyReceiver::open(scratch.path());
   ASSERT_TRUE(receiver);
   ::setenv("NOTIFY_SOCKET", receiver->name().c_str(), 1);
   Notifier notifier = Notifier::take();
   notifier.ready();
   EXPECT_TRUE(receiver->receive(::getpid() + 1).empty());
+}
+
+// Who cannot send cannot fill the queue either, which holds ten messages.
+TEST(NotifyReceiver, NobodyElseCanFillItsQueue) {
+  test::Scratch scratch;
+  std::string path;
+  {
+    auto receiver = NotifyReceiver::open(scratch.path());
+    ASSERT_TRUE(receiver);
+    path = receiver->name();
+    struct stat st = {};
+    ASSERT_EQ(::stat(path.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode, S_IFSOCK | 0600U);
+    EXPECT_TRUE(connect_unix(path, static_cast<uid_t>(-1), SOCK_DGRAM));
+    if (::geteuid() == 0) {
+      ASSERT_EQ(::chmod(scratch.path().c_str(), 0755), 0);
+      EXPECT_EQ(in_child([&] {
+                  constexpr uid_t kNobody = 65534;
+                  if (::setresuid(kNobody, kNobody, kNobody) != 0) return false;
+                  auto fd = connect_unix(path, static_cast<uid_t>(-1), SOCK_DGRAM);
+                  return !fd && fd.error().sys == EACCES;
+                }),
+                0);
+    }
+    // one that was killed leaves its file
+    EXPECT_TRUE(NotifyReceiver::open(scratch.path()));
+  }
+  EXPECT_NE(::access(path.c_str(), F_OK), 0);
+  EXPECT_FALSE(NotifyReceiver::open(scratch.path("missing")));
+  EXPECT_FALSE(NotifyReceiver::open("/" + std::string(200, 'x')));
 }
 
 TEST(Notifier, NoSocketAndBadOnesAreNobody) {

@@ -5,8 +5,8 @@
 FOLDER/mode says how, at each request: nothing (well, with the keys in FOLDER/keys, a JSON object, at revision 7), nonsense,
 html (500), endless (a range without end), line (a watch whose line has no end), silent, hangup (a watch ends at once), order (keys
 out of order), foreign (keys that nobody asked for), deep (JSON in JSON), base64 (broken), pages (more and more pages of one
-key), token (a login with a token of two lines), strange-events (keys that nobody
-asked for). FOLDER/requests has a line a request: its path and body."""
+key), token (a login with a token of two lines), stale (a login whose token is good for one page of many),
+strange-events (keys that nobody asked for). FOLDER/requests has a line a request: its path and body."""
 import base64
 import http.server
 import json
@@ -72,7 +72,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif request.get("count_only"):
             self.say(json.dumps({"header": HEADER, "count": "2"}))
         else:
-            self.range(base64.b64decode(request["key"]).decode())
+            first = base64.b64decode(request["key"]).decode()
+            if mode() == "stale" and not first.endswith("/"):
+                self.say(json.dumps({"code": 16, "message": "etcdserver: invalid auth token"}), 401)
+            else:
+                self.range(first)
 
     def range(self, first):
         with open(f"{FOLDER}/keys", encoding="utf-8") as file:
@@ -89,6 +93,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pairs.append({"key": text("/zzz"), "value": ""})
         if mode() == "base64":
             pairs[0]["value"] = "a===="
+        if mode() == "stale":
+            result["more"] = True
         if mode() == "pages":
             result = {"header": HEADER, "more": True, "kvs": [{"key": text(first + "peers/a"), "value": text("x" * (1 << 20))}]}
         return self.say(json.dumps(result))
