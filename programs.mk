@@ -91,7 +91,7 @@ $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge 
     server_side who)))
 $(eval $(call bundle,up-source,$(addprefix qf-up/, document_keys etcd_session expiry_watch fetch_document keyfetch_process \
     publish refresh signature source source_record)))
-$(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe status status_peers status_tokens \
+$(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe server_note status status_peers status_tokens \
     text_table watch)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))
 qf-up_MAIN := qf-up/main

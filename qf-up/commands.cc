@@ -25,6 +25,7 @@
 #include "qf-up/metrics.h"
 #include "qf-up/network.h"
 #include "qf-up/redirect.h"
+#include "qf-up/server_note.h"
 #include "qf-up/source.h"
 #include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
@@ -353,7 +354,12 @@ int check_remote(const Folders& folders, const Choices& choices) {
 
 // The server's part of its choices, for people.
 void say_not_yet(const Choices& before, const Choices& now, pid_t running) {
-  if (server_flags(before) != server_flags(now))
+  if (before.allow_server_ssh != now.allow_server_ssh)
+    say(before.allow_server_ssh ? "the running qf-sshd stays until qf-up starts again"
+                                : "no qf-sshd runs until qf-up starts again",
+        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
+            ") and start it again");
+  else if (server_flags(before) != server_flags(now))
     say("the running qf-sshd takes its changed options when it starts again; sessions live on",
         "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
             ") and start it again");
@@ -540,8 +546,14 @@ int command_up(const Invocation& invocation) {
                   [&] { return source.follows(); }};
   UpMetrics metrics(invocation.folders);
   Watchers watchers{[&](std::optional<bool> runs, uint64_t restarts) { return metrics.turn(runs, restarts); },
-                    [&](uint64_t restarts) { metrics.server_started(restarts); },
-                    [&] { metrics.server_ended(); }, [&] { metrics.end(); }};
+                    [&, flags = server_flags(*choices)](uint64_t restarts) {
+                      write_server_note(invocation.folders, {restarts, flags});
+                    },
+                    [&] { metrics.server_ended(); },
+                    [&] {
+                      remove_server_note(invocation.folders);
+                      metrics.end();
+                    }};
   ExpiryWatch expiry(invocation.folders);
   int code =
       supervise({*server, reload, to_hand_on, notifier, invocation.folders, refresh, watchers, &expiry});

@@ -15,6 +15,7 @@
 #include "qf-up/instance.h"
 #include "qf-up/live_status.h"
 #include "qf-up/redirect.h"
+#include "qf-up/server_note.h"
 #include "qf-up/source.h"
 
 namespace qf {
@@ -22,9 +23,6 @@ namespace qf {
 namespace {
 
 constexpr const char* kServerSocket = "/metrics.sock";
-constexpr const char* kNoteFile = "/qf-up.json";  // in the runtime folder: the supervisor's pid and restarts
-constexpr size_t kMostNote = 4096;
-constexpr mode_t kForAllToRead = 0644;
 
 uint64_t positive(int64_t value) {
   return value > 0 ? static_cast<uint64_t>(value) : 0;
@@ -83,15 +81,6 @@ UpFacts gather_facts(const Folders& folders, const Choices& choices) {
   return facts;
 }
 
-std::optional<uint64_t> noted_restarts(const Folders& folders, pid_t supervisor) {
-  auto runtime = server_runtime(folders, false);
-  auto text = runtime ? read_file(*runtime + kNoteFile, kMostNote) : Result<std::string>(runtime.error());
-  auto json = text ? parse_json(*text) : Result<JsonPtr>(text.error());
-  if (!json || json_integer(json->get(), "pid") != supervisor) return std::nullopt;
-  auto restarts = json_integer(json->get(), "restarts");
-  return restarts && *restarts >= 0 ? std::optional<uint64_t>(*restarts) : std::nullopt;
-}
-
 }  // namespace
 
 std::string up_metrics(const UpFacts& facts) {
@@ -133,15 +122,6 @@ std::optional<std::chrono::milliseconds> UpMetrics::turn(std::optional<bool> ser
   return std::chrono::seconds(kMetricsInterval);
 }
 
-void UpMetrics::server_started(uint64_t restarts) const {
-  auto runtime = server_runtime(folders_, true);
-  if (!runtime) return;
-  JsonWriter note;
-  note.set("pid", static_cast<int64_t>(::getpid())).set("restarts", static_cast<int64_t>(restarts));
-  if (auto written = replace_file(*runtime + kNoteFile, note.text() + "\n", kForAllToRead); !written)
-    log_debug(written.error().text());
-}
-
 void UpMetrics::server_ended() const {
   auto choices = load_choices(folders_);
   if (choices && !choices->metrics_dir.empty())
@@ -149,7 +129,6 @@ void UpMetrics::server_ended() const {
 }
 
 void UpMetrics::end() {
-  if (auto runtime = server_runtime(folders_, false)) ::unlink((*runtime + kNoteFile).c_str());
   if (!file_) return;
   UpFacts facts;
   facts.now = std::time(nullptr);
@@ -169,7 +148,9 @@ int command_metrics(const Invocation& invocation) {
   UpFacts facts = gather_facts(invocation.folders, *choices);
   auto running = running_instance(invocation.folders);
   if (running) facts.up = running->has_value();
-  if (running && *running) facts.restarts = noted_restarts(invocation.folders, **running);
+  if (running && *running) {
+    if (auto note = read_server_note(invocation.folders, **running)) facts.restarts = note->restarts;
+  }
   auto server = ask_server_text(invocation.folders, kServerSocket);
   if (choices->allow_server_ssh || server) facts.server_up = static_cast<bool>(server);
   // who may not ask does not know; one that hangs is no better than none

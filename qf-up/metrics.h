@@ -33,8 +33,7 @@ class UpMetrics {
   // Writes; until the next time. Nothing: nobody wants it.
   [[nodiscard]] std::optional<std::chrono::milliseconds> turn(std::optional<bool> server_runs,
                                                               uint64_t restarts);
-  // qf-sshd was started, or has ended and may have left its file.
-  void server_started(uint64_t restarts) const;
+  // qf-sshd has ended and may have left its file.
   void server_ended() const;
   void end();
 

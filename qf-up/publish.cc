@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 
 #include "libqf/child.h"
 #include "libqf/fd.h"
@@ -213,7 +214,11 @@ Result<Publication> publish_once(const Choices& choices, const std::string& sign
   }
   auto text = assemble_document(publication.document.text, publication.document.parts);
   if (!text) return text.error();
-  if (auto judged = judge_text(*text, choices.document); !judged) return judged.error();
+  auto judged = judge_text(*text, choices.document);
+  if (!judged) return judged.error();
+  if (auto valid = check_expiry(*judged, std::time(nullptr)); !valid)
+    return with_hint(input_error(valid.error().text() + "; nothing was written"),
+                     "give it a later \"expires\"; is the clock of this machine right?");
   auto signature = sign_text(publication.document.text, sign_key);
   if (!signature) return signature.error();
   publication.document.signature = std::move(*signature);

@@ -15,6 +15,7 @@
 #include "qf-up/instance.h"
 #include "qf-up/live_status.h"
 #include "qf-up/redirect.h"
+#include "qf-up/server_note.h"
 #include "qf-up/source.h"
 #include "qf-up/status_peers.h"
 #include "qf-up/status_tokens.h"
@@ -51,6 +52,8 @@ struct State {
   // what the server says; none: it was not asked
   std::optional<Result<JsonPtr>> live;
   Result<JsonPtr> tokend;  // of this user
+  // of the server that runs; none: none does, or it cannot be known
+  std::optional<ServerNote> note{};
 };
 
 std::string redirect_text(const State& state) {
@@ -147,7 +150,7 @@ void add_session_line(Lines& lines, const State& state) {
 }
 
 std::string status_text(const State& state, bool detail, bool colours) {
-  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend] = state;
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend, note] = state;
   Lines lines;
   lines.push_back({"running", running_text(running),
                    !running   ? Colour::kNone
@@ -168,6 +171,11 @@ std::string status_text(const State& state, bool detail, bool colours) {
                                      on_off(!choices.disable_ssh_auth) + ")"});
   auto options = server_flags(choices);
   lines.push_back({"server options", options.empty() ? "none" : join(options, " ")});
+  if (note && (!choices.allow_server_ssh || note->flags != options)) {
+    std::string flags = note->flags.empty() ? "none" : join(note->flags, " ");
+    lines.push_back({"", "the qf-sshd that runs was started with: " + flags, Colour::kDoubtful});
+    lines.push_back({"", "hint: run: systemctl restart qufabric, or end qf-up and start it again"});
+  }
   lines.push_back({"redirect of port 22", redirect_text(state), redirect_colour(state)});
   lines.push_back({"token cache", std::to_string(choices.ssh_jwt_cache_ttl) + " s"});
   lines.push_back({"ssh_config", config + (::access(config.c_str(), F_OK) == 0 ? "" : " (not there)")});
@@ -191,7 +199,7 @@ void add_live(JsonWriter& writer, const Result<JsonPtr>& live) {
 }
 
 std::string status_json(const State& state, bool detail, JsonPtr peers) {
-  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend] = state;
+  const auto& [running, meta, choices, config, expires, source, now, redirect, live, tokend, note] = state;
   JsonWriter writer;
   if (running) {
     writer.set("running", running->has_value());
@@ -210,6 +218,7 @@ std::string status_json(const State& state, bool detail, JsonPtr peers) {
   writer.set("ssh-jwt-cache-ttl", static_cast<int64_t>(choices.ssh_jwt_cache_ttl));
   writer.set("ssh-config-file", config).set("redirect-in-place", redirect_json(state));
   if (redirect && !*redirect) writer.set("redirect-fault", redirect->error().text());
+  if (note) writer.set("running-server-options", note->flags);
   add_source(writer, state);
   writer.set("tokend", token_json(tokend));
   if (detail && live) add_live(writer, *live);
@@ -232,6 +241,7 @@ State gather(const Invocation& invocation, const Choices& choices) {
     if (auto found = db->meta()) state.meta = *found;
     state.expires = db->expires();
   }
+  if (state.running && *state.running) state.note = read_server_note(invocation.folders, **state.running);
   if (redirect_wanted(choices)) {
     auto plan = plan_in_force(invocation.folders, choices);
     state.redirect = plan ? look_at_redirect(*plan) : Status(plan.error());

@@ -128,6 +128,8 @@ tls_files() {
   run -78 publish 4 '.domain = "other.example"'
   [[ $output == *"is of the fabric other.example, and fabric.example is at"* ]]
   run -78 publish 4 '.peers[0].ssh = 1'
+  run -78 publish 4 '.expires = "2023-11-14T22:13:20Z"'
+  [[ $output == *"serial 4 has expired, at 2023-11-14T22:13:20Z; nothing was written"*"later \"expires\""* ]]
   document 4
   run -78 "$BIN/qf-up" publish new.json --document "$url" --document-signers "$PWD/signers" --sign-key "$FILE/other"
   [[ $output == *"no peer would take it: "*"its key is of no signer"*"list the key of --sign-key in $PWD/signers"* ]]

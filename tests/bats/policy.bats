@@ -135,7 +135,13 @@ refused() {
   fabric_apply '.policies[0].enabled = false'
   run -255 on_peer true
   fabric_apply
+  # what is remembered is not yet what runs
+  run -0 instance qf-up apply $FOLDERS --disable-ssh-auth=false
+  [[ $output == *"takes its changed options when it starts again"* ]]
+  run -0 instance qf-up status $FOLDERS
+  [[ $output == *"user identity on"*"the qf-sshd that runs was started with: "*"--disable-ssh-auth"*"hint: run: systemctl restart"* ]]
   server_restart --disable-ssh-auth=false
+  [[ $(instance qf-up status $FOLDERS) != *"was started with"* ]]
 }
 
 @test "field note 3: a peer that wants no JWT still gets the ProxyCommand, and no prompt" {
