@@ -66,6 +66,13 @@ void check_redirect(const Patient& patient, Findings& findings) {
   if (!redirect_wanted(patient.choices)) return;
   auto plan = plan_in_force(patient.folders, patient.choices);
   Status there = plan ? look_at_redirect(*plan) : Status(plan.error());
+  if (there && !plan->interface.empty()) {
+    auto addresses = interface_addresses(plan->interface);
+    if (!addresses && addresses.error().kind == ErrorKind::kNotFound)
+      return findings.wrong(
+          "redirect", "", "there is no interface " + plan->interface + " now, so nobody comes by it",
+          "is it up? see: ip link; another one: sudo qf-up apply --redirect-port-22 IFACE|CIDR");
+  }
   if (there) return findings.ok("redirect", "", "port 22 leads to 22022 for peers");
   findings.wrong("redirect", "", "not in place: " + there.error().text(),
                  there.error().kind == ErrorKind::kSystem && !there.error().hint.empty()

@@ -261,6 +261,19 @@ hint: install the package nftables; to do without it: qf-up apply --redirect-por
   sshd_at $A4_PEER $A4
 }
 
+@test "an interface that is not there: the redirect waits for it, and doctor says so" {
+  fabric_a && serve a --redirect-port-22 wg77
+  until_true 60 is ours answers $A4_PEER $A4 22022
+  run in_server "$BIN/qf-up" doctor $FABRIC
+  echo "$output"
+  [[ $output == *"wrong"*"redirect"*"there is no interface wg77 now"*"hint: is it up? see: ip link"* ]]
+  in_server ip link add wg77 type veth peer name wg78
+  run in_server "$BIN/qf-up" doctor $FABRIC
+  echo "$output"
+  in_server ip link del wg77
+  [[ $output == *"ok"*"port 22 leads to 22022 for peers"* ]]
+}
+
 @test "down without nft: the rest goes, and what stays is said" {
   fabric_a && serve a --redirect-port-22 fa
   ours_at $A4_PEER $A4
