@@ -104,6 +104,8 @@ int run_daemon(const DaemonOptions& options) {
   activation.notifier().stopping();
   if (!activation.handed()) server.remove_socket();
   ::unlink(key_file.c_str());
+  // before our end closes the connection of the qf-token stop that waits for it
+  lock->reset();
   if (!ended) log_error(ended.error().text());
   log_info("ended");
   return ended ? kExitOk : kExitSystem;

@@ -3,9 +3,13 @@
 # What the tab key offers in bash, zsh and fish, from each file that make install puts into place.
 
 bats_require_minimum_version 1.5.0
-TOP=$(cd "$(dirname "$BATS_TEST_FILENAME")/../.." && pwd)
+load helpers
 
 setup_file() {
+  # where until_true ticks
+  QF=$BATS_FILE_TMPDIR
+  export QF
+  mkfifo "$QF/tick"
   BUILT=$(cd "$TOP" && cd "${BUILD:-build}" && pwd)
   ROOT=$BATS_FILE_TMPDIR/root
   make -C "$TOP" BUILD="$BUILT" DESTDIR="$ROOT" PREFIX=/usr install >"$BATS_FILE_TMPDIR/install.log"
@@ -50,26 +54,23 @@ zsh_start() {
 }
 screen() { terminal capture-pane -p; }
 # shows PATTERN: waits for a line that matches
-shows() {
-  local end=$((SECONDS + 60))
-  until screen | grep -qE -e "$1"; do [ $SECONDS -lt $end ] && sleep 0.05 || { screen && return 1; }; done
+shown() { screen | grep -qE -e "$1"; }
+shows() { until_true 60 shown "$1" || { screen && return 1; }; }
+# whether the screen is empty; if not, the keys for it are pressed
+emptied() {
+  [ "$(screen | grep .)" = 'ready>' ] || { terminal send-keys C-c && terminal send-keys C-l && return 1; }
 }
 # press_tab LINE: types it and a tab into an empty screen. What is typed while zsh still works at the completion before
 # may be lost with the ^C, so both keys are pressed until they have done their work.
 press_tab() {
-  local end=$((SECONDS + 60))
   terminal send-keys C-c
   terminal send-keys C-l
-  until screen | grep -q '^ready> *$' && [ "$(screen | grep -c .)" = 1 ]; do
-    [ $SECONDS -lt $end ] || { screen && return 1; }
-    sleep 0.2
-    terminal send-keys C-c
-    terminal send-keys C-l
-  done
+  until_true 60 emptied
   terminal send-keys -l "$1"
   terminal send-keys Tab
 }
 # the options on the screen, descriptions left out
+options_shown() { [ "$(screen_options)" = "$expected" ]; }
 screen_options() { screen | grep -v '^ready>' | sed 's/ -- .*//' | grep -oE -- '^--[a-z0-9-]+| --[a-z0-9-]+' | tr -d ' ' | sort; }
 
 teardown() { [ ! -e "$BATS_TEST_TMPDIR/tmux" ] || terminal kill-server; }
@@ -101,10 +102,7 @@ qf-sshd"
   while read -r command; do
     expected=$(options_of $command)
     press_tab "$command --"
-    end=$((SECONDS + 60))
-    until [ "$(screen_options)" = "$expected" ]; do
-      [ $SECONDS -lt $end ] && sleep 0.1 || { diff <(echo "$expected") <(screen_options); screen; false; }
-    done
+    until_true 60 options_shown || { diff <(echo "$expected") <(screen_options); screen; false; }
   done <<<"$COMMANDS"
   # with what --help says of them
   shows '^--login-grace-time +-- time to log in'

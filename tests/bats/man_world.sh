@@ -13,8 +13,8 @@ mount --bind "$SYSTEM/etc" /etc
 mount -t tmpfs -o mode=755 none /run
 mount -t tmpfs -o mode=755 none /var/lib
 mount -t tmpfs -o mode=1777 none /media
-mkdir -p /run/user /etc/ssh/ssh_config.d /etc/qufabric /var/lib/qufabric /media/usb "$SYSTEM/work"
-rm -rf "$SYSTEM/work" /etc/qufabric/* /etc/ssh/ssh_config.d/* /tmp/report.txt
+mkdir -p /run/user /etc/ssh/ssh_config.d /etc/qufabric /var/lib/qufabric /media/usb "$SYSTEM/world"
+rm -rf "$SYSTEM/world" /etc/qufabric/* /etc/ssh/ssh_config.d/* /tmp/report.txt
 for file in passwd shadow; do
   for account in deploy postgres; do sed -n "s/^$TARGET:/$account:/p" "$SYSTEM/$file"; done | cat "$SYSTEM/$file" - >"/etc/$file"
 done
@@ -30,9 +30,11 @@ export PATH=$BIN:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
 as_user() {
   local home
   home=$(getent passwd "$CLIENT" | cut -d: -f6)
-  setpriv --reuid "$CLIENT" --regid "$(id -g "$CLIENT")" --init-groups -- env -i BASH_ENV="$SYSTEM/work/functions" HOME="$home" USER="$CLIENT" LOGNAME="$CLIENT" SHELL=/bin/bash \
+  setpriv --reuid "$CLIENT" --regid "$(id -g "$CLIENT")" --init-groups -- env -i TICK="$TICK" BASH_ENV="$SYSTEM/world/functions" \
+    HOME="$home" USER="$CLIENT" LOGNAME="$CLIENT" SHELL=/bin/bash \
     PATH="$PATH" LC_ALL=C.UTF-8 socket="$home/.qufabric/run/$(uname -n)/tokend.sock" "$@"
 }
+# until_true COMMAND…: polls for it, 30 s at most
 until_true() {
   local end=$((SECONDS + 30))
   until "$@"; do
@@ -40,7 +42,7 @@ until_true() {
       echo "not in time: $*" >&2
       return 1
     fi
-    sleep 0.03
+    read -r -t 0.03 _ <>"$TICK" || :
   done
 }
 # shellcheck disable=SC2317  # the example calls it
@@ -56,9 +58,11 @@ serve() {
   wait "$pid"
 }
 
-mkdir "$SYSTEM/work"
-chown "$CLIENT:" "$SYSTEM/work"
-cd "$SYSTEM/work"
+mkdir "$SYSTEM/world"
+chown "$CLIENT:" "$SYSTEM/world"
+cd "$SYSTEM/world"
+export TICK=/run/tick
+mkfifo -m 666 "$TICK"
 declare -f serve until_true >functions
 qf-tokend --machine-issuer --foreground --issuer https://idp.example/ --audience qufabric-cli >issuer.log 2>&1 &
 until_true test -S /run/qufabric/machine-issuer.sock
@@ -105,6 +109,6 @@ esac
 code=0
 case $script in
 *.user) as_user timeout 60 bash -euo pipefail "$script" </dev/null || code=$? ;;
-*) BASH_ENV=$SYSTEM/work/functions timeout 60 bash -euo pipefail "$script" </dev/null || code=$? ;;
+*) BASH_ENV=$SYSTEM/world/functions timeout 60 bash -euo pipefail "$script" </dev/null || code=$? ;;
 esac
 exit $code
