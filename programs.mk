@@ -11,7 +11,7 @@ endef
 LIBQF_BUNDLES := libqf-system libqf-json libqf-crypto libqf-lmdb libqf-policy libqf-options libqf-http libqf-oauth libqf-login \
     libqf-words
 $(eval $(call bundle,libqf-system,$(addprefix libqf/, address base64 child fd folders forward_pattern identification \
-    interface listen log metrics parent probe secret server_limits systemd terminal text unix_socket wire)))
+    interface listen log metrics parent probe secret server_limits signals systemd terminal text unix_socket wire)))
 $(eval $(call bundle,libqf-json,libqf/json libqf/token_state libqf/tokend_client))
 $(eval $(call bundle,libqf-crypto,$(addprefix libqf/, audit_line binding certificate crypto jwk jwt)))
 $(eval $(call bundle,libqf-lmdb,$(addprefix libqf/, lmdb peers_db policy_db)))

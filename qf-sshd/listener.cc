@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -22,6 +21,7 @@
 #include "libqf/log.h"
 #include "libqf/metrics.h"
 #include "libqf/secret.h"
+#include "libqf/signals.h"
 #include "qf-sshd/host_key.h"
 #include "qf-sshd/key_service.h"
 #include "qf-sshd/listener_device_logins.h"
@@ -205,14 +205,11 @@ void Listener::open_local_sockets() {
 }
 
 Status Listener::start() {
-  sigset_t handled;
-  sigemptyset(&handled);
-  for (int number : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&handled, number);
-  if (::sigprocmask(SIG_BLOCK, &handled, &old_mask_) != 0) return system_error("cannot block signals");
+  auto signals = watch_signals({SIGCHLD, SIGTERM, SIGINT, SIGHUP}, &old_mask_);
+  if (!signals) return signals.error();
+  signals_ = std::move(*signals);
   ::signal(SIGHUP, SIG_DFL);  // main ignores it, and what is ignored never comes to a signalfd
   keys_.set_child_mask(old_mask_);
-  signals_ = Fd(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_) return system_error("cannot watch signals");
   ::signal(SIGPIPE, SIG_IGN);
   policy_watch_.notice_at_once();
   policy_watch_.forget();
@@ -533,9 +530,8 @@ void Listener::reap() {
 }
 
 void Listener::read_signal() {
-  signalfd_siginfo info = {};
-  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-    switch (info.ssi_signo) {
+  while (int number = next_signal(signals_)) {
+    switch (number) {
       case SIGCHLD:
         reap();
         break;

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "libqf/log.h"
+#include "libqf/signals.h"
 #include "qf-sshd/connection_status.h"
 #include "qf-sshd/forwarding.h"
 #include "qf-sshd/listener_link.h"
@@ -67,7 +67,6 @@ class Monitor {
   [[noreturn]] void run(Fd connection);
 
  private:
-  [[nodiscard]] Status watch_signals();
   [[nodiscard]] Status spawn_net(Fd connection, bool inner);
   [[nodiscard]] Status handle(NetLink& link, const Message& message);
   [[nodiscard]] Status handle_login(NetLink& link, const AuthRequest& request);
@@ -560,19 +559,11 @@ void Monitor::end() {
   std::_Exit(kExitOk);
 }
 
-// A session's scope of systemd is ended with SIGTERM, and PAM and utmp must then be told, too.
-Status Monitor::watch_signals() {
-  sigset_t ending;
-  sigemptyset(&ending);
-  for (int number : {SIGTERM, SIGINT}) sigaddset(&ending, number);
-  if (::sigprocmask(SIG_BLOCK, &ending, &old_mask_) != 0) return system_error("cannot block signals");
-  ending_ = Fd(::signalfd(-1, &ending, SFD_CLOEXEC));
-  if (!ending_) return system_error("cannot watch signals");
-  return Done{};
-}
-
 void Monitor::run(Fd connection) {
-  if (auto watched = watch_signals(); !watched) die(kExitSystem, "monitor: " + watched.error().text());
+  // A session's scope of systemd is ended with SIGTERM, and PAM and utmp must then be told, too.
+  auto ending = watch_signals({SIGTERM, SIGINT}, &old_mask_);
+  if (!ending) die(kExitSystem, "monitor: " + ending.error().text());
+  ending_ = std::move(*ending);
   grace_ = Clock::now() + std::chrono::seconds(plan_.settings.login_grace);
   if (auto spawned = spawn_net(std::move(connection), false); !spawned) {
     die(kExitSystem, "monitor: " + spawned.error().text());

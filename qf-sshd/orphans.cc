@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <limits>
 #include <string>
 
+#include "libqf/signals.h"
 #include "libqf/text.h"
 
 namespace qf {
@@ -77,13 +77,10 @@ std::vector<Fd> descendants_of(pid_t pid) {
 }
 
 Status Orphans::start() {
-  sigset_t child;
-  sigemptyset(&child);
-  sigaddset(&child, SIGCHLD);
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return system_error("cannot adopt processes");
-  if (::sigprocmask(SIG_BLOCK, &child, &mask_) != 0) return system_error("cannot block a signal");
-  ended_ = Fd(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!ended_) return system_error("cannot watch a signal");
+  auto ended = watch_signals({SIGCHLD}, &mask_);
+  if (!ended) return ended.error();
+  ended_ = std::move(*ended);
   return Done{};
 }
 
@@ -95,8 +92,7 @@ void Orphans::stop() {
 
 void Orphans::reap(const std::vector<pid_t>& own) {
   if (!ended_) return;
-  signalfd_siginfo info;
-  while (::read(ended_.get(), &info, sizeof info) > 0) continue;
+  while (next_signal(ended_) != 0) continue;
   for (pid_t child : adopted(own)) static_cast<void>(::waitpid(child, nullptr, WNOHANG));
 }
 

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <sys/inotify.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 
 #include "libqf/log.h"
 #include "libqf/secret.h"
+#include "libqf/signals.h"
 
 namespace qf {
 
@@ -25,11 +25,8 @@ constexpr int kAcceptsPerTurn = 64;
 constexpr int kLinesPerTurn = 16;
 
 Fd make_signal_fd() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, signal);
-  ::sigprocmask(SIG_BLOCK, &set, nullptr);
-  return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  auto signals = watch_signals({SIGTERM, SIGINT, SIGHUP});
+  return signals ? std::move(*signals) : Fd();
 }
 
 // Readable when the socket there loses its name. Not open where the kernel has no more of these: then the

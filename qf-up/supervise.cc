@@ -3,13 +3,13 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdlib>
 
 #include "libqf/log.h"
+#include "libqf/signals.h"
 
 namespace qf {
 
@@ -23,22 +23,6 @@ constexpr auto kGrace = std::chrono::seconds(10);  // for qf-sshd to end after S
 constexpr auto kStartTime = std::chrono::seconds(90);
 // of a qf-sshd without a sign of life, where systemd says nothing else: a machine may be that busy
 constexpr auto kSilence = std::chrono::seconds(30);
-
-Result<Fd> watch_signals() {
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  for (int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&signals, signal);
-  if (::sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return system_error("cannot block signals");
-  Fd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return system_error("cannot watch for signals");
-  return fd;
-}
-
-// 0: none was waiting
-int next_signal(int fd) {
-  struct signalfd_siginfo info = {};
-  return ::read(fd, &info, sizeof info) == sizeof info ? static_cast<int>(info.ssi_signo) : 0;
-}
 
 class Supervisor {
  public:
@@ -192,7 +176,7 @@ class Supervisor {
   }
 
   void take_signal() {
-    int signal = next_signal(signals_.get());
+    int signal = next_signal(signals_);
     if (signal == SIGHUP) reload();
     if (signal == SIGTERM || signal == SIGINT) exit_code_ = kExitOk;
   }
@@ -278,7 +262,7 @@ std::optional<std::chrono::milliseconds> Backoff::after(Clock::duration ran) {
 }
 
 int supervise(const Supervised& supervised) {
-  auto signals = watch_signals();
+  auto signals = watch_signals({SIGTERM, SIGINT, SIGHUP});
   if (!signals) {
     say(signals.error().text());
     return kExitSystem;

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 
 #include "libqf/fd.h"
 #include "libqf/log.h"
+#include "libqf/signals.h"
 #include "libqf/text.h"
 #include "qf-up/text_table.h"
 
@@ -219,9 +219,7 @@ class Watcher {
   }
 
   void read_signals() {
-    signalfd_siginfo info = {};
-    while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
-      auto number = static_cast<int>(info.ssi_signo);
+    while (int number = next_signal(signals_)) {
       if (number == SIGWINCH || number == SIGCONT) {
         if (on_screen_) draw();
       } else if (number == SIGTSTP) {
@@ -279,20 +277,13 @@ std::string screen_text(const std::string& text, size_t columns, size_t rows) {
 }
 
 int watch(const WatchPlan& plan) {
-  sigset_t handled, before;
-  ::sigemptyset(&handled);
-  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT})
-    ::sigaddset(&handled, number);
-  if (::sigprocmask(SIG_BLOCK, &handled, &before) != 0) {
-    say(system_error("cannot block signals").text());
-    return kExitSystem;
-  }
-  Fd signals(::signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK));
+  sigset_t before;
+  auto signals = watch_signals({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT}, &before);
   if (!signals) {
-    say(system_error("cannot watch for signals").text());
+    say(signals.error().text());
     return kExitSystem;
   }
-  return Watcher(plan, std::move(signals), before).run();
+  return Watcher(plan, std::move(*signals), before).run();
 }
 
 }  // namespace qf
