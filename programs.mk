@@ -90,7 +90,7 @@ $(eval $(call bundle,up-enroll,qf-up/enroll qf-up/enroll_publish qf-up/host_key)
 $(eval $(call bundle,up-reach,$(addprefix qf-up/, diff fabric reach reach_judge reach_pairs reach_people reach_text \
     server_side who)))
 $(eval $(call bundle,up-source,$(addprefix qf-up/, document_keys etcd_session expiry_watch fetch_document keyfetch_process \
-    publish refresh signature source source_record)))
+    publish refresh signature source source_clock source_record)))
 $(eval $(call bundle,up-status,$(addprefix qf-up/, live_status metrics peer_probe server_note status status_peers status_tokens \
     text_table watch)))
 $(eval $(call bundle,up-audit,$(addprefix qf-up/, audit audit_files audit_show audit_verify)))

@@ -293,4 +293,18 @@ void AuditLog::append(const char* event, const AuditConnection& connection, cons
   copy_to_syslog(line ? *line : body);
 }
 
+AuditLog open_audit_log(const Settings& settings) {
+  AuditOptions options;
+  if (settings.audit_syslog) options.syslog = _PATH_LOG;
+  options.required = !settings.allow_without_audit;
+  AuditLog log(settings.folders.audit_log(), std::move(options));
+  if (auto opened = log.reopen(); !opened) {
+    if (!settings.allow_without_audit)
+      die(kExitSystem, "nobody could log in without the audit log: " + opened.error().text(),
+          "mend it, or give --allow-without-audit");
+    log_error("without audit log: " + opened.error().text());
+  }
+  return log;
+}
+
 }  // namespace qf

@@ -20,6 +20,7 @@
 #include "libqf/json.h"
 #include "qf-sshd/audit_chain.h"
 #include "qf-sshd/counts.h"
+#include "qf-sshd/settings.h"
 
 namespace qf {
 
@@ -141,5 +142,8 @@ class AuditLog {
   AuditOptions options_;
   AuditChain chain_;
 };
+
+// The server's, as its settings have it. Ends the process when it cannot be written and must be.
+[[nodiscard]] AuditLog open_audit_log(const Settings& settings);
 
 }  // namespace qf

@@ -54,4 +54,26 @@ std::string host_key_hint(const Error& error, const std::string& path) {
   return "move it away and run qf-up host-key, which makes a new one";
 }
 
+Result<PeerPolicyRecord> own_record(const Settings& settings) {
+  auto policy = PolicyDb::open(settings.folders.policy_mdb());
+  if (!policy) return policy.error();
+  return policy->peer(settings.self);
+}
+
+bool lists_key(const PeerPolicyRecord& self, const std::string& fingerprint) {
+  const auto& all = self.host_key_fingerprints;
+  return std::find(all.begin(), all.end(), fingerprint) != all.end();
+}
+
+Error not_pinned(const Settings& settings, const std::string& fingerprint) {
+  return with_hint(
+      input_error("the fabric document does not list this server's host key " + fingerprint +
+                  " among the \"ssh_host_keys\" of \"" + settings.self + "\""),
+      "list there what qf-up host-key prints, and run qf-up apply; or put back the key that it lists");
+}
+
+Result<HostKey> own_host_key(const Settings& settings, const Result<PeerPolicyRecord>& self) {
+  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
+}
+
 }  // namespace qf

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,7 +18,6 @@
 #include "libqf/crypto.h"
 #include "libqf/interface.h"
 #include "libqf/log.h"
-#include "libqf/metrics.h"
 #include "libqf/secret.h"
 #include "libqf/signals.h"
 #include "qf-sshd/host_key.h"
@@ -70,7 +68,7 @@ class Listener {
         roster_(settings_.net_blocks, size_t{2} * settings_.most_connections),
         refusals_(settings_.most_refusals_logged),
         policy_watch_(settings_.folders.policy_mdb()),
-        metrics_file_(settings_.metrics_folder, kServerMetricsFile) {
+        metrics_rounds_(settings_.metrics_folder) {
     audit_.observe([this](Count count) { counts_.add(count); });
   }
 
@@ -85,7 +83,6 @@ class Listener {
   void check_policy(bool asked = false);
   [[nodiscard]] std::string what_stays() const;
   [[nodiscard]] Status load_policy();
-  [[nodiscard]] bool pinned(const PeerPolicyRecord& self) const;
   void take_addresses(const std::vector<std::string>& all);
   void follow_addresses(bool say);
   void reload();
@@ -100,7 +97,6 @@ class Listener {
   void start_monitor(Fd connection, const SocketAddress& client, AuditConnection audit);
   void write_refusals(Deadline now);
   [[nodiscard]] std::string metrics();
-  void follow_metrics(Deadline now);
   [[nodiscard]] bool read_monitor(Connection& connection);
   [[nodiscard]] Deadline wake() const;
   void read_signal();
@@ -125,10 +121,8 @@ class Listener {
   std::vector<std::string> own_addresses_;
   PolicyWatch policy_watch_;
   Counts counts_;
-  MetricsFile metrics_file_;
+  MetricsRounds metrics_rounds_;
   std::time_t started_at_ = std::time(nullptr);
-  Deadline metrics_at_ = Deadline::max();
-  bool metrics_due_ = false;  // the monitors are being asked for it
   std::optional<AuditPolicy> in_force_;
   Deadline policy_check_ = Deadline::min();
   Deadline accept_again_ = Deadline::min();
@@ -141,30 +135,6 @@ class Listener {
 
 // ---- start ------------------------------------------------------------------------------------------------
 
-bool Listener::pinned(const PeerPolicyRecord& self) const {
-  const auto& all = self.host_key_fingerprints;
-  return std::find(all.begin(), all.end(), settings_.own_fingerprint) != all.end();
-}
-
-Error not_pinned(const Settings& settings, const std::string& fingerprint) {
-  Error error = input_error("the fabric document does not list this server's host key " + fingerprint +
-                            " among the \"ssh_host_keys\" of \"" + settings.self + "\"");
-  error.hint =
-      "list there what qf-up host-key prints, and run qf-up apply; or put back the key that it lists";
-  return error;
-}
-
-// Of this server in the policy that is in force.
-Result<PeerPolicyRecord> own_record(const Settings& settings) {
-  auto policy = PolicyDb::open(settings.folders.policy_mdb());
-  if (!policy) return policy.error();
-  return policy->peer(settings.self);
-}
-
-Result<HostKey> own_host_key(const Settings& settings, const Result<PeerPolicyRecord>& self) {
-  return choose_host_key(settings.folders, self ? self->host_key_fingerprints : std::vector<std::string>{});
-}
-
 // All of them, or the server does not start: half a server would not be noticed.
 Status Listener::open_sockets() {
   auto policy = PolicyDb::open(settings_.folders.policy_mdb());
@@ -172,7 +142,7 @@ Status Listener::open_sockets() {
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("the fabric document has no peer \"" + settings_.self + "\"");
   if (!self->ssh) log_warning("the fabric document says \"ssh\": false for \"" + settings_.self + "\"");
-  if (!pinned(*self)) return not_pinned(settings_, settings_.own_fingerprint);
+  if (!lists_key(*self, settings_.own_fingerprint)) return not_pinned(settings_, settings_.own_fingerprint);
   if (self->addresses.empty()) return input_error("the peer \"" + settings_.self + "\" has no address");
   auto own = addresses_on(self->addresses, settings_.interface);
   if (!own) return own.error();
@@ -217,7 +187,7 @@ Status Listener::start() {
   if (auto opened = open_sockets(); !opened) return opened;
   started_ = true;
   open_local_sockets();
-  if (!settings_.metrics_folder.empty()) metrics_at_ = Clock::now();
+  metrics_rounds_.soon();
   notifier_.ready();
   return Done{};
 }
@@ -243,7 +213,7 @@ Status Listener::load_policy() {
   if (!started_) return Done{};
   auto self = policy->peer(settings_.self);
   if (!self) return input_error("it has no peer \"" + settings_.self + "\", so nobody is let in");
-  if (!pinned(*self)) {
+  if (!lists_key(*self, settings_.own_fingerprint)) {
     log_warning(not_pinned(settings_, settings_.own_fingerprint).text());
     key_refused_ = true;
   }
@@ -309,7 +279,7 @@ void Listener::reload() {
   if (auto opened = audit_.reopen(); !opened)
     log_error("cannot open the audit log again: " + opened.error().text());
   reload_host_key();
-  if (!settings_.metrics_folder.empty()) metrics_at_ = Clock::now();
+  metrics_rounds_.soon();
   notifier_.ready();
 }
 
@@ -324,8 +294,7 @@ void Listener::reload_host_key() {
   } else if (key->fingerprint == settings_.own_fingerprint) {
     return;
   } else {
-    const auto& all = self->host_key_fingerprints;
-    key_refused_ = std::find(all.begin(), all.end(), key->fingerprint) == all.end();
+    key_refused_ = !lists_key(*self, key->fingerprint);
     if (key_refused_) usable = not_pinned(settings_, key->fingerprint);
   }
   if (usable) {
@@ -438,19 +407,6 @@ std::string Listener::metrics() {
   return server_metrics(facts);
 }
 
-// The monitors are asked first, so that bytes of connections that stand count.
-void Listener::follow_metrics(Deadline now) {
-  if (now >= metrics_at_) {
-    metrics_at_ = now + std::chrono::seconds(kMetricsInterval);
-    metrics_due_ = true;
-    status_.ask(roster_);
-  }
-  status_.turn(now, roster_, listening_.addresses(), [this] { return metrics(); });
-  if (!metrics_due_ || status_.busy()) return;
-  metrics_due_ = false;
-  metrics_file_.write(metrics());
-}
-
 void Listener::tell_keys(uint64_t to, const KeysReply& reply, int fd) {
   Connection* connection = roster_.find(to);
   // a monitor that is gone is noticed when its socket closes
@@ -545,8 +501,8 @@ void Listener::read_signal() {
 }
 
 Deadline Listener::wake() const {
-  return std::min(
-      {policy_check_, listen_again_, life_.next(), roster_.deadline(), status_.deadline(), metrics_at_});
+  return std::min({policy_check_, listen_again_, life_.next(), roster_.deadline(), status_.deadline(),
+                   metrics_rounds_.next()});
 }
 
 void Listener::turn() {
@@ -559,7 +515,9 @@ void Listener::turn() {
   roster_.tell_late();
   if (now >= listen_again_) follow_addresses(false);
   keys_.request_due();
-  follow_metrics(now);
+  if (metrics_rounds_.begins(now)) status_.ask(roster_);
+  status_.turn(now, roster_, listening_.addresses(), [this] { return metrics(); });
+  if (!status_.busy()) metrics_rounds_.end([this] { return metrics(); });
 
   std::vector<pollfd> polled = {
       {signals_.get(), POLLIN, 0}, {keys_.fd(), POLLIN, 0}, {policy_watch_.fd(), POLLIN, 0}};
@@ -599,23 +557,8 @@ void Listener::turn() {
 void Listener::stop() {
   notifier_.stopping();
   write_refusals(Deadline::max());
-  // what a server that is gone has counted is no number of now
-  if (!settings_.metrics_folder.empty()) metrics_file_.remove();
+  metrics_rounds_.forget();
   log_info("stopped; sessions that stand go on");
-}
-
-AuditLog open_audit_log(const Settings& settings) {
-  AuditOptions options;
-  if (settings.audit_syslog) options.syslog = _PATH_LOG;
-  options.required = !settings.allow_without_audit;
-  AuditLog log(settings.folders.audit_log(), std::move(options));
-  if (auto opened = log.reopen(); !opened) {
-    if (!settings.allow_without_audit)
-      die(kExitSystem, "nobody could log in without the audit log: " + opened.error().text(),
-          "mend it, or give --allow-without-audit");
-    log_error("without audit log: " + opened.error().text());
-  }
-  return log;
 }
 
 }  // namespace

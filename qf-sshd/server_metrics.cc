@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
-#include "libqf/metrics.h"
 #include "qf-sshd/listener_messages.h"
 
 namespace qf {
@@ -86,6 +86,21 @@ std::string server_metrics(const ServerFacts& facts) {
   add_live(out, facts.connections);
   add_counters(out, facts.counts);
   return out.text();
+}
+
+bool MetricsRounds::begins(Deadline now) {
+  if (now < next_) return false;
+  next_ = now + std::chrono::seconds(kMetricsInterval);
+  due_ = true;
+  return true;
+}
+
+void MetricsRounds::end(const std::function<std::string()>& metrics) {
+  if (std::exchange(due_, false)) file_.write(metrics());
+}
+
+void MetricsRounds::forget() {
+  if (wanted_) file_.remove();
 }
 
 bool take_tally(const Tally& tally, Connection& connection, Counts& counts) {

@@ -5,11 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
-#include <random>
 
 #include "libqf/log.h"
 #include "libqf/peers_db.h"
@@ -17,7 +15,6 @@
 #include "libqf/text.h"
 #include "qf-up/apply.h"
 #include "qf-up/document.h"
-#include "qf-up/etcd_place.h"
 #include "qf-up/fabric_tests.h"
 #include "qf-up/held_sockets.h"
 #include "qf-up/instance.h"
@@ -27,6 +24,7 @@
 #include "qf-up/redirect.h"
 #include "qf-up/server_note.h"
 #include "qf-up/source.h"
+#include "qf-up/source_clock.h"
 #include "qf-up/ssh_include.h"
 #include "qf-up/supervise.h"
 
@@ -352,94 +350,18 @@ int check_remote(const Folders& folders, const Choices& choices) {
   return judged ? kExitNegative : code;
 }
 
-// The server's part of its choices, for people.
+// What counts for the server from its next start alone, for people.
 void say_not_yet(const Choices& before, const Choices& now, pid_t running) {
-  if (before.allow_server_ssh != now.allow_server_ssh)
-    say(before.allow_server_ssh ? "the running qf-sshd stays until qf-up starts again"
-                                : "no qf-sshd runs until qf-up starts again",
-        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
-            ") and start it again");
-  else if (server_flags(before) != server_flags(now))
-    say("the running qf-sshd takes its changed options when it starts again; sessions live on",
-        "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
-            ") and start it again");
+  const char* what = "the running qf-sshd takes its changed options when it starts again; sessions live on";
+  if (before.allow_server_ssh != now.allow_server_ssh) {
+    what = before.allow_server_ssh ? "the running qf-sshd stays until qf-up starts again"
+                                   : "no qf-sshd runs until qf-up starts again";
+  } else if (server_flags(before) == server_flags(now)) {
+    return;
+  }
+  say(what, "run: systemctl restart qufabric, or end qf-up (pid " + std::to_string(running) +
+                ") and start it again");
 }
-
-// Chance between 0 and 1, for times that the peers of a fabric must not have in common.
-double chance() {
-  std::random_device device;
-  return std::uniform_real_distribution<double>(0.0, 1.0)(device);
-}
-
-// When the source is asked, and by which process: one of its own each time, so that nothing of a document,
-// of a server or of a failure stays in the supervisor.
-class SourceClock {
- public:
-  // `asked`: it was asked just now.
-  SourceClock(const Invocation& invocation, const Choices& given, bool asked)
-      : invocation_(invocation), given_(given), asked_(asked), at_start_(remembered()) {}
-  void asked(bool was) { asked_ = was; }
-
-  // Until the next turn; nothing when there is no source.
-  std::optional<std::chrono::milliseconds> delay() {
-    auto now = choices();
-    if (!now || !has_source(*now)) return std::nullopt;
-    int64_t interval = document_interval(*now);
-    if (!std::exchange(asked_, true)) {
-      constexpr int64_t kMostFirst = 5;  // seconds
-      auto most = static_cast<double>(std::min(interval, kMostFirst) * 1000);
-      return std::chrono::milliseconds(static_cast<int64_t>(most * chance()));
-    }
-    auto record = load_source_record(invocation_.folders, now->document);
-    if (!is_etcd_url(now->document)) return source_delay(record, interval, chance());
-    // it follows the source, so it has ended for a reason that may pass: soon, then seldomer up to the
-    // interval
-    return std::min(source_delay(record, 1, chance()),
-                    std::chrono::milliseconds(std::chrono::seconds(interval)));
-  }
-
-  // Whether the process stays, and takes each change.
-  [[nodiscard]] bool follows() const {
-    auto now = choices();
-    return now && is_etcd_url(now->document);
-  }
-
-  [[nodiscard]] std::vector<std::string> command() const {
-    auto words = folder_arguments(invocation_.folders);
-    words.insert(words.begin(), {program_folder() + "/qf-up", "refresh"});
-    if (follows()) words.emplace_back("--follow");
-    // what was given at the start and is not remembered yet, since no document came into force with it
-    if (remembered() != at_start_) return words;
-    if (invocation_.self) words.insert(words.end(), {"--self", *invocation_.self});
-    if (invocation_.ssh_config_file)
-      words.insert(words.end(), {"--ssh-config-file", *invocation_.ssh_config_file});
-    if (invocation_.ssh_jwt_cache_ttl)
-      words.insert(words.end(), {"--ssh-jwt-cache-ttl", std::to_string(*invocation_.ssh_jwt_cache_ttl)});
-    for (const auto& [choice, on] : invocation_.switches)
-      words.push_back(std::string("--") + choice->flag + (on ? "=true" : "=false"));
-    for (const auto& [choice, value] : invocation_.limits) {
-      words.push_back(std::string("--") + choice->flag);
-      words.push_back(value);
-    }
-    return words;
-  }
-
- private:
-  [[nodiscard]] std::string remembered() const {
-    auto now = load_choices(invocation_.folders);
-    return now ? choices_text(*now) : "";
-  }
-  [[nodiscard]] std::optional<Choices> choices() const {
-    if (remembered() == at_start_) return given_;
-    auto now = load_choices(invocation_.folders);
-    return now ? std::optional<Choices>(*now) : std::nullopt;
-  }
-
-  const Invocation& invocation_;
-  const Choices& given_;
-  bool asked_;
-  std::string at_start_;
-};
 
 }  // namespace
 
@@ -503,7 +425,7 @@ int command_up(const Invocation& invocation) {
   if (auto good = check_self(invocation, *choices); !good) return fail(good.error());
   if (auto good = check_source(*choices); !good) return fail(good.error());
   bool asked = false;
-  SourceClock source(invocation, *choices, false);
+  SourceClock source(invocation, *choices);
   int started = has_source(*choices) ? start_from_source(invocation, *choices, asked)
                                      : apply_at_start(invocation, *choices);
   if (started != kExitOk) return started;
@@ -578,15 +500,6 @@ int command_down(const Invocation& invocation) {
   if (auto removed = remove_ssh_config(invocation.folders, *choices); !removed) return fail(removed.error());
   if (!redirect) return fail(redirect.error(), "the redirect of port 22 is still there");
   say(*stopped ? "down" : "down; no qf-up was running");
-  return kExitOk;
-}
-
-int command_host_key(const Invocation& invocation) {
-  auto lock = lock_state(invocation.folders);
-  if (!lock) return fail(lock.error());
-  auto line = ensure_host_key(invocation.folders);
-  if (!line) return fail(line.error());
-  std::printf("%s\n", line->c_str());
   return kExitOk;
 }
 

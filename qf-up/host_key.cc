@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// qf-up rotate-host-key: another host key for qf-sshd, without a moment in which a client meets one that it
-// does not know.
+// qf-up host-key prints the host key of qf-sshd. qf-up rotate-host-key: another one, without a moment in
+// which a client meets one that it does not know.
 //
 //   1. rotate-host-key            a next key is made beside the one in use, and both are printed
 //   2. (the admin)                the document lists both, on every peer
@@ -116,6 +116,15 @@ int command_rotate_host_key(int argc, char** argv) {
   auto lock = lock_state(folders);
   if (!lock) return fail(lock.error());
   return finish ? finish_rotation(folders, std::move(*lock)) : begin_rotation(folders);
+}
+
+int command_host_key(const Invocation& invocation) {
+  auto lock = lock_state(invocation.folders);
+  if (!lock) return fail(lock.error());
+  auto line = ensure_host_key(invocation.folders);
+  if (!line) return fail(line.error());
+  std::printf("%s\n", line->c_str());
+  return kExitOk;
 }
 
 }  // namespace qf
