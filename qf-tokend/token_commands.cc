@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdlib>
 
@@ -15,6 +16,7 @@
 #include "libqf/login_screen.h"
 #include "libqf/peers_db.h"
 #include "libqf/secret.h"
+#include "libqf/signals.h"
 #include "libqf/text.h"
 #include "libqf/token_state.h"
 #include "libqf/tokend_client.h"
@@ -73,34 +75,28 @@ Result<JsonPtr> ask_patiently(TokendClient& daemon, const JsonWriter& request) {
   }
 }
 
-volatile std::sig_atomic_t interrupted = 0;
-
-// While a login is waited for, Ctrl-C only wakes us, so that the terminal is left tidy.
-void watch_for_interrupt() {
-  struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = 1; };
-  ::sigaction(SIGINT, &action, nullptr);
-}
-
 // Ends as an interrupted program does: by the signal, so that a script stops too.
-[[noreturn]] void end_interrupted() {
-  ::signal(SIGINT, SIG_DFL);
+[[noreturn]] void end_interrupted(const sigset_t& before) {
   ::raise(SIGINT);
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
   std::_Exit(128 + SIGINT);
 }
 
-// Shows what comes on the way; the final answer. The daemon bounds how long a login may take.
+// Shows what comes on the way; the final answer. The daemon bounds how long a login may take. Ctrl-C only
+// wakes us meanwhile, whenever it comes, so that the terminal is left tidy.
 Result<JsonPtr> follow_login(TokendClient& daemon, const Terminal& terminal) {
   LoginScreen screen(terminal, "qf-token: ");
-  watch_for_interrupt();
+  sigset_t before = {};
+  auto interrupt = watch_signals({SIGINT}, &before);
+  if (!interrupt) return interrupt.error();
   for (;;) {
     if (!daemon.has_line()) {
-      struct pollfd polled = {daemon.fd(), POLLIN, 0};
-      int n = ::poll(&polled, 1, poll_timeout(screen.next_tick()));
-      if (interrupted != 0) {
+      std::array<pollfd, 2> polled = {{{daemon.fd(), POLLIN, 0}, {interrupt->get(), POLLIN, 0}}};
+      int n = ::poll(polled.data(), polled.size(), poll_timeout(screen.next_tick()));
+      if (next_signal(*interrupt) != 0) {
         screen.clear();
         terminal.show("qf-token: the login was given up");
-        end_interrupted();
+        end_interrupted(before);
       }
       if (n == 0) screen.tick();
       if (n <= 0) continue;

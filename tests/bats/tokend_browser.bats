@@ -266,6 +266,14 @@ browser_script() {
   until_true 60 says "$QF/tokend.log" 'nobody waits for it'
 }
 
+@test "Ctrl-C is heard whenever it comes, also while the prompt is still being written and nothing else wakes up" {
+  strace -qq -o /dev/null true 2>/dev/null || skip "no process can be traced here"
+  # each write takes a while to return; without a TERM there is no countdown
+  in_terminal "$QF/screen" 'expect=enter the code' 'send=\x03' -- env -u DISPLAY -u TERM \
+    strace -qq -o /dev/null -e trace=write -e inject=write:delay_exit=300000 "$BIN/qf-token" login $PLACES || :
+  says "$QF/screen" 'the login was given up'
+}
+
 # A network of its own, which has 127.0.0.2 and ::1 and no 127.0.0.1; sets NAMESPACE, for in_namespace COMMAND….
 namespace_begin() {
   background "$QF/namespace.log" unshare --net -- sh -c \
