@@ -59,7 +59,7 @@ $(eval $(call bundle,sshd-listener,$(addprefix qf-sshd/, admission connection_st
     listener_device_logins listener_link listening_sockets policy_watch server_metrics status_server verify_token warm_up)))
 $(eval $(call bundle,sshd-login,$(addprefix qf-sshd/, audit audit_chain authenticate keysets login monitor_device_login \
     monitor_key_sets refusals standing syslog_copy)))
-$(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_sessions orphans roster \
+$(eval $(call bundle,sshd-monitor,$(addprefix qf-sshd/, forwarding live_session monitor monitor_nets monitor_sessions orphans roster \
     session_clock signal_sender tally)))
 $(eval $(call bundle,sshd-net,$(addprefix qf-sshd/, client_quirks client_variables monitor_client net net_forward net_login \
     net_pump net_read_ahead net_session net_stream net_window x11_cookie)))

@@ -97,7 +97,7 @@ void KeyService::read() {
     for (const auto& login : waiting) answer(login.issuer.name, false);
     return tell_.ended();
   }
-  if (message->type != static_cast<uint32_t>(MessageType::kFetchReply)) return tell_.other(*message);
+  if (!is_a<FetchReply>(*message)) return tell_.other(*message);
   auto reply = open_message<FetchReply>(*message);
   if (!reply) return log_error("keyfetch sent a malformed message");
   std::time_t now = std::time(nullptr);

@@ -446,7 +446,7 @@ bool Listener::read_device_login(Connection& connection, Message& message) {
 bool Listener::read_monitor(Connection& connection) {
   auto message = connection.monitor.receive();
   if (!message) return false;
-  if (message->type == static_cast<uint32_t>(MessageType::kLoggedIn)) {
+  if (is_a<LoggedIn>(*message)) {
     connection.logged_in = true;
     return true;
   }

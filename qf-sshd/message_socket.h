@@ -59,11 +59,16 @@ class MessageSocket {
   Fd fd_;
 };
 
+template <class T>
+[[nodiscard]] bool is_a(const Message& message) {
+  return message.type == static_cast<uint32_t>(T::kType);
+}
+
 // The message as T; kPeer when it is another type, longer than T::kMostBytes, has another number of
 // descriptors than T::kFds, or its body does not decode to the last byte.
 template <class T>
 [[nodiscard]] Result<T> open_message(const Message& message) {
-  if (message.type != static_cast<uint32_t>(T::kType)) return peer_error("unexpected message type");
+  if (!is_a<T>(message)) return peer_error("unexpected message type");
   if (message.body.size() > T::kMostBytes) return peer_error("message too long");
   if (message.fds.size() != T::kFds) return peer_error("wrong number of descriptors in a message");
   return decode<T>(message.body);

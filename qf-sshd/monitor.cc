@@ -3,13 +3,11 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
-#include <list>
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +20,7 @@
 #include "qf-sshd/live_session.h"
 #include "qf-sshd/login.h"
 #include "qf-sshd/monitor_key_sets.h"
+#include "qf-sshd/monitor_nets.h"
 #include "qf-sshd/monitor_sessions.h"
 #include "qf-sshd/net.h"
 #include "qf-sshd/policy_watch.h"
@@ -37,20 +36,10 @@ namespace {
 constexpr auto kFarewell = std::chrono::seconds(10);  // for a refused client to hang up
 constexpr auto kLastWords = std::chrono::seconds(2);  // for a net to end with its connection
 constexpr auto kWithdrawn =
-    std::chrono::milliseconds(900);  // for a client whose access is withdrawn to hang up
-constexpr time_t kSendSeconds = 10;  // a net that does not read is ended
-constexpr suseconds_t kMomentMicroseconds = 300'000;
+    std::chrono::milliseconds(900);     // for a client whose access is withdrawn to hang up
+constexpr time_t kSendSeconds = 10;     // a net that does not read is ended
 constexpr size_t kMostWords = 900;      // bytes of a Disconnect
 constexpr int kTunnelBuffer = 1 << 20;  // bytes, each direction of a tunnel's stream
-
-struct NetLink {
-  MessageSocket socket;
-  pid_t pid = -1;
-  NetState state = NetState::kStart;
-  bool inner = false;
-  bool ended = false;  // it has closed its socket
-  std::unique_ptr<Login> login;
-};
 
 class Monitor {
  public:
@@ -75,7 +64,6 @@ class Monitor {
   void end_device_login(const char* why);
   void grace_is_over();
   [[nodiscard]] Status handle_tunnel(NetLink& link, const TunnelRequest& request);
-  [[nodiscard]] NetLink* session_link();
   void end_session_time();
   void watch_policy();
   void judge_again();
@@ -83,7 +71,6 @@ class Monitor {
   void withdraw(const Decision& decision);
   void hang_up(bool all);
   void dismiss(const std::string& words);
-  [[nodiscard]] std::vector<pid_t> net_pids() const;
   void read_listener();
   void hear_listener(const Message& message);
   void answer_listener();
@@ -99,7 +86,7 @@ class Monitor {
   const AuditConnection& connection_;
   Forwarding forwarding_;
   MonitorSessions sessions_;
-  std::list<NetLink> nets_;
+  NetLinks nets_;
   std::optional<Account> account_;
   std::optional<UserLogin> login_;  // set with account_
   Fd ending_;                       // SIGTERM, SIGINT: an orderly end
@@ -139,18 +126,6 @@ Status Monitor::spawn_net(Fd connection, bool inner) {
   link.login = std::make_unique<Login>(plan_, connection_, key_sets_, inner ? identity_ : std::nullopt);
   nets_.push_back(std::move(link));
   return Done{};
-}
-
-// To a net that may not read: it gets a moment.
-bool say_soon(MessageSocket& net, const Disconnect& words) {
-  timeval moment = {0, kMomentMicroseconds};
-  bool short_wait = ::setsockopt(net.fd(), SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof moment) == 0;
-  return short_wait && net.send(words);
-}
-
-template <class T>
-bool is_a(const Message& message) {
-  return message.type == static_cast<uint32_t>(T::kType);
 }
 
 // Opens the message as a T and acts on it; what `act` returns, if anything, is the outcome.
@@ -289,8 +264,8 @@ void Monitor::read_listener() {
 
 void Monitor::hear_listener(const Message& message) {
   // a set of keys that came too late for the login that wanted it
-  if (message.type == static_cast<uint32_t>(MessageType::kKeysReply)) return;
-  if (message.type == static_cast<uint32_t>(MessageType::kPolicyChanged)) {
+  if (is_a<KeysReply>(message)) return;
+  if (is_a<PolicyChanged>(message)) {
     policy_changed_ = true;
     return;
   }
@@ -379,7 +354,7 @@ void Monitor::turn() {
   size_t session_end = polled.size();
   polled.push_back({dismissed_ ? -1 : session_clock_.fd(), POLLIN, 0});
   size_t sessions = polled.size();
-  sessions_.others(net_pids());
+  sessions_.others(net_pids(nets_));
   sessions_.poll(polled);
   Deadline wake = std::min({grace_, end_by_, status_.deadline(), listener_.next_try(), sessions_.deadline(),
                             policy_check_, judge_at_, forwarding_.deadline(),
@@ -399,7 +374,7 @@ void Monitor::turn() {
   }
   if (polled[session_end].revents != 0 && !dismissed_) end_session_time();
   // sessions belong to the connection that is logged in as an OS user
-  NetLink* user = session_link();
+  NetLink* user = session_net(nets_);
   if (!sessions_.settle(polled, sessions, user == nullptr ? nullptr : &user->socket)) end();
   if (ready <= 0) return;
   if (polled[listener].revents != 0) read_listener();
@@ -428,20 +403,6 @@ void Monitor::turn() {
       end();
     }
   }
-}
-
-std::vector<pid_t> Monitor::net_pids() const {
-  std::vector<pid_t> pids;
-  for (const auto& link : nets_) pids.push_back(link.pid);
-  return pids;
-}
-
-// The net that is logged in as an OS user.
-NetLink* Monitor::session_link() {
-  for (auto& link : nets_) {
-    if (link.state == NetState::kSession) return &link;
-  }
-  return nullptr;
 }
 
 void Monitor::end_session_time() {
@@ -500,7 +461,7 @@ void Monitor::judge_again() {
     log_error(limited.error().text());
     end();
   }
-  NetLink* link = session_link();
+  NetLink* link = session_net(nets_);
   if (link != nullptr && !forwarding_.judge_again(link->socket, verdict.decision)) end();
 }
 
@@ -524,7 +485,7 @@ void Monitor::hang_up(bool all) {
 
 // Tells the user, who is hung up on.
 void Monitor::dismiss(const std::string& words) {
-  NetLink* link = session_link();
+  NetLink* link = session_net(nets_);
   for (auto& outer : nets_) {
     bool alone = outer.state == NetState::kOuter || outer.state == NetState::kTunnelling;
     if (link == nullptr && alone) link = &outer;
@@ -535,22 +496,15 @@ void Monitor::dismiss(const std::string& words) {
 // Outer and inner connection end together, and with them what ran on a terminal (its last descriptor closes).
 void Monitor::end() {
   for (auto& link : nets_) {
+    for (const auto& message : last_counts(link)) static_cast<void>(handle(link, message));
     link.socket.close();
-    int status = 0;
     // most have ended by themselves; the others get a moment for their last packets
-    Deadline deadline = dismissed_ ? Deadline::min() : Clock::now() + kLastWords;
-    pid_t gone = 0;
-    while ((gone = ::waitpid(link.pid, &status, WNOHANG)) == 0 && Clock::now() < deadline)
-      ::poll(nullptr, 0, 5);
-    if (gone == 0) {
-      ::kill(link.pid, SIGKILL);
-      ::waitpid(link.pid, &status, 0);
-    } else if (gone == link.pid && WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL) {
-      std::string how = signal_name(WTERMSIG(status));
-      plan_.audit.violation(connection_, "net was ended by signal " + how);
-      log_error("connection from " + connection_.address + ": net was ended by signal " + how +
-                (WTERMSIG(status) == SIGSYS ? " (a system call that it may not make)" : ""));
-    }
+    int signal = reap_net(link, dismissed_ ? Deadline::min() : Clock::now() + kLastWords);
+    if (signal == 0) continue;
+    std::string how = signal_name(signal);
+    plan_.audit.violation(connection_, "net was ended by signal " + how);
+    log_error("connection from " + connection_.address + ": net was ended by signal " + how +
+              (signal == SIGSYS ? " (a system call that it may not make)" : ""));
   }
   sessions_.end();
   forwarding_.stop();

@@ -37,7 +37,7 @@ void MonitorKeySets::refresh(const std::vector<const IssuerRecord*>& issuers,
   // an answer may also be a late one to an earlier question: its keys are as good
   for (Deadline deadline = Clock::now() + kKeysPatience; !wanted.empty();) {
     auto message = listener_.receive(deadline);
-    if (message && message->type != static_cast<uint32_t>(MessageType::kKeysReply)) {
+    if (message && !is_a<KeysReply>(*message)) {
       other_(*message);
       if (!listener_) return;
       continue;

@@ -354,25 +354,25 @@ void Net::say_notices() {
 // ---- the loop ---------------------------------------------------------------------------------------------
 
 void Net::handle_monitor(const Message& message) {
-  if (message.type == static_cast<uint32_t>(MessageType::kDisconnect)) {
+  if (is_a<Disconnect>(message)) {
     auto order = open_message<Disconnect>(message);
     if (!order) std::_Exit(kExitBug);
     disconnect(order->reason);
   }
-  if (message.type == static_cast<uint32_t>(MessageType::kConnectReply)) {
+  if (is_a<ConnectReply>(message)) {
     auto reply = open_message<ConnectReply>(message);
     auto socket = reply ? duplicate(message.fds[0].get()) : Result<Fd>(reply.error());
     if (!socket) std::_Exit(kExitBug);
     return forward_.connected(*reply, std::move(*socket));
   }
-  if (message.type == static_cast<uint32_t>(MessageType::kStatusRequest)) return tell_traffic(message);
-  if (message.type == static_cast<uint32_t>(MessageType::kForwardEnd)) {
+  if (is_a<StatusRequest>(message)) return tell_traffic(message);
+  if (is_a<ForwardEnd>(message)) {
     auto order = open_message<ForwardEnd>(message);
     if (!order) std::_Exit(kExitBug);
     notice(order->reason);
     return forward_.withdraw(order->id);
   }
-  if (message.type == static_cast<uint32_t>(MessageType::kAuthReply)) {
+  if (is_a<AuthReply>(message)) {
     auto reply = open_message<AuthReply>(message);
     if (!reply || !login_.answered(*reply)) std::_Exit(kExitBug);
     if (login_.logged_in()) logged_in();

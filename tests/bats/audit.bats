@@ -34,6 +34,23 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
   good
 }
 
+@test "what a session has carried is told, also when its monitor finds everything ended at once" {
+  local monitor session net
+  background_as "$CLIENT" "$QF/carried.log" ssh -F "$CONF" -l "$TARGET" server 'echo carried; exec sleep 400'
+  until_true 60 grep -q carried "$QF/carried.log"
+  monitor=$(pgrep -P "$(listener_pid)" -f "qf-sshd.*$TARGET \\[monitor\\]")
+  session=$(pgrep -P "$monitor" -u "$TARGET")
+  net=$(pgrep -P "$monitor" -u qufabric)
+  kill -STOP "$monitor"
+  kill "$session"
+  end_process "$PID"
+  until_true 60 eval '[[ $(ps -o stat= -p "$net") == Z* ]]'
+  kill -CONT "$monitor"
+  until_true 60 sessions_over
+  run -0 audit_says ".event == \"session-end\" and .pid == $session and .signal == \"TERM\" and .bytes_out == 8" ||
+    { tail -n 3 "$AUDIT" && false; }
+}
+
 @test "forwards name their user: a connection, one that fails, and an agent that is not wanted" {
   run ! qssh -l "$TARGET" -W 127.0.0.1:1 server
   run -0 audit_says ".event == \"forward\" and .kind == \"connect\" and .target == \"127.0.0.1:1\" and .allowed == false and
