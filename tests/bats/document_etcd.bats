@@ -87,12 +87,8 @@ teardown() { etcd_end; }
 }
 
 @test "a member is killed in the middle of changes; then the next; the last one has no majority" {
-  publish 1
-  start
-  until_true 60 serial_is 1
-  until_true 60 watches
-  port=$(watched)
-  victim=$(tr ' ' '\n' <"$FILE/etcd/ports" | grep -n "^$port$" | cut -d: -f1)
+  follow
+  victim=$member
   etcd_kill "$FILE/etcd" "$victim"
   for serial in 2 3 4; do until_true 60 published $serial; done
   until_true 60 serial_is 4
@@ -113,12 +109,8 @@ teardown() { etcd_end; }
 
 @test "a silent member is given up: its kernel still answers" {
   url=etcd://$(hosts 2)$prefix
-  publish 1
-  start
-  until_true 60 serial_is 1
-  until_true 60 watches
-  port=$(watched)
-  silent=$(tr ' ' '\n' <"$FILE/etcd/ports" | grep -n "^$port$" | cut -d: -f1)
+  follow
+  silent=$member
   kill -STOP "$(cat "$FILE/etcd/m$silent.pid")"
   other() { [ "$(watched)" != "$port" ] && watches; }
   until_true 60 other

@@ -33,9 +33,10 @@ signers() {
   for name; do echo "$name@test namespaces=\"qufabric-document\" $(cut -d' ' -f1,2 "$name.pub")"; done >signers.new
   mv signers.new signers
 }
+# serve [PORT]
 serve() {
   rm -f port
-  "$PYTHON" "$TOP/tests/bats/servers/document.py" "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
+  "$PYTHON" "$TOP/tests/bats/servers/document.py" "$PWD" tls.pem tls.key "$@" >server.log 2>&1 3>&- 4>&- &
   server=$!
   until_true 60 test -s port
   url=https://127.0.0.1:$(cat port)/fabric.json
@@ -306,10 +307,7 @@ stop() { kill "$up" && wait "$up"; up=; }
   serial_is 2
   [ "$(status .running)" = true ]
   # and when it is back, the next look finds it
-  port=$(cat port)
-  sed "s/(\"127.0.0.1\", 0)/(\"127.0.0.1\", $port)/" "$TOP/tests/bats/servers/document.py" >again.py
-  "$PYTHON" again.py "$PWD" tls.pem tls.key >server.log 2>&1 3>&- 4>&- &
-  server=$!
+  serve "$(cat port)"
   publish 3
   kill -HUP "$up"
   third() { serial_is 3 || { kill -HUP "$up"; false; }; }

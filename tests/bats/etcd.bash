@@ -149,3 +149,12 @@ no_alarm() { [ "$(status '.source.error // "none"')" = none ]; }
 keyfetch() { pgrep -P "$(pgrep -P "$up" -f -- --follow)" qf-keyfetch; }
 watched() { ss -Htnp state established | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$(keyfetch),.*/\1/p" | tail -n 1; }
 watches() { [ -n "$(watched)" ]; }
+# a document is there, and a qf-up follows it: at $port, which is the $member-th
+follow() {
+  publish 1
+  start
+  until_true 60 serial_is 1
+  until_true 60 watches
+  port=$(watched)
+  member=$(tr ' ' '\n' <"$FILE/etcd/ports" | grep -n "^$port$" | cut -d: -f1)
+}

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""document.py FOLDER CERTIFICATE KEY: serves the files of FOLDER/www over TLS on a free port, which it writes to FOLDER/port.
+"""document.py FOLDER CERTIFICATE KEY [PORT]: serves the files of FOLDER/www over TLS, on a free port unless one is given, and
+writes it to FOLDER/port.
 
 FOLDER/mode says how, at each request: nothing (well, with ETag and 304), plain (without ETag, with Last-Modified), redirect,
 endless, slow, truncated, busy (503 with Retry-After), loose (304 whatever was asked). FOLDER/requests has a line a request:
@@ -12,34 +13,26 @@ import ssl
 import sys
 import time
 
-FOLDER, CERTIFICATE, KEY = sys.argv[1:]
+sys.dont_write_bytecode = True
+from told import ToldHandler  # noqa: E402
+
+FOLDER, CERTIFICATE, KEY = sys.argv[1:4]
+PORT = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 
 
-def mode():
-    try:
-        with open(f"{FOLDER}/mode", encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
+class Handler(ToldHandler):
+    folder = FOLDER
 
     def head(self, status, **headers):
         conditional = bool(self.headers["If-None-Match"] or self.headers["If-Modified-Since"])
-        with open(f"{FOLDER}/requests", "a", encoding="ascii") as file:
-            file.write(f"{self.path} {status} {'if' if conditional else 'any'}\n")
+        self.note(f"{self.path} {status} {'if' if conditional else 'any'}")
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), str(value))
         self.end_headers()
 
     def do_GET(self):
-        how = mode()
+        how = self.mode()
         self.close_connection = True
         if how == "redirect":
             return self.head(302, Location="https://127.0.0.1:1/elsewhere.json", Content_Length=0)
@@ -72,7 +65,7 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
-server = Server(("127.0.0.1", 0), Handler)
+server = Server(("127.0.0.1", PORT), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(CERTIFICATE, KEY)
 server.socket = context.wrap_socket(server.socket, server_side=True)

@@ -14,32 +14,23 @@ import os
 import sys
 import time
 
+sys.dont_write_bytecode = True
+from told import ToldHandler  # noqa: E402
+
 FOLDER = sys.argv[1]
 HEADER = {"cluster_id": "18446744073709551615", "member_id": "1", "revision": "7", "raft_term": "2"}
-
-
-def mode():
-    try:
-        with open(f"{FOLDER}/mode", encoding="ascii") as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        return ""
 
 
 def text(raw):
     return base64.b64encode(raw.encode()).decode()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        pass
+class Handler(ToldHandler):
+    folder = FOLDER
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        with open(f"{FOLDER}/requests", "a", encoding="ascii") as file:
-            file.write(f"{self.path} {body}\n")
+        self.note(f"{self.path} {body}")
         try:
             self.answer(json.loads(body))
         except (BrokenPipeError, ConnectionResetError):
@@ -59,21 +50,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(piece)
 
     def answer(self, request):
-        if mode() == "silent":
+        if self.mode() == "silent":
             time.sleep(60)
-        elif mode() == "html":
+        elif self.mode() == "html":
             self.say("<html>no</html>", 500)
-        elif mode() == "nonsense":
+        elif self.mode() == "nonsense":
             self.say("{\"header\":[]}\x00\xff")
         elif self.path == "/v3/auth/authenticate":
-            self.say(json.dumps({"token": "a\r\nX-Other: b" if mode() == "token" else "abc"}))
+            self.say(json.dumps({"token": "a\r\nX-Other: b" if self.mode() == "token" else "abc"}))
         elif self.path == "/v3/watch":
             self.watch()
         elif request.get("count_only"):
             self.say(json.dumps({"header": HEADER, "count": "2"}))
         else:
             first = base64.b64decode(request["key"]).decode()
-            if mode() == "stale" and not first.endswith("/"):
+            if self.mode() == "stale" and not first.endswith("/"):
                 self.say(json.dumps({"code": 16, "message": "etcdserver: invalid auth token"}), 401)
             else:
                 self.range(first)
@@ -83,19 +74,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             kept = json.load(file)
         pairs = [{"key": text(key), "value": text(kept[key])} for key in sorted(kept)]
         result = {"header": HEADER, "kvs": pairs, "count": len(pairs)}
-        if mode() == "endless":
+        if self.mode() == "endless":
             return self.flood(b"{\"a\":\"" + b"a" * (1 << 20))
-        if mode() == "deep":
+        if self.mode() == "deep":
             return self.say("{\"header\":" * 100000)
-        if mode() == "order":
+        if self.mode() == "order":
             pairs.reverse()
-        if mode() == "foreign":
+        if self.mode() == "foreign":
             pairs.append({"key": text("/zzz"), "value": ""})
-        if mode() == "base64":
+        if self.mode() == "base64":
             pairs[0]["value"] = "a===="
-        if mode() == "stale":
+        if self.mode() == "stale":
             result["more"] = True
-        if mode() == "pages":
+        if self.mode() == "pages":
             result = {"header": HEADER, "more": True, "kvs": [{"key": text(first + "peers/a"), "value": text("x" * (1 << 20))}]}
         return self.say(json.dumps(result))
 
@@ -105,12 +96,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write((json.dumps({"result": {"header": HEADER, "created": True}}) + "\n").encode())
         self.wfile.flush()
         event = {"kv": {"key": text("/zzz"), "mod_revision": "8"}}
-        if mode() == "strange-events":
+        if self.mode() == "strange-events":
             self.wfile.write((json.dumps({"result": {"header": HEADER, "events": [event]}}) + "\n").encode())
-        elif mode() == "line":
+        elif self.mode() == "line":
             for _ in range(1 << 20):
                 self.wfile.write(b"a" * (1 << 20))
-        elif mode() != "hangup":
+        elif self.mode() != "hangup":
             time.sleep(600)
 
 
