@@ -238,8 +238,9 @@ lint-man: all $(BUILD)/.deps-dev
 # The analyzer follows at most so many states of a function; most have fewer, and the others took most of the time.
 # TIDY_STATES=225000 is its own limit.
 TIDY_STATES ?= 10000
-# A bundle at once, all of it and not only its own lines (analyze-headers); then each of its sources by itself, without the
-# precompiled headers and its neighbours, which proves that it includes what it uses.
+# A bundle at once, from a file whose name tells the analyzer that what it includes is the program too, and no header of
+# which it looks only at what is called; then each of its sources by itself, without its neighbours, which proves that it
+# includes what it uses of ours.
 ONE_BY_ONE := $(foreach p,$(PROGRAMS),$($(p)_MAIN))
 TIDY := $(patsubst %,$(BUILD)/tidy/%.ok,$(BUNDLES) $(ONE_BY_ONE))
 CLANG_READS := -x c++ $(CPPFLAGS) -std=c++20
@@ -249,10 +250,11 @@ lint-tidy: $(TIDY)
 # A stamp, older than the object when the source or one of its headers has changed.
 $(BUILD)/tidy/%.ok: $(BUILD)/obj/%.o .clang-tidy | $(BUILD)/.deps-dev
 	@mkdir -p $(@D)
-	@$(LARGE_STEPS) timeout 300 clang-tidy-14 --quiet $(if $($*_SOURCES),$(BUILD)/bundles/$*.cc,$*.cc) -- $(CLANG_READS) \
-	  -Xclang -analyzer-opt-analyze-headers -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_STATES) 2>$@.log || \
+	@$(if $($*_SOURCES),cp $(BUILD)/bundles/$*.cc $(BUILD)/tidy/UnifiedSource-$*.cc)
+	@$(LARGE_STEPS) timeout 300 clang-tidy-14 --quiet $(if $($*_SOURCES),$(BUILD)/tidy/UnifiedSource-$*.cc,$*.cc) -- \
+	  $(CLANG_READS) -Xclang -analyzer-config -Xclang max-nodes=$(TIDY_STATES) 2>$@.log || \
 	  { cat $@.log; echo "clang-tidy: $*" >&2; exit 1; }
-	@for source in $($*_SOURCES); do $(CLANG) -fsyntax-only $(CLANG_READS) $$source || exit 1; done
+	@for source in $($*_SOURCES); do $(CXX) $(CPPFLAGS) $(ALL_CXXFLAGS) -include $(STD) -fsyntax-only $$source || exit 1; done
 	@touch $@
 
 # ---- fuzz --------------------------------------------------------------------------------------------------------
