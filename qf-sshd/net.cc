@@ -58,6 +58,7 @@ class Net : public SessionOwner {
   [[nodiscard]] int patience() const;
   [[nodiscard]] bool is_connected() const;
   [[nodiscard]] bool shared() const { return sessions_.size() + forward_.streams() > 1; }
+  void acknowledge();
   [[nodiscard]] bool exchange_keys();
   void keep_alive();
   void notice(const std::string& text);
@@ -412,17 +413,21 @@ void Net::tell_traffic(const Message& message) {
 
 int Net::patience() const {
   int patience = forward_.patience();
-  if (alive_check_ == Deadline::max()) return patience;
-  int alive = std::max(poll_timeout(alive_check_), 1);
-  return patience < 0 ? alive : std::min(patience, alive);
+  Deadline first = std::min(alive_check_, path_.look_again);
+  if (first == Deadline::max()) return patience;
+  int until = std::max(poll_timeout(first), 1);
+  return patience < 0 ? until : std::min(patience, until);
 }
 
 void Net::turn() {
   if (!limit_turn()) std::_Exit(kExitSystem);
+  path_.look_again = Deadline::max();
   // asking for messages costs a poll(2), so it is done when something has come
   if (seen_packets_ != received_.in_packets) {
     while (SshMessage message{::ssh_message_get(session_.get())}) handle_message(std::move(message));
     seen_packets_ = received_.in_packets;
+    // what somebody types must not wait for the acknowledgement of what the client grants to a copy
+    if (shared() && !plan_.inside_tunnel) acknowledge();
   }
   bool readable = monitor_ready_->take_ready();
   while (auto message = monitor_.next(std::exchange(readable, false))) handle_monitor(*message);
@@ -441,16 +446,19 @@ void Net::turn() {
     break_off("a malformed answer: " + old_error_);
 }
 
+// OpenSSH's client lets Nagle's algorithm hold its second message until the first is acknowledged. So that is
+// done at once, not after the 40 ms in which an answer might take it along (tcp(7); the kernel forgets it).
+void Net::acknowledge() {
+  int on = 1;
+  ::setsockopt(connection_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 // The monitor ends a client that takes too long (login grace), so waiting here may last.
 bool Net::exchange_keys() {
   for (;;) {
     int result = ::ssh_handle_key_exchange(session_.get());
     if (result != SSH_AGAIN) return result == SSH_OK;
-    // OpenSSH's client lets Nagle's algorithm hold its second message until the first is acknowledged. So
-    // that is done at once, not after the 40 ms in which an answer might take it along (tcp(7); the kernel
-    // forgets it).
-    int on = 1;
-    ::setsockopt(connection_.get(), IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    acknowledge();
     bool unsent = (::ssh_get_poll_flags(session_.get()) & SSH_WRITE_PENDING) != 0;
     pollfd waiting = {connection_.get(), static_cast<short>(unsent ? POLLIN | POLLOUT : POLLIN), 0};
     if (::poll(&waiting, 1, -1) < 0 && errno != EINTR) return false;

@@ -20,8 +20,8 @@ constexpr size_t kSharedBlock = 64 * 1024;
 // More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
 constexpr uint64_t kMostAfterEnd = 1 << 20;
 
-constexpr NetPump::Portion kAlone{kBlocksPerTurn, kBlock, false};
-constexpr NetPump::Portion kShared{1, kSharedBlock, false};
+constexpr NetPump::Portion kAlone{kBlocksPerTurn, kBlock, false, false};
+constexpr NetPump::Portion kShared{1, kSharedBlock, false, true};
 
 std::array<char, kBlock>& block() {
   static std::array<char, kBlock> buffer;  // one process, one thread, never held across calls
@@ -31,7 +31,11 @@ std::array<char, kBlock>& block() {
 }  // namespace
 
 NetPump::NetPump(const NetLoop& loop, ssh_channel channel)
-    : session_(loop.session), event_(loop.event), window_(loop.path), channel_(channel) {
+    : session_(loop.session),
+      event_(loop.event),
+      window_(loop.path),
+      send_window_(loop.path),
+      channel_(channel) {
   callbacks_.userdata = this;
   callbacks_.channel_data_function = &NetPump::on_data;
   callbacks_.channel_eof_function = &NetPump::on_eof;
@@ -164,12 +168,17 @@ void NetPump::on_close(ssh_session, ssh_channel, void* self_) {
 
 // ---- to the client ----------------------------------------------------------------------------------------
 
+// Bytes that may be sent.
+size_t NetPump::window(bool shared) {
+  return send_window_.room(::ssh_channel_window_size(channel_), shared, Clock::now());
+}
+
 void NetPump::pump_output(Source& source, bool is_stderr, const Portion& portion) {
   for (int i = 0; i < portion.blocks && source.fd != nullptr && source.unsent.empty(); ++i) {
-    size_t window = ::ssh_channel_window_size(channel_);
-    bool room = portion.gathered ? window > 0 : has_room();
+    size_t most = std::min(window(portion.shared), portion.most);
+    bool room = most > 0 && (portion.gathered || has_room());
     if (!room || closed_by_client_) return;
-    ssize_t n = ::read(source.fd->fd(), block().data(), std::min(window, portion.most));
+    ssize_t n = ::read(source.fd->fd(), block().data(), most);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN && !finishing_) return;
     if (n <= 0 ||
@@ -186,10 +195,10 @@ void NetPump::pump_output(Source& source, bool is_stderr, const Portion& portion
 // and then ends its ssh (rsync does when the other side refuses) would miss the error that came a moment
 // later. The library sends the first message that it is given at once, and gathers what follows until the
 // socket is asked again: so the first is one that means nothing (RFC 4253 section 11.2).
-void NetPump::pump_both() {
+void NetPump::pump_both(bool shared) {
   bool gathered = has_room() && ::ssh_send_ignore(session_, "") == SSH_OK;
-  pump_output(output_, false, {1, kSharedBlock, gathered});
-  pump_output(error_, true, {1, kSharedBlock, gathered});
+  pump_output(output_, false, {1, kSharedBlock, gathered, shared});
+  pump_output(error_, true, {1, kSharedBlock, gathered, shared});
 }
 
 // While keys are exchanged again the library takes only a part, or nothing: the rest waits.
@@ -202,6 +211,7 @@ void NetPump::send(Source& source, std::string_view bytes, bool is_stderr) {
     return;
   }
   bytes_out_ += static_cast<uint64_t>(taken);
+  send_window_.sent(static_cast<size_t>(taken));
   source.unsent.assign(bytes.substr(static_cast<size_t>(taken)));
 }
 
@@ -230,7 +240,7 @@ void NetPump::turn(bool shared) {
   bool output_ready = output_.fd != nullptr && (output_.fd->take_ready() || finishing_);
   bool error_ready = error_.fd != nullptr && error_.fd->take_ready();
   if (output_ready && error_ready) {
-    pump_both();
+    pump_both(shared);
   } else if (output_ready) {
     pump_output(output_, false, shared ? kShared : kAlone);
   } else if (error_ready) {
@@ -246,8 +256,9 @@ void NetPump::turn(bool shared) {
   if (!waiting && held_.capacity() > kBlock) std::string().swap(held_);
   if (input_dead_ || (client_eof_ && !waiting)) close_input();
   if (input_ != nullptr) input_->want(waiting ? POLLOUT : 0);
+  bool room = (output_.fd != nullptr || error_.fd != nullptr) && has_room() && window(shared) > 0;
   for (Source* source : {&output_, &error_})
-    if (source->fd != nullptr) source->fd->want(source->unsent.empty() && has_room() ? POLLIN : 0);
+    if (source->fd != nullptr) source->fd->want(source->unsent.empty() && room ? POLLIN : 0);
 }
 
 }  // namespace qf

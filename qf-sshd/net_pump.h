@@ -62,6 +62,7 @@ class NetPump {
     int blocks;
     size_t most;    // bytes a block
     bool gathered;  // the library holds back what it is given
+    bool shared;    // with other channels, see SendWindow
   };
 
  private:
@@ -80,7 +81,8 @@ class NetPump {
   void drain_input();
   [[nodiscard]] bool held() const { return held_from_ < held_.size(); }
   void pump_output(Source& source, bool is_stderr, const Portion& portion);
-  void pump_both();
+  void pump_both(bool shared);
+  [[nodiscard]] size_t window(bool shared);
   void send(Source& source, std::string_view bytes, bool is_stderr);
   void send_rest(Source& source, bool is_stderr);
   void close_input();
@@ -88,6 +90,7 @@ class NetPump {
   ssh_session session_;
   ssh_event event_;
   ReceiveWindow window_;
+  SendWindow send_window_;
   ssh_channel channel_;
   ssh_channel_callbacks_struct callbacks_ = {};
   bool attached_ = false;

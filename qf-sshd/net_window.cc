@@ -38,4 +38,41 @@ uint32_t ReceiveWindow::grant(uint64_t bytes, Deadline now) {
   return size_;
 }
 
+void SendWindow::look_at(size_t window) {
+  bool first = widest_ == 0;
+  widest_ = std::max(widest_, window);
+  if (!first && window > expected_) {
+    size_t grant = window - expected_;
+    least_grant_ = least_grant_ == 0 ? grant : std::min(least_grant_, grant);
+    full_since_ = Deadline::max();
+  }
+  expected_ = window;
+}
+
+size_t SendWindow::limit() const {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  double length = std::max(Milliseconds(path_.round_trip).count(), 1.0);
+  auto of_path = static_cast<size_t>(length * static_cast<double>(kEachMillisecond));
+  // A client grants more when it has taken so much: what is under way must not be less than that.
+  return std::max(of_path, 2 * least_grant_) * doubled_;
+}
+
+size_t SendWindow::room(size_t window, bool shared, Deadline now) {
+  look_at(window);
+  size_t under_way = widest_ - window;
+  // how much a client takes before it grants more nobody knows until it has done so once
+  bool limited = shared && least_grant_ != 0;
+  if (limited && under_way >= limit() && full_since_ != Deadline::max() && now - full_since_ >= kPatience) {
+    full_since_ = Deadline::max();
+    doubled_ *= 2;
+  }
+  if (!limited || under_way < limit()) {
+    full_since_ = Deadline::max();
+    return limited ? std::min(window, limit() - under_way) : window;
+  }
+  if (full_since_ == Deadline::max()) full_since_ = now;
+  path_.look_again = std::min(path_.look_again, full_since_ + kPatience);
+  return 0;
+}
+
 }  // namespace qf

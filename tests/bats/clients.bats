@@ -92,6 +92,11 @@ client.close()" "$QF/state/known_hosts" "$TARGET" "$PROXY server 22"
   [ "$output" = "$TARGET" ]
 }
 
+@test "a copy beside another session arrives whole, whenever its client grants more of its window" {
+  run -0 as_client timeout 120 "$PYTHON" "$TOP/tests/bats/copies_beside.py" "$TARGET" "$PROXY server 22022" 12000000
+  diff <(printf '%s 12000000 0\n' "a tenth" half all little seldomer oftener && echo "still here") - <<<"$output"
+}
+
 # ansible_paramiko HOST [ARGUMENT…]
 ansible_paramiko() {
   as_client ANSIBLE_HOST_KEY_CHECKING=1 timeout 60 ansible all -c paramiko -i "$1," -e ansible_user="$TARGET" \

@@ -80,6 +80,121 @@ TEST_F(Window, IsDueAfterSoManyBytes) {
   EXPECT_TRUE(window.due(2 * kStep + 5));
 }
 
+class Sending : public ::testing::Test {
+ protected:
+  static constexpr size_t kWindow = 2 << 20;
+  static constexpr size_t kStep = 96 * 1024;  // OpenSSH's client grants more when it has taken three packets
+  static constexpr size_t kMost = SendWindow::kEachMillisecond;
+
+  size_t room(bool shared = true) { return sending_.room(window_, shared, now_); }
+  void send(size_t bytes) {
+    sending_.sent(bytes);
+    window_ -= bytes;
+  }
+  void grant(size_t bytes) { window_ += bytes; }
+  // The client has granted `step` once.
+  void show_step(size_t step) {
+    EXPECT_EQ(room(), window_);
+    send(step);
+    grant(step);
+    static_cast<void>(room());
+  }
+
+  LongPath path_{std::chrono::microseconds(100)};
+  SendWindow sending_{path_};
+  size_t window_ = kWindow;
+  Deadline now_ = Clock::now();
+};
+
+TEST_F(Sending, AloneAllOfTheWindowMayBeUnderWay) {
+  show_step(kStep);
+  EXPECT_EQ(room(false), kWindow);
+  send(kWindow - 5);
+  EXPECT_EQ(room(false), 5U);
+  EXPECT_EQ(path_.look_again, Deadline::max());
+}
+
+TEST_F(Sending, BesideOthersLittleIsUnderWay) {
+  show_step(kStep);
+  EXPECT_EQ(room(), kMost);
+  send(kMost - 1);
+  EXPECT_EQ(room(), 1U);
+  send(1);
+  EXPECT_EQ(room(), 0U);
+  grant(kStep);
+  EXPECT_EQ(room(), kStep) << "as much as the client has taken";
+  EXPECT_EQ(room(false), window_) << "the others are gone";
+}
+
+TEST_F(Sending, WhatTheClientGrantsAfterIsNotKnownBeforeItHasDoneSo) {
+  EXPECT_EQ(room(), kWindow);
+  send(kWindow / 2);
+  EXPECT_EQ(room(), kWindow / 2);
+  grant(kStep);
+  EXPECT_EQ(room(), 0U) << "now it is, and more than that is under way";
+}
+
+// libssh's and Twisted's: when half of the window is used.
+TEST_F(Sending, AClientThatGrantsSeldomAlwaysHasEnoughUnderWay) {
+  show_step(kWindow / 2);
+  for (int i = 0; i < 10; ++i) {
+    send(room());
+    ASSERT_LT(window_, kWindow / 2) << "or it would never grant more";
+    grant(kWindow / 2);
+  }
+}
+
+TEST_F(Sending, WhatIsSentMeanwhileHidesNoGrant) {
+  show_step(kWindow / 2);
+  send(kWindow / 4);
+  grant(kWindow / 4);
+  static_cast<void>(room());
+  EXPECT_EQ(room(), kWindow / 2) << "twice the least grant";
+}
+
+TEST_F(Sending, ALongerPathHasMoreUnderWay) {
+  path_.round_trip = milliseconds(3);
+  show_step(kStep);
+  EXPECT_EQ(room(), 3 * kMost);
+  path_.round_trip = milliseconds(50);
+  EXPECT_EQ(room(), kWindow);
+}
+
+TEST_F(Sending, AClientThatGrantsNothingForLongGetsTwiceAsMuchAndIsLookedAt) {
+  show_step(kStep);
+  send(kMost);
+  EXPECT_EQ(room(), 0U);
+  EXPECT_EQ(path_.look_again, now_ + SendWindow::kPatience);
+  now_ += SendWindow::kPatience - milliseconds(1);
+  EXPECT_EQ(room(), 0U);
+  now_ += milliseconds(1);
+  EXPECT_EQ(room(), kMost);
+  send(kMost);
+  EXPECT_EQ(room(), 0U);
+  now_ += SendWindow::kPatience;
+  EXPECT_EQ(room(), 2 * kMost) << "until the window is full";
+  grant(kStep);
+  EXPECT_EQ(room(), 2 * kMost + kStep);
+}
+
+TEST_F(Sending, APauseOfOursIsNoneOfTheClients) {
+  show_step(kStep);
+  send(kMost);
+  EXPECT_EQ(room(), 0U);
+  grant(kStep);
+  EXPECT_EQ(room(), kStep);
+  now_ += std::chrono::minutes(10);
+  send(kStep);
+  EXPECT_EQ(room(), 0U);
+}
+
+TEST_F(Sending, MoreThanTheWindowIsNeverSentAndAFullOneWaitsForTheClientAlone) {
+  show_step(kWindow);
+  send(kWindow);
+  EXPECT_EQ(room(), 0U);
+  EXPECT_EQ(path_.look_again, Deadline::max());
+}
+
 TEST(RoundTrip, IsTheLeastThatWasSeen) {
   LongPath path;
   path.answered_after(milliseconds(-1));
