@@ -302,7 +302,7 @@ forwarding() {
 }
 # talk PORT NAME: a connection that stays open; a line more when $QF/NAME.go is there.
 talk() {
-  background "$QF/$2.log" sh -c "(echo hello; until test -e $QF/$2.go; do sleep 0.1; done; echo again; sleep 300) | socat -t 50 - TCP:127.0.0.1:$1"
+  background "$QF/$2.log" sh -c "(echo hello; until test -e $QF/$2.go || ! test -d $QF; do sleep 0.1; done; echo again; sleep 300) | socat -t 50 - TCP:127.0.0.1:$1"
   until_true 60 grep -q hello "$QF/$2.log"
 }
 
