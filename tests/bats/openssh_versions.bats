@@ -3,7 +3,7 @@
 # run first
 # OpenSSH's clients of Debian 11, 12 and 13, and the one that was backported to 13: the same configuration, the same
 # behaviour. They differ in what they know, and in when they load identity and certificate files: since 10 before the
-# ProxyCommand runs, until 9 after it. Made once for a build folder, see openssh_root; the machine's own where it is that
+# ProxyCommand runs, until 9 after it. Made once for a build folder, see debian_root; the machine's own where it is that
 # release.
 
 load helpers
@@ -19,7 +19,7 @@ setup_file() {
   local each making=()
   for each in $VERSIONS; do
     [ -n "$(own_of_machine "${each#*/}")" ] && continue
-    "$TOP/tests/bats/openssh_root" "$ROOTS/${each#*/}" "${each#*/}" 3>&- 4>&- &
+    "$TOP/tests/bats/debian_root" openssh "$ROOTS/${each#*/}" "${each#*/}" 3>&- 4>&- &
     making+=($!)
   done
   provider_start && fabric_write '.issuers |= reverse' "$(provider_alone)" \

@@ -14,17 +14,14 @@ setup_file() {
   mkfifo "$QF/tick"
   BUILT=$(dirname "$BIN")
   export BUILT
-  local version
-  # the same programs as version 1 and 2
-  for version in 1 2; do
-    make -C "$TOP" BUILD="$BUILT" DEB="$QF/deb$version" DEB_VERSION="$version" DEB_BUILD_OPTIONS=noautodbgsym deb >"$QF/make.log" 2>&1 || {
-      cat "$QF/make.log" >&2
-      return 1
-    }
-    mkdir "$QF/$version"
-    mv "$QF/deb$version"/*_"$version"_*.deb "$QF/$version/"
-  done
-  "$TOP/tests/bats/packages_root" "$BUILT/packages-root"
+  make -C "$TOP" BUILD="$BUILT" DEB="$QF/deb" DEB_VERSION=1 DEB_BUILD_OPTIONS=noautodbgsym deb >"$QF/make.log" 2>&1 || {
+    cat "$QF/make.log" >&2
+    return 1
+  }
+  mkdir "$QF/1" "$QF/2"
+  mv "$QF"/deb/*_1_*.deb "$QF/1/"
+  next_version "$QF"/1/*.deb
+  "$TOP/tests/bats/debian_root" installs "$BUILT/packages-root"
   cp "$TOP/tests/bats/in_packages_root.sh" "$TOP/tests/bats/in_container.bash" "$QF/"
   mkdir "$QF/boot"
   # without systemd, in a layer that is thrown away
@@ -53,6 +50,17 @@ UNIT
     </dev/null >"$QF/console" 2>&1 3>&- 4>&- || :
 }
 teardown_file() { [ -z "${QF:-}" ] || rm -rf "${QF:?}"; }
+
+# next_version DEB…: the same as version 2
+next_version() {
+  local deb
+  for deb in "$@"; do
+    dpkg-deb --raw-extract "$deb" "$QF/unpacked"
+    sed -i 's/^Version: 1$/Version: 2/; s/= 1)/= 2)/g' "$QF/unpacked/DEBIAN/control"
+    dpkg-deb --root-owner-group -Zgzip -z1 --build "$QF/unpacked" "$QF/2" >/dev/null
+    rm -rf "$QF/unpacked"
+  done
+}
 
 result() {
   local name

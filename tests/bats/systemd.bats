@@ -13,7 +13,7 @@ setup_file() {
   mkfifo "$QF/tick"
   local root
   root=$(dirname "$BIN")/nspawn-root
-  "$TOP/tests/bats/nspawn_root" "$root"
+  "$TOP/tests/bats/debian_root" boots "$root"
   mkdir "$QF/units" "$QF/units/user" "$QF/boot"
   for unit in "$TOP"/conf/{,user/}*.{service,socket}; do
     sed 's,@PREFIX@/s*bin,/opt/qf/sbin,' "$unit" >"$QF/units/${unit#"$TOP/conf/"}"
