@@ -486,7 +486,7 @@ void Net::run() {
     // packets that were read inside of a turn (libssh reads where it writes) want another one at once
     bool more = seen_packets_ != received_.in_packets;
     int result = ::ssh_event_dopoll(event_.get(), more ? 0 : patience());
-    while (result != SSH_ERROR && bytes_ahead() && is_connected()) {
+    while (result != SSH_ERROR && bytes_ahead() > 0 && is_connected()) {
       result = ::ssh_event_dopoll(event_.get(), 0);
     }
     if (result == SSH_ERROR) break;

@@ -9,6 +9,8 @@
 #include <array>
 #include <utility>
 
+#include "qf-sshd/net_read_ahead.h"
+
 namespace qf {
 
 namespace {
@@ -17,6 +19,10 @@ constexpr size_t kBlock = 256 * 1024;  // bytes a read; below 32 KiB bulk data s
 constexpr int kBlocksPerTurn = 8;      // before the connection is looked at again
 // One a turn when other channels are open: a letter that somebody types waits behind less.
 constexpr size_t kSharedBlock = 64 * 1024;
+// What is written at once to a socket, of bytes that are read already: of so many, libssh finds at least one
+// more whole packet. A pipe holds less.
+constexpr size_t kWholePacket = 33 * 1024;
+constexpr size_t kGathered = 256 * 1024;
 // More than a terminal holds (640 KiB since Linux 3.12): what is beyond was written after the end.
 constexpr uint64_t kMostAfterEnd = 1 << 20;
 
@@ -103,6 +109,8 @@ int NetPump::on_data(ssh_session, ssh_channel, void* data, uint32_t length, int 
   if (nobody) return static_cast<int>(length);
   // order: what was read before goes first
   bool direct = self->attached_ && !self->held();
+  // one more packet at least was read already: what it brings goes with this, in one write(2)
+  if (self->is_socket_ && length < kGathered && bytes_ahead() >= kWholePacket) direct = false;
   // `length` is all that the library holds; it takes what is beyond the window all the same
   if (length > self->window_.most_held()) self->overrun_ = true;
   uint32_t taken = direct ? self->take_input(static_cast<const char*>(data), length) : 0;

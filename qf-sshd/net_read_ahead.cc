@@ -17,7 +17,8 @@ struct Ahead {
   int fd = -1;
   size_t from = 0;
   size_t to = 0;
-  std::array<char, 64 * 1024> bytes;
+  bool writer_told = false;  // that it may write, and not that it may read
+  std::array<char, 256 * 1024> bytes;
 };
 
 Ahead& ahead() {
@@ -30,14 +31,24 @@ int ask_kernel(pollfd* fds, nfds_t count, int timeout) {
   return ::ppoll(fds, count, timeout < 0 ? nullptr : &patience, nullptr);
 }
 
+// libssh, told that it may read and write, goes on to ask whether it may write: the kernel for each 4 KiB. So
+// it hears of writing first, which it then does not ask any more; of both the next time, however much it
+// writes.
+void tell_of_writing_first(pollfd& reader) {
+  constexpr short kBoth = POLLIN | POLLOUT;
+  bool both = (reader.revents & kBoth) == kBoth;
+  ahead().writer_told = both && !ahead().writer_told;
+  if (ahead().writer_told) reader.revents &= ~POLLIN;
+}
+
 }  // namespace
 
 void read_ahead_of(int fd) {
   ahead().fd = fd;
 }
 
-bool bytes_ahead() {
-  return ahead().from < ahead().to;
+size_t bytes_ahead() {
+  return ahead().to - ahead().from;
 }
 
 // ---- by these names libssh finds them ---------------------------------------------------------------------
@@ -47,25 +58,28 @@ extern "C" ssize_t recv_ahead(int fd, void* data, size_t length, int flags) __as
 
 extern "C" int poll_ahead(pollfd* fds, nfds_t count, int timeout) {
   auto is_reader = [](const pollfd& entry) { return entry.fd == ahead().fd && (entry.events & POLLIN) != 0; };
-  pollfd* reader = bytes_ahead() ? std::find_if(fds, fds + count, is_reader) : fds + count;
+  pollfd* reader = std::find_if(fds, fds + count, is_reader);
   if (reader == fds + count) return ask_kernel(fds, count, timeout);
-  int ready = 0;
-  if (reader->events != POLLIN) {
-    ready = ask_kernel(fds, count, 0);
-    if (ready < 0) return ready;
-  } else {
+  if (bytes_ahead() > 0 && reader->events == POLLIN) {
     // the others have their turn when all of it is taken
     std::for_each(fds, fds + count, [](pollfd& entry) { entry.revents = 0; });
+    reader->revents = POLLIN;
+    return 1;
   }
-  if (reader->revents == 0) ++ready;
-  reader->revents |= POLLIN;
+  int ready = ask_kernel(fds, count, bytes_ahead() > 0 ? 0 : timeout);
+  if (ready < 0) return ready;
+  if (bytes_ahead() > 0) {
+    if (reader->revents == 0) ++ready;
+    reader->revents |= POLLIN;
+  }
+  tell_of_writing_first(*reader);
   return ready;
 }
 
 extern "C" ssize_t recv_ahead(int fd, void* data, size_t length, int flags) {
   Ahead& own = ahead();
   if (fd != own.fd || flags != 0) return ::recvfrom(fd, data, length, flags, nullptr, nullptr);
-  if (!bytes_ahead()) {
+  if (bytes_ahead() == 0) {
     ssize_t n = ::recvfrom(fd, own.bytes.data(), own.bytes.size(), 0, nullptr, nullptr);
     if (n <= 0) return n;
     own.from = 0;

@@ -5,12 +5,14 @@
 // without asking again. For all others they are the system calls as they are.
 #pragma once
 
+#include <cstddef>
+
 namespace qf {
 
 // From now on for this stream socket, whose reader is recv(2) without flags alone. One in a process, once.
 void read_ahead_of(int fd);
 
-// Whether something was read that nobody has taken yet.
-[[nodiscard]] bool bytes_ahead();
+// How much was read that nobody has taken yet.
+[[nodiscard]] size_t bytes_ahead();
 
 }  // namespace qf

@@ -166,7 +166,7 @@ def forwarded(stage, table, flag, name):
                 return read_all(port, size)
 
         try:
-            alone, ours, theirs = interleaved(1 if QUICK else 7, *servers(stage, through))
+            alone, ours, theirs = interleaved(1 if QUICK else 15, *servers(stage, through))
         except OSError as error:
             table.add_failure(figure, f"not available: {error}", 1.0)
             return

@@ -52,14 +52,14 @@ class ReadAhead : public ::testing::Test {
 
 TEST_F(ReadAhead, SmallPiecesComeInOrderAndOnlyTheFirstFromTheKernel) {
   say(ends_, "one two three");
-  EXPECT_FALSE(bytes_ahead());
+  EXPECT_EQ(bytes_ahead(), 0U);
   EXPECT_EQ(take(ends_.first.get(), 4), "one ");
-  EXPECT_TRUE(bytes_ahead());
+  EXPECT_EQ(bytes_ahead(), 9U);
   EXPECT_EQ(queued(ends_.first.get()), -1) << "all of it was read";
   EXPECT_EQ(ready(ends_.first.get(), POLLIN), POLLIN);
   say(ends_, " four");
   EXPECT_EQ(take(ends_.first.get(), 100), "two three") << "what came later is behind";
-  EXPECT_FALSE(bytes_ahead());
+  EXPECT_EQ(bytes_ahead(), 0U);
   EXPECT_EQ(ready(ends_.first.get(), POLLIN), POLLIN) << "the kernel's own answer";
   EXPECT_EQ(take(ends_.first.get(), 100), " four");
   EXPECT_EQ(ready(ends_.first.get(), POLLIN), 0);
@@ -71,21 +71,29 @@ TEST_F(ReadAhead, TheEndComesAfterWhatWasReadAhead) {
   ends_.second.reset();
   EXPECT_EQ(take(ends_.first.get(), 100), "ast");
   EXPECT_EQ(take(ends_.first.get(), 100), "");
-  EXPECT_FALSE(bytes_ahead());
+  EXPECT_EQ(bytes_ahead(), 0U);
 }
 
-TEST_F(ReadAhead, WhoWaitsToWriteIsAnsweredByTheKernelToo) {
+TEST_F(ReadAhead, WhoWaitsToWriteHearsOfThatFirstAndThenOfBoth) {
+  constexpr short kBoth = POLLIN | POLLOUT;
   say(ends_, "both");
+  EXPECT_EQ(ready(ends_.first.get(), kBoth), POLLOUT) << "what the kernel has may wait, too";
   EXPECT_EQ(take(ends_.first.get(), 1), "b");
-  EXPECT_EQ(ready(ends_.first.get(), POLLIN | POLLOUT), POLLIN | POLLOUT);
+  EXPECT_EQ(ready(ends_.first.get(), kBoth), kBoth)
+      << "whoever always has something to write reads all the same";
+  EXPECT_EQ(ready(ends_.first.get(), kBoth), POLLOUT);
   EXPECT_EQ(ready(ends_.first.get(), POLLOUT), POLLOUT);
+  EXPECT_EQ(ready(ends_.first.get(), POLLIN), POLLIN);
   EXPECT_EQ(take(ends_.first.get(), 100), "oth");
+  EXPECT_EQ(ready(ends_.first.get(), kBoth), POLLOUT);
+  say(beside_, "beside");
+  EXPECT_EQ(ready(beside_.first.get(), kBoth), kBoth);
 }
 
 TEST_F(ReadAhead, OtherDescriptorsAreAsTheyWere) {
   say(beside_, "beside");
   EXPECT_EQ(take(beside_.first.get(), 3), "bes");
-  EXPECT_FALSE(bytes_ahead());
+  EXPECT_EQ(bytes_ahead(), 0U);
   EXPECT_EQ(queued(beside_.first.get()), 1);
   say(ends_, "here");
   EXPECT_EQ(take(ends_.first.get(), 1), "h");
