@@ -116,7 +116,7 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
   many() {
     local pids=() i
     for i in $(seq 8); do
-      on_peer "echo $1 $i" >/dev/null 2>&1 3>&- 4>&- &
+      on_peer "echo $1 $i; ${3:-}" >/dev/null 2>&1 3>&- 4>&- &
       pids+=($!)
     done
     if [ -n "${2:-}" ]; then "$2"; fi
@@ -129,7 +129,8 @@ sessions_over() { ! pgrep -P "$(listener_pid)" -x qf-sshd; }
   listener_dies() { kill -KILL "$(listener_pid)"; }
   many first
   good
-  many second monitors_die
+  # they last until they are seen
+  many second monitors_die "sleep 2"
   many third listener_dies
   until_true 60 on_peer true
   many fourth
