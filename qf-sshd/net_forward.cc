@@ -77,7 +77,12 @@ void NetForward::withdraw(uint32_t id) {
     return listener.kind == Kind::kForward && listener.id == id;
   };
   if (std::erase_if(listeners_, listens) > 0) cancelled_.insert(id);
-  std::erase_if(opening_, of_it);
+  std::erase_if(opening_, [&](const Opening& it) { return of_it(it) && it.stream == nullptr; });
+  for (auto& opening : opening_) {
+    if (!of_it(opening)) continue;
+    opening.forward = 0;
+    opening.socket.reset();
+  }
   for (auto it = streams_.begin(); it != streams_.end();) it = of_it(*it) ? end(it) : std::next(it);
   tell_cancelled();
 }
@@ -255,7 +260,8 @@ void NetForward::advance_openings() {
   for (auto it = opening_.begin(); it != opening_.end();) {
     Progress progress = Progress::kWait;
     if (check_setup(*it)) progress = open_channel(*it);
-    if (progress == Progress::kOpen) {
+    bool withdrawn = it->socket == nullptr;  // the channel is closed as soon as it is open
+    if (progress == Progress::kOpen && !withdrawn) {
       it->stream->attach(it->socket->take(), std::move(it->first));
       streams_.push_back({std::move(it->stream), it->forward, false});
     }

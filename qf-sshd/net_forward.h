@@ -74,6 +74,8 @@ class NetForward {
   struct Opening {
     Kind kind = Kind::kForward;
     uint32_t forward = 0;  // as above
+    // None: withdrawn. The client, which has been asked to open the channel, is waited for: it would keep
+    // one that was given up before its answer came.
     std::unique_ptr<Watched> socket;
     std::string address;  // of the listener
     uint32_t port = 0;

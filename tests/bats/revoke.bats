@@ -335,6 +335,24 @@ no_connection() { ! ss -Htn state established "sport = :$1" | grep -q .; }
 
 # ---- without a listener
 
+# accepted PORT: who listens there has accepted all that have connected
+accepted() { ss -Htn state established "dport = :$1" | grep -q . && [ "$(ss -Hltn "sport = :$1" | awk '{ n += $2 } END { print n + 0 }')" = 0 ]; }
+
+@test "a channel that the client opens when its -R is closed already is closed, too" {
+  port=$(free_port)
+  forwarding -R "$port:localhost:$ECHO"
+  client=$(pgrep -u "$CLIENT" -f -- "-S $QF/home/control -M")
+  kill -STOP "$client"
+  background "$QF/opening.log" socat -u "TCP:127.0.0.1:$port" STDOUT
+  until_true 60 accepted "$port"
+  fabric_apply '.policies[0].permit_listen = ["localhost:1"]'
+  until_true 60 no_connection "$port"
+  kill -CONT "$client"
+  # it answers in order: what it has opened for the connection that is gone comes first
+  run -0 as_client ssh -F "$CONF" -l "$TARGET" -S "$QF/home/control" server true
+  until_true 60 eval '! ss -Htnp state established "dport = :$ECHO" | grep -q "pid=$client,"'
+}
+
 @test "a session whose listener is gone is judged all the same" {
   live alone
   kill -STOP "$(qf_up)"
