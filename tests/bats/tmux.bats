@@ -10,7 +10,11 @@ setup_file() {
   echo 'set -g assume-paste-time 0' >"$(home_of "$TARGET")/.tmux.conf"
 }
 teardown() { as "$TARGET" tmux -L work kill-server 2>/dev/null || :; }
-teardown_file() { fabric_end; }
+teardown_file() {
+  # the folder of its socket
+  rm -rf "/tmp/tmux-$(id -u "$TARGET")"
+  fabric_end
+}
 
 # at_peer STEP… -- COMMAND…: in_terminal with a session of a capable terminal.
 at_peer() {

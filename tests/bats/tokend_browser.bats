@@ -27,9 +27,10 @@ log_in_by_browser() {
   wait "$PID"
   tail -n 1 "$QF/answer"
 }
-# answered FILTER: of the final answer, after the page that ends the login was opened.
+# answered FILTER: of the final answer, after the page that ends the login was opened. In $(…) nothing can be waited for
+# with wait.
 answered() {
-  wait "$PID"
+  until_true 60 last "$QF/answer" -e 'has("ok")' || return
   last "$QF/answer" -r "$1"
 }
 
