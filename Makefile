@@ -168,7 +168,7 @@ $(HOSTILE): $(call bundle_objects,hostile $(qf-sshd_MAIN) $(qf-sshd_BUNDLES)) $(
 LARGE_STEPS := MALLOC_TOP_PAD_=67108864
 CLANG := $(LARGE_STEPS) clang++-14
 TEST_SOURCES := $(wildcard tests/unit/*.cc tests/fuzz/*.cc tests/bench/*.cc tests/hostile/*.cc)
-HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h tests/hostile/*.h)
+HEADERS := $(wildcard libqf/*.h qf-*/*.h tests/unit/*.h tests/fuzz/*.h tests/hostile/*.h)
 SCRIPTS := $(shell find .ci conf tests -name node_modules -prune -o -type f -print0 | \
   xargs -0 awk 'FNR == 1 && /^.!.*(\/sh|bash)$$/ { print FILENAME } { nextfile }')
 BATS_HELPERS := $(wildcard tests/bats/*.bash)

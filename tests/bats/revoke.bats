@@ -333,8 +333,6 @@ no_connection() { ! ss -Htn state established "sport = :$1" | grep -q .; }
   run -0 kill -0 "$LIVE"
 }
 
-# ---- without a listener
-
 # accepted PORT: who listens there has accepted all that have connected
 accepted() { ss -Htn state established "dport = :$1" | grep -q . && [ "$(ss -Hltn "sport = :$1" | awk '{ n += $2 } END { print n + 0 }')" = 0 ]; }
 
@@ -352,6 +350,8 @@ accepted() { ss -Htn state established "dport = :$1" | grep -q . && [ "$(ss -Hlt
   run -0 as_client ssh -F "$CONF" -l "$TARGET" -S "$QF/home/control" server true
   until_true 60 eval '! ss -Htnp state established "dport = :$ECHO" | grep -q "pid=$client,"'
 }
+
+# ---- without a listener
 
 @test "a session whose listener is gone is judged all the same" {
   live alone

@@ -22,6 +22,7 @@
 #include "libqf/address.h"
 #include "qf-sshd/net_forward.h"
 #include "qf-sshd/net_session.h"
+#include "tests/fuzz/input.h"
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
@@ -32,34 +33,6 @@ constexpr size_t kMostSessions = 6, kMostStreams = 6, kMostOperations = 120, kMo
 // Until everything that was asked is answered: a side reads 4 KiB a turn, and an operation makes either say
 // 32 KiB at most.
 constexpr int kMostTurns = 400 + 2 * static_cast<int>(kMostOperations) * 32 / 4;
-
-void must(bool condition) {
-  if (!condition) std::abort();
-}
-
-// The input, taken piece by piece; zeros when it is used up.
-class Input {
- public:
-  Input(const uint8_t* data, size_t size) : data_(reinterpret_cast<const char*>(data), size) {}
-  [[nodiscard]] bool empty() const { return data_.empty(); }
-  uint8_t byte() {
-    if (data_.empty()) return 0;
-    auto value = static_cast<uint8_t>(data_[0]);
-    data_.remove_prefix(1);
-    return value;
-  }
-  // A length and so many bytes; one length in eight stands for a long text.
-  std::string text() {
-    uint8_t length = byte();
-    if (length >= 224) return std::string(size_t{1} << (length - 224) / 2, static_cast<char>(byte()));
-    std::string out(data_.substr(0, length));
-    data_.remove_prefix(out.size());
-    return out;
-  }
-
- private:
-  std::string_view data_;
-};
 
 // ---- the connection ---------------------------------------------------------------------------------------
 

@@ -7,19 +7,17 @@
 // more than 512 bytes are asked for, when a pattern matches outside of its ports, and when one that is no
 // pattern matches.
 #include <cstdint>
-#include <cstdlib>
 
 #include "libqf/forward_pattern.h"
 #include "qf-sshd/x11_cookie.h"
+#include "tests/fuzz/input.h"
 
 namespace {
 
+using qf::must;
+
 constexpr std::string_view kProtocol = "MIT-MAGIC-COOKIE-1", kCookie = "00112233445566778899aabbccddeeff";
 constexpr std::string_view kBytes("\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16);
-
-void must(bool condition) {
-  if (!condition) std::abort();
-}
 
 void check_setup(std::string_view bytes) {
   using qf::X11Setup;

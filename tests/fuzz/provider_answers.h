@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzz targets of providers' answers share: the issuer that is asked, and what every refusal must be.
+// What the fuzz targets of providers' answers share: the issuer that is asked, and what every refusal must
+// be.
 #pragma once
 
 #include <cstdlib>
