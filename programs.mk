@@ -28,7 +28,7 @@ qf-detect_BUNDLES := detect
 qf-detect_LIBS := $(OPTIONS_LIB) $(LMDB_LIB) $(JSON_LIB)
 
 $(eval $(call bundle,proxy-both,$(addprefix qf-proxy/, batch_mode farewell hostkey_guard non_blocking options peer pump)))
-$(eval $(call bundle,proxy-direct,$(addprefix qf-proxy/, proxy relay)))
+$(eval $(call bundle,proxy-direct,$(addprefix qf-proxy/, busy_poll proxy relay)))
 $(eval $(call bundle,proxy-tunnel,$(addprefix qf-proxy/, channel_relay client_watch login outer_session tunnel)))
 qf-proxy_MAIN := qf-proxy/main
 qf-proxy_BUNDLES := proxy-both proxy-direct

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
+#include "qf-proxy/busy_poll.h"
 #include "qf-proxy/non_blocking.h"
 #include "qf-proxy/pump.h"
 
@@ -16,7 +18,8 @@ namespace {
 
 constexpr int kStallMilliseconds = 5;
 constexpr auto kLastWords = std::chrono::seconds(5);
-constexpr size_t kGuardBuffer = 64 * 1024;  // held for a slow side during the key exchange
+constexpr size_t kGuardBuffer = 64 * 1024;    // held for a slow side during the key exchange
+constexpr uint64_t kShortMessage = 8 * 1024;  // bytes; more of them are much data
 
 bool gone(short revents) {
   return (revents & (POLLERR | POLLHUP | POLLNVAL)) != 0;
@@ -146,12 +149,21 @@ class FreePhase {
       if (!polled) return polled.error();
       auto [in, out, peer] = *polled;
       if (gone(out.revents)) client_left();
+      uint64_t up = up_.taken(), down = down_.taken();
       if (!up_over_ && due(up_, in.revents, peer.revents & ~POLLIN)) up_.step();
       if (!client_gone_ && due(down_, peer.revents & ~POLLOUT, out.revents)) down_.step();
+      answer_ = who_answers(up_.taken() - up, down_.taken() - down);
     }
   }
 
  private:
+  // The side that a short message was passed on to just now, if it went whole.
+  std::optional<BusyPoll::Side> who_answers(uint64_t up, uint64_t down) const {
+    bool taken = up_.state() == Pump::State::kWaitSource && down_.state() == Pump::State::kWaitSource;
+    if (!taken || (up == 0) == (down == 0) || up + down > kShortMessage) return std::nullopt;
+    return up > 0 ? BusyPoll::Side::kPeer : BusyPoll::Side::kClient;
+  }
+
   static bool due(const Pump& pump, int source_events, int sink_events) {
     if (pump.state() == Pump::State::kWaitSource) return source_events != 0;
     if (pump.state() == Pump::State::kWaitSink) return sink_events != 0;
@@ -173,7 +185,7 @@ class FreePhase {
     last_words_ = Clock::now() + kLastWords;
   }
 
-  Result<std::array<pollfd, 3>> wait() const {
+  Result<std::array<pollfd, 3>> wait() {
     bool up = !up_over_, down = !client_gone_;
     auto waits = [](bool active, const Pump& pump, Pump::State state) {
       return active && pump.state() == state;
@@ -188,7 +200,7 @@ class FreePhase {
                                      {down ? ends_.out : -1, out, 0},
                                      {peer == 0 ? -1 : ends_.peer, peer, 0}}};
     int limit = stalled ? kStallMilliseconds : poll_timeout(client_gone_ ? last_words_ : Deadline::max());
-    if (::poll(polled.data(), polled.size(), limit) < 0) {
+    if (busy_poll_.wait(polled, limit, answer_) < 0) {
       if (errno != EINTR) return system_error("poll");
       for (auto& p : polled) p.revents = 0;
     }
@@ -197,6 +209,8 @@ class FreePhase {
 
   RelayEnds ends_;
   Pump up_, down_;
+  BusyPoll busy_poll_;
+  std::optional<BusyPoll::Side> answer_;
   bool up_over_;
   bool client_gone_ = false;
   Departure departure_;

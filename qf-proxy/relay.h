@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries bytes between the client's two descriptors and the peer's socket. With splice(2) and pipes of 1 MiB
 // where the descriptors allow it (pipes and stream sockets), else through a buffer. One thread, one poll(2),
-// no descriptor is ever waited on without reason, so that nothing spins.
+// no descriptor is ever waited on without reason, so that nothing spins; between short messages that are
+// answered at once it stays awake (qf-proxy/busy_poll.h).
 #pragma once
 
 #include <chrono>

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// For the tests of qf-proxy: the plaintext start of an SSH connection, as real servers and clients send it.
+// For the tests of qf-proxy: the plaintext start of an SSH connection, as real servers and clients send it,
+// and what waiting costs.
 #pragma once
 
+#include <time.h>
+
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -47,5 +51,12 @@ inline constexpr const char* kServerLine = "SSH-2.0-QuFabric-SSH-Server-0.61.0\r
 inline constexpr const char* kClientLine = "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n";
 inline constexpr const char* kCurve = "curve25519-sha256";
 inline constexpr const char* kGroupExchange = "diffie-hellman-group-exchange-sha256";
+
+// Of this thread or process: CLOCK_THREAD_CPUTIME_ID, CLOCK_PROCESS_CPUTIME_ID.
+inline std::chrono::nanoseconds processor_time(clockid_t whose) {
+  timespec used = {};
+  ::clock_gettime(whose, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
 
 }  // namespace qf::test

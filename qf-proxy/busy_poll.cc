@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "qf-proxy/busy_poll.h"
+
+#include <sched.h>
+
+#include "libqf/fd.h"
+
+namespace qf {
+
+namespace {
+
+bool may_use_several_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  // refused where there are more processors than the set can name
+  return ::sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) > 1;
+}
+
+int ask(std::span<pollfd> polled, int timeout) {
+  return ::poll(polled.data(), polled.size(), timeout);
+}
+
+int ask_awake(std::span<pollfd> polled, Deadline deadline) {
+  for (;;) {
+    int ready = ask(polled, 0);
+    if (ready != 0 || Clock::now() >= deadline) return ready;
+    // who has something to do on this processor goes first: it may be the one who answers
+    ::sched_yield();
+  }
+}
+
+}  // namespace
+
+BusyPoll::BusyPoll() : several_processors_(may_use_several_processors()) {}
+
+bool BusyPoll::stays_awake(Side answer) const {
+  const Habit& habit = habits_[static_cast<size_t>(answer)];
+  return several_processors_ && habit.fast && habit.to_pay == 0;
+}
+
+int BusyPoll::wait(std::span<pollfd> polled, int timeout, std::optional<Side> answer) {
+  if (!answer) return ask(polled, timeout);
+  Habit& habit = habits_[static_cast<size_t>(*answer)];
+  auto start = Clock::now();
+  int ready = 0;
+  if (stays_awake(*answer)) {
+    ready = ask_awake(polled, start + kAwake);
+    auto took = Clock::now() - start;
+    if (took >= kAwake) habit.to_pay = static_cast<uint64_t>(took / kPayback);
+  } else if (habit.to_pay > 0) {
+    --habit.to_pay;
+  }
+  if (ready == 0) ready = ask(polled, timeout);
+  habit.fast = Clock::now() - start <= kFast;
+  return ready;
+}
+
+}  // namespace qf
