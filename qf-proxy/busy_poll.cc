@@ -3,11 +3,17 @@
 
 #include <sched.h>
 
+#include <algorithm>
+
 #include "libqf/fd.h"
 
 namespace qf {
 
 namespace {
+
+// Where three of four answers are fast, as those of a client that makes a file for each fourth, all are
+// waited for awake.
+constexpr unsigned kTrusted = 3, kMostTrust = 6, kLateCosts = 3;
 
 bool may_use_several_processors() {
   cpu_set_t set;
@@ -35,23 +41,25 @@ BusyPoll::BusyPoll() : several_processors_(may_use_several_processors()) {}
 
 bool BusyPoll::stays_awake(Side answer) const {
   const Habit& habit = habits_[static_cast<size_t>(answer)];
-  return several_processors_ && habit.fast && habit.to_pay == 0;
+  return several_processors_ && habit.trust >= kTrusted && habit.to_pay == 0;
 }
 
 int BusyPoll::wait(std::span<pollfd> polled, int timeout, std::optional<Side> answer) {
   if (!answer) return ask(polled, timeout);
   Habit& habit = habits_[static_cast<size_t>(*answer)];
   auto start = Clock::now();
-  int ready = 0;
-  if (stays_awake(*answer)) {
-    ready = ask_awake(polled, start + kAwake);
-    auto took = Clock::now() - start;
-    if (took >= kAwake) habit.to_pay = static_cast<uint64_t>(took / kPayback);
+  auto took = [&] { return Clock::now() - start; };
+  bool awake = stays_awake(*answer);
+  int ready = awake ? ask_awake(polled, start + kAwake) : ask(polled, timeout);
+  bool fast = awake ? ready != 0 : took() <= kFast;
+  if (awake) {
+    habit.to_pay = static_cast<uint64_t>(std::max(took() - kAwake, Clock::duration::zero()) / kPayback);
+    if (ready == 0) ready = ask(polled, timeout);
   } else if (habit.to_pay > 0) {
     --habit.to_pay;
   }
-  if (ready == 0) ready = ask(polled, timeout);
-  habit.fast = Clock::now() - start <= kFast;
+  habit.trust =
+      fast ? std::min(habit.trust + 1, kMostTrust) : habit.trust - std::min(habit.trust, kLateCosts);
   return ready;
 }
 

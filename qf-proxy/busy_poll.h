@@ -15,13 +15,13 @@
 
 namespace qf {
 
-// Who does not answer in time costs little: one attempt, and then each kPayback of the time that it took is
-// one wait asleep. So it is too where other processes want the processor or a quota of it is used up (an
-// attempt then takes milliseconds).
+// A side that answered three times in a row within kFast is waited for awake, and answers that come late make
+// it lose that. Where other processes want the processor, or a quota of it is used up, an attempt takes
+// milliseconds; then each kPayback of them is one wait asleep.
 class BusyPoll {
  public:
   static constexpr std::chrono::microseconds kAwake{100};  // the longest attempt
-  static constexpr std::chrono::microseconds kFast{200};  // a side whose last answer took longer is slept for
+  static constexpr std::chrono::microseconds kFast{200};   // asleep, an answer takes about twice as long
   static constexpr std::chrono::microseconds kPayback{10};
   enum class Side { kClient, kPeer };
 
@@ -36,7 +36,7 @@ class BusyPoll {
 
  private:
   struct Habit {
-    bool fast = false;    // its last answer
+    unsigned trust = 0;   // of answers that come fast
     uint64_t to_pay = 0;  // waits asleep before it stays awake again
   };
 
