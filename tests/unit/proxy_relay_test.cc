@@ -97,6 +97,15 @@ bool ended(const std::future<Status>& future, int milliseconds = 5000) {
   return future.wait_for(std::chrono::milliseconds(milliseconds)) == std::future_status::ready;
 }
 
+void exchange(const Rig& rig, int messages) {
+  for (int i = 0; i < messages; ++i) {
+    ASSERT_TRUE(write_all(rig.to_relay.get(), "ping"));
+    ASSERT_EQ(read_exactly(rig.far.get(), 4), "ping");
+    put(rig.far.get(), "pong!");
+    ASSERT_EQ(read_exactly(rig.from_relay.get(), 5), "pong!");
+  }
+}
+
 void expect_sleep() {
   auto before = processor_time(CLOCK_PROCESS_CPUTIME_ID);
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -112,12 +121,7 @@ INSTANTIATE_TEST_SUITE_P(Stdio, Relay, ::testing::Values(Stdio::kPipes, Stdio::k
 TEST_P(Relay, SmallMessagesBothWays) {
   Rig rig(GetParam());
   auto relay = rig.start();
-  for (int i = 0; i < 100; ++i) {
-    ASSERT_TRUE(write_all(rig.to_relay.get(), "ping"));
-    ASSERT_EQ(read_exactly(rig.far.get(), 4), "ping");
-    put(rig.far.get(), "pong!");
-    ASSERT_EQ(read_exactly(rig.from_relay.get(), 5), "pong!");
-  }
+  exchange(rig, 100);
   rig.far.reset();
   ASSERT_TRUE(ended(relay));
   EXPECT_TRUE(relay.get());
@@ -126,12 +130,7 @@ TEST_P(Relay, SmallMessagesBothWays) {
 TEST_P(Relay, SleepsWhenShortMessagesAreOver) {
   Rig rig(GetParam());
   auto relay = rig.start();
-  for (int i = 0; i < 1000; ++i) {
-    ASSERT_TRUE(write_all(rig.to_relay.get(), "ping"));
-    ASSERT_EQ(read_exactly(rig.far.get(), 4), "ping");
-    put(rig.far.get(), "pong!");
-    ASSERT_EQ(read_exactly(rig.from_relay.get(), 5), "pong!");
-  }
+  exchange(rig, 1000);
   expect_sleep();
   rig.far.reset();
   ASSERT_TRUE(ended(relay));
