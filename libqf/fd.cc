@@ -18,6 +18,14 @@ int poll_timeout(Deadline deadline) {
   return static_cast<int>(std::min<long long>(left, 1'000'000'000));
 }
 
+Status complete_standard_descriptors() {
+  for (;;) {
+    int fd = ::open("/dev/null", O_RDWR);
+    if (fd < 0) return system_error("/dev/null");
+    if (fd > STDERR_FILENO) return ::close(fd), Done{};
+  }
+}
+
 Result<Fd> open_file(const std::string& path, int flags, mode_t mode) {
   int fd = ::open(path.c_str(), flags | O_CLOEXEC, mode);
   if (fd < 0) return system_error("cannot open " + path);

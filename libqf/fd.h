@@ -50,6 +50,9 @@ using Deadline = Clock::time_point;
 // What poll(2) wants: milliseconds left until the deadline, rounded up, never negative.
 [[nodiscard]] int poll_timeout(Deadline deadline);
 
+// Opens /dev/null for each of standard input, output and error that is closed: the next file would get its
+// number, and what is meant for a person would be written there. First in a main.
+[[nodiscard]] Status complete_standard_descriptors();
 [[nodiscard]] Result<Fd> open_file(const std::string& path, int flags, mode_t mode = 0);
 // A file that only serves to be locked, made when missing: mode 0600, also when it had another, because who
 // may read a file may also lock it and keep us out. No symlink.

@@ -14,6 +14,7 @@ namespace {
 // Where three of four answers are fast, as those of a client that makes a file for each fourth, all are
 // waited for awake.
 constexpr unsigned kTrusted = 3, kMostTrust = 6, kLateCosts = 3;
+constexpr std::chrono::milliseconds kMostPaid(40);  // more is no busy machine, but a process that was stopped
 
 bool may_use_several_processors() {
   cpu_set_t set;
@@ -53,7 +54,8 @@ int BusyPoll::wait(std::span<pollfd> polled, int timeout, std::optional<Side> an
   int ready = awake ? ask_awake(polled, start + kAwake) : ask(polled, timeout);
   bool fast = awake ? ready != 0 : took() <= kFast;
   if (awake) {
-    habit.to_pay = static_cast<uint64_t>(std::max(took() - kAwake, Clock::duration::zero()) / kPayback);
+    auto late = std::clamp<Clock::duration>(took() - kAwake, Clock::duration::zero(), kMostPaid);
+    habit.to_pay = static_cast<uint64_t>(late / kPayback);
     if (ready == 0) ready = ask(polled, timeout);
   } else if (habit.to_pay > 0) {
     --habit.to_pay;

@@ -12,6 +12,7 @@
 
 #include "libqf/fd.h"
 #include "libqf/identification.h"
+#include "libqf/log.h"
 #include "qf-proxy/client_watch.h"
 #include "qf-proxy/non_blocking.h"
 #include "qf-proxy/outer_session.h"
@@ -25,7 +26,8 @@ constexpr uint32_t kWindow = 4 << 20;       // bytes that the peer may send ahea
 constexpr uint32_t kRenewWindow = 1 << 20;  // ask for more after so many
 constexpr uint32_t kReadBytes = 256 * 1024;
 constexpr size_t kMostHeld = 1 << 20;
-constexpr int kPacketRounds = 64;  // libssh reads 4 KiB a round
+constexpr size_t kMostHeldWriting = 16 << 20;  // more than that no client leaves unread that still writes
+constexpr int kPacketRounds = 64;              // libssh reads 4 KiB a round
 constexpr auto kLastWords = std::chrono::seconds(5);
 constexpr auto kGoodbye = std::chrono::milliseconds(300);
 
@@ -48,14 +50,14 @@ class ChannelRelay {
       return Error{ErrorKind::kSystem, 0, "libssh: no event loop"};
     take_early_data();
     for (;;) {
-      bool alive = take_packets();
+      take_packets();
       write_down();
       if (wrong_line_) return peer_error("the server in the tunnel is not the one that answered before");
       bool over = ::ssh_channel_is_eof(ends_.channel) != 0;
       if ((over && held() == 0) || client_finished()) return end();
-      if (!alive && !over && held() == 0) return broken();
+      if (!alive_ && !over && held() == 0) return broken();
       move_up();
-      if (auto waited = wait(alive); !waited) return waited;
+      if (auto waited = wait(); !waited) return waited;
     }
   }
 
@@ -70,17 +72,19 @@ class ChannelRelay {
     }
   }
 
-  // False when the connection is dead. While the client does not take what is there already, packets stay in
-  // the socket: a dead session gives no more data out, so what is read must fit our own buffer.
-  bool take_packets() {
-    if (held() >= kMostHeld) return true;
-    for (int i = 0; i < kPacketRounds; ++i) {
+  // Until alive_ is false. While the client does not take what is there already, packets stay in the socket:
+  // a dead session gives no more data out, so what is read must fit our own buffer.
+  void take_packets() {
+    bool full = held() >= kMostHeld;
+    if (!alive_ || (full && !writable_)) return;
+    // libssh writes only where it also reads
+    for (int i = 0; i < (full ? 1 : kPacketRounds); ++i) {
       int code = ::ssh_event_dopoll(event_.get(), 0);
-      if (code == SSH_ERROR) return false;
-      if (code == SSH_AGAIN) break;
+      if (code == SSH_ERROR) alive_ = false;
+      if (code != SSH_OK) break;
     }
-    widen_window();
-    return ::ssh_is_connected(ends_.session) != 0;
+    if (alive_) widen_window();
+    if (::ssh_is_connected(ends_.session) == 0) alive_ = false;
   }
 
   // A read that asks for more than the window makes libssh widen the window to that; there is nothing to
@@ -162,17 +166,20 @@ class ChannelRelay {
     ::ssh_channel_send_eof(ends_.channel);
   }
 
-  Status wait(bool alive) {
-    bool full = held() >= kMostHeld;
-    bool writes = (::ssh_get_poll_flags(ends_.session) & SSH_WRITE_PENDING) != 0;
+  Status wait() {
+    bool pending = (::ssh_get_poll_flags(ends_.session) & SSH_WRITE_PENDING) != 0;
+    bool writes = pending && held() < kMostHeldWriting;
     bool reads = !up_over_ && up_held_ == 0 && room() > 0;
+    auto events = static_cast<short>((held() >= kMostHeld ? 0 : POLLIN) | (writes ? POLLOUT : 0));
+    // poll(2) reports the end of a connection also to who asks for nothing, again and again
+    bool asked = alive_ && events != 0;
     std::array<pollfd, 3> polled = {
-        {{alive ? ::ssh_get_fd(ends_.session) : -1,
-          static_cast<short>((full ? 0 : POLLIN) | (writes ? POLLOUT : 0)), 0},
+        {{asked ? ::ssh_get_fd(ends_.session) : -1, events, 0},
          {reads ? ends_.in : -1, POLLIN, 0},
          {client_gone_ ? -1 : ends_.out, static_cast<short>(held() == 0 ? 0 : POLLOUT), 0}}};
     if (::poll(polled.data(), polled.size(), poll_timeout(last_words_)) < 0 && errno != EINTR)
       return system_error("poll");
+    writable_ = (polled[0].revents & ~POLLIN) != 0;
     if (polled[1].revents != 0) readable_ = true;
     if ((polled[2].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) client_left();
     return Done{};
@@ -203,8 +210,7 @@ class ChannelRelay {
   Status broken() const {
     auto left = ClientWatch(ends_.in, ends_.out).wait(-1, 0, Clock::now() + kGoodbye);
     if (client_gone_ || up_over_ || !left) return Done{};
-    return Error{ErrorKind::kSystem, 0,
-                 std::string("the connection broke: ") + ::ssh_get_error(ends_.session)};
+    return Error{ErrorKind::kSystem, 0, "the connection broke: " + printable(::ssh_get_error(ends_.session))};
   }
 
   ChannelEnds ends_;
@@ -217,8 +223,8 @@ class ChannelRelay {
   std::vector<char> wide_, up_;
   size_t up_start_ = 0, up_held_ = 0;
   size_t since_renewal_ = kRenewWindow;
-  bool line_seen_ = false, wrong_line_ = false, readable_ = false;
-  bool up_over_ = false, client_gone_ = false;
+  bool line_seen_ = false, wrong_line_ = false, readable_ = false, writable_ = false;
+  bool up_over_ = false, client_gone_ = false, alive_ = true;
   Deadline last_words_ = Deadline::max();
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "libqf/base64.h"
+#include "libqf/log.h"
 #include "libqf/text.h"
 #include "libqf/wire.h"
 #include "qf-proxy/plain_packet.h"
@@ -55,7 +56,7 @@ bool is_marker(std::string_view method) {
 std::string describe_key(std::string_view blob) {
   WireReader reader(blob);
   std::string type(reader.string().substr(0, 64));
-  return (reader.ok() ? type : "a malformed key") + " " + base64(blob.substr(0, 600));
+  return (reader.ok() ? printable(type) : "a malformed key") + " " + base64(blob.substr(0, 600));
 }
 
 bool carries_nothing(uint8_t type) {

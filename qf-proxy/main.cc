@@ -4,6 +4,7 @@
 // no libcrypto: for the tunnel it executes qf-tunnel.
 #include <signal.h>
 
+#include "libqf/fd.h"
 #include "libqf/log.h"
 #include "libqf/terminal.h"
 #include "qf-proxy/batch_mode.h"
@@ -21,7 +22,9 @@ constexpr const char* kUsage =
 }  // namespace
 
 int main(int argc, char** argv) {
+  auto standard = qf::complete_standard_descriptors();
   qf::open_log("qf-proxy");
+  if (!standard) qf::die(qf::kExitSystem, standard.error().text());
   ::signal(SIGPIPE, SIG_IGN);
   auto options = qf::read_proxy_options(argc, argv, "qf-proxy", kUsage);
   qf::Terminal::leave_alone_when(&qf::ssh_is_in_batch_mode);

@@ -84,7 +84,8 @@ std::string host_key_algorithms(const std::vector<std::string>& host_keys) {
 }
 
 Trouble OuterSession::broken(const std::string& what) const {
-  std::string why = trim(::ssh_get_error(session_.get())).data();
+  // a peer's own words may be in it
+  std::string why = printable(trim(::ssh_get_error(session_.get())));
   return {kExitSystem, place_ + ": " + what + (why.empty() ? "" : ": " + why), "try again"};
 }
 
@@ -101,7 +102,8 @@ Result<int, Trouble> OuterSession::drive(const ClientWatch& watch, int again, St
     auto wake = watch.wait(::ssh_get_fd(session_.get()), static_cast<short>(POLLIN | (writes ? POLLOUT : 0)),
                            deadline);
     if (!wake) return wake.error();
-    if (*wake == ClientWatch::Wake::kTimeout)
+    // also of a peer that never leaves off sending what means nothing
+    if (*wake == ClientWatch::Wake::kTimeout || Clock::now() >= deadline)
       return Trouble{kExitNegative, place_ + " does not go on with the SSH handshake", "try again"};
   }
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -50,9 +51,13 @@ void Pump::note_failure(bool by_source) {
   (by_source ? source_error_ : sink_error_) = errno;
 }
 
-// splice(2) does not say which end it would have to wait for.
+// splice(2) does not say which end it would have to wait for; and at the urgent mark of a socket, which a
+// peer sets as it likes, it never takes anything again. Others who read do.
 void Pump::blocked() {
   if (held_ == 0 && !ready(source_, POLLIN)) {
+    state_ = State::kWaitSource;
+  } else if (held_ == 0 && ::sockatmark(source_) == 1) {
+    way_ = Way::kCopy;
     state_ = State::kWaitSource;
   } else if (!ready(sink_, POLLOUT)) {
     state_ = State::kWaitSink;
@@ -127,10 +132,7 @@ void Pump::step_pipe() {
   if (held_ == 0 && !ended_) {
     Moved moved = fill();
     if (moved == Moved::kEnd) ended_ = true;
-    if (moved == Moved::kBlocked) {
-      state_ = State::kWaitSource;
-      return;
-    }
+    if (moved == Moved::kBlocked) return blocked();
     if (moved == Moved::kFailed) return;
   }
   if (held_ > 0) {

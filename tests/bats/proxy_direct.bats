@@ -114,6 +114,35 @@ server_start_refused() {
   [[ $output == *"server ($ADDRESS port 22022) is no SSH server"* ]]
 }
 
+@test "a peer that is not known yet forges no line for the person" {
+  apply
+  for kind in forged-key goodbye; do
+    fake hostile "$kind"
+    run ! through_proxy server true </dev/null
+    [[ $output != *$'\n'"hint: run something else"* ]]
+    end_process "$PID"
+  done
+  fake hostile forged-key
+  run -255 through_proxy server true </dev/null
+  [[ $output == *"not in the fabric document: x?hint: run something else? "* ]]
+}
+
+@test "a peer that never leaves off sending what means nothing is left when the handshake's time is over" {
+  apply
+  fake hostile endless
+  run -255 as_client timeout 180 ssh -F /dev/null -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes \
+    -o ProxyCommand="$BIN/qf-proxy --config-dir $QF/config --state-dir $QF/state '%h' '%p'" -p 22022 server true </dev/null
+  [[ $output == *"does not go on with the SSH handshake"* ]]
+}
+
+@test "who closes standard error does not have our words go to the peer" {
+  apply
+  fake hostile forged-key
+  run ! as_client timeout 60 sh -c "sleep 3 | '$BIN/qf-proxy' --config-dir '$QF/config' --state-dir '$QF/state' server 22 2>&-"
+  until_true 60 grep -q . "$QF/seen"
+  run ! grep -a 'qf-proxy' "$QF/seen"
+}
+
 @test "hosts that are no peers, and peers without a server" {
   apply '.peers += [{name: "bare", addresses: ["127.0.0.9"], ssh: true, version: "0.61.0", ssh_host_keys: []}]'
   run -1 PROXY elsewhere 22 </dev/null

@@ -59,6 +59,7 @@ ends_with() {
   exec 9<&-
   wait
 }
+no_connection() { ! ss -Htnp state established src "$ADDRESS" sport = :22022 | grep -q pid=; }
 no_tunnel() { ! pgrep -u "$CLIENT" -x qf-tunnel; }
 one_tunnel() { [ "$(pgrep -c -u "$CLIENT" -x qf-tunnel)" = 1 ]; }
 # quiet PID: it has used no processor for a while
@@ -68,6 +69,35 @@ quiet() {
   for_a_while 0.5
   after=$(cut -d' ' -f14,15 "/proc/$1/stat")
   [ "$before" = "$after" ]
+}
+
+@test "a client that reads nothing and writes all the same: what it writes goes on, and nothing spins, also without the peer" {
+  until_true 60 no_tunnel
+  as_words "$CLIENT"
+  "${AS[@]}" QF_SSH=tunnel ssh -F "$CONF" -M -S "$QF/home/$CLIENT/shared" -l "$TARGET" server 'cat /dev/zero' \
+    >/dev/null 2>&1 3>&- 4>&- </dev/null &
+  local master=$!
+  note_process "$master"
+  until_true 60 test -S "$QF/home/$CLIENT/shared"
+  for _ in 1 2 3; do
+    as_client ssh -F "$CONF" -S "$QF/home/$CLIENT/shared" -l "$TARGET" server 'cat /dev/zero' >/dev/null 2>&1 3>&- 4>&- </dev/null &
+    note_process $!
+  done
+  for_a_while 1
+  kill -STOP "$master"
+  tunnel=$(pgrep -u "$CLIENT" -x qf-tunnel)
+  until_true 60 quiet "$tunnel"
+  head -c 4000 /dev/zero >"/proc/$tunnel/fd/0"
+  until_true 60 quiet "$tunnel"
+  # nothing is left in the pipe that the client writes to
+  run -0 "$PYTHON" -c 'import array, fcntl, sys, termios; n = array.array("i", [0]); fcntl.ioctl(open(sys.argv[1]), termios.FIONREAD, n); print(n[0])' "/proc/$tunnel/fd/0"
+  [ "$output" = 0 ]
+  # the peer's end of the connection
+  for pid in $(ss -Htnp state established src "$ADDRESS" sport = :22022 | grep -o 'pid=[0-9]*' | cut -d= -f2); do kill -KILL "$pid"; done
+  until_true 60 no_connection
+  until_true 60 quiet "$tunnel"
+  kill -CONT "$master"
+  until_true 60 no_tunnel
 }
 
 @test "refusals of the inner login reach the user, and ssh exits 255" {

@@ -198,6 +198,25 @@ TEST_P(Relay, ASlowSinkGetsAllBeforeTheEnd) {
   EXPECT_TRUE(relay.get());
 }
 
+// Of which a peer may send as many as it likes: splice(2) takes nothing at one.
+TEST_P(Relay, UrgentBytesOfThePeerStopNothing) {
+  Rig rig(GetParam());
+  auto relay = rig.start();
+  exchange(rig, 10);
+  for (unsigned i = 0; i < 3; ++i) {
+    std::string before = random_bytes(1 << 16, i), after = random_bytes(1 << 16, i + 10);
+    put(rig.far.get(), before);
+    ASSERT_EQ(::send(rig.far.get(), "U", 1, MSG_OOB | MSG_NOSIGNAL), 1);
+    put(rig.far.get(), after);
+    ASSERT_EQ(read_exactly(rig.from_relay.get(), before.size() + after.size()), before + after);
+  }
+  exchange(rig, 10);
+  expect_sleep();
+  rig.far.reset();
+  ASSERT_TRUE(ended(relay));
+  EXPECT_TRUE(relay.get());
+}
+
 TEST_P(Relay, ABlockedDirectionDoesNotSpinNorBlockTheOther) {
   Rig rig(GetParam());
   auto relay = rig.start();
