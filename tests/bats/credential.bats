@@ -236,7 +236,7 @@ password_login() {
 @test "without any option OpenSSH says what is wanted, and goes on to the password" {
   run -0 env SSH_ASKPASS="$QF/mint/askpass" SSH_ASKPASS_REQUIRE=force timeout 60 ssh -F none -p 22022 -o IdentityFile=none \
     -o IdentityAgent=none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -l "$TARGET" "$ADDRESS" id -un
-  [[ $output == *"offered no sign-in token"*"or give a token as the password"*"$TARGET" ]] || { echo "$output" && false; }
+  [[ $output == *"offered no login token"*"or give a token as the password"*"$TARGET" ]] || { echo "$output" && false; }
 }
 
 # A document that denies contractors, whom the token's groups name.

@@ -171,7 +171,7 @@ PROMPT='press Enter when it is allowed: '
   server_start
   as_client ssh-keygen -q -t ed25519 -N '' -f "$(home_of "$CLIENT")/own"
   run -255 as_client "${PLAIN[@]}" -o BatchMode=yes -i "$(home_of "$CLIENT")/own" "$TARGET@$ADDRESS" true
-  [[ $output == *"Your ssh offered no sign-in token of this fabric"* ]]
+  [[ $output == *"Your ssh offered no login token of this fabric"* ]]
   run -1 audit_says '.method == "device"'
 }
 
