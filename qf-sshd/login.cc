@@ -16,7 +16,8 @@ namespace {
 
 constexpr const char* kWanted =
     "Authentication failed: your ssh offered no login token of this fabric\n"
-    "hint: run qf-token login (before ssh -J, see qufabric(7)); if your configuration forbids public keys, run QF_SSH=tunnel ssh ...; "
+    "hint: run qf-token login (before ssh -J, see qufabric(7)); if your configuration forbids public keys, "
+    "run QF_SSH=tunnel ssh ...; "
     "passwords are not taken here, nor a token as one: no issuer of this peer has \"accept_bearer\": true";
 
 constexpr const char* kUnaudited =
@@ -27,7 +28,8 @@ constexpr size_t kMostNoticeBytes = 4096;  // of PAM's modules, as a banner
 // Where a token may be the password: ssh asks for it next.
 constexpr const char* kWantedOrPassword =
     "Your ssh offered no login token of this fabric\n"
-    "hint: run qf-token login (before ssh -J, see qufabric(7)); if your configuration forbids public keys, run QF_SSH=tunnel ssh ...; "
+    "hint: run qf-token login (before ssh -J, see qufabric(7)); if your configuration forbids public keys, "
+    "run QF_SSH=tunnel ssh ...; "
     "or give a token as the password";
 
 constexpr const char* kWantedOrDevice =
